@@ -1,0 +1,51 @@
+"""The map classes of nuScenes BEV segmentation, in the order of the masks.
+
+Source: MIT BEVFusion's map segmentation protocol (arXiv:2205.13542).
+"""
+
+MAP_LAYERS = {
+    'drivable_area': ('drivable_area', ),
+    'ped_crossing': ('ped_crossing', ),
+    'walkway': ('walkway', ),
+    'stop_line': ('stop_line', ),
+    'carpark_area': ('carpark_area', ),
+    'divider': ('road_divider', 'lane_divider'),
+}
+"""Layers of the nuScenes map expansion that make up each class."""
+
+MAP_CLASSES = tuple(MAP_LAYERS)
+
+MAP_PALETTE = (
+    (166, 206, 227),
+    (251, 154, 153),
+    (227, 26, 28),
+    (253, 191, 111),
+    (255, 127, 0),
+    (106, 61, 154),
+)
+"""RGB, 0 to 255, one colour per class in the order of `MAP_CLASSES`."""
+
+LINE_LAYERS = ('road_divider', 'lane_divider')
+"""Layers that hold lines; every other layer holds polygons."""
+
+
+def check_map_classes(classes):
+    """Return `classes` as a tuple.
+
+    Args:
+        classes (Sequence[str]): Names out of `MAP_CLASSES`.
+
+    Raises:
+        ValueError: a name is unknown or given twice, or there is none.
+    """
+    classes = tuple(classes)
+    unknown = [name for name in classes if name not in MAP_LAYERS]
+    if unknown or not classes:
+        raise ValueError(
+            f'unknown map class {", ".join(map(repr, unknown))}; the classes '
+            f'are {", ".join(MAP_CLASSES)}' if unknown else
+            'no map class given, expected at least one of '
+            f'{", ".join(MAP_CLASSES)}')
+    if len(set(classes)) != len(classes):
+        raise ValueError(f'map classes must differ, got {classes}')
+    return classes

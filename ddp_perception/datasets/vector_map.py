@@ -1,0 +1,157 @@
+"""The nuScenes map expansion as shapely geometries with a spatial index."""
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+import shapely
+
+from .map_classes import LINE_LAYERS, MAP_LAYERS
+
+ALL_LAYERS = tuple(dict.fromkeys(
+    layer for layers in MAP_LAYERS.values() for layer in layers))
+
+
+class VectorMap:
+    """The layers of one location, each with a search tree.
+
+    Args:
+        geometries (dict[str, list]): Per layer its shapely polygons or lines,
+            in metres of the map's own frame (nuScenes: global x east,
+            y north).
+    """
+
+    def __init__(self, geometries):
+        self.geometries = {
+            layer: np.array(items, dtype=object)
+            for layer, items in geometries.items()}
+        self._trees = {
+            layer: shapely.STRtree(items)
+            for layer, items in self.geometries.items()}
+
+    @classmethod
+    def from_records(cls, records, layers=ALL_LAYERS):
+        """Build the map from the content of a map expansion file.
+
+        Polygons that nuscenes-devkit skips (invalid ones outside
+        drivable_area) are skipped here too, so that both draw the same mask;
+        an invalid drivable polygon, at which the devkit stops, is repaired.
+
+        Args:
+            records (dict): The parsed JSON, or `NuScenesMap.json_obj`.
+            layers (Sequence[str]): Layers to keep.
+
+        Raises:
+            ValueError: the map's version is below 1.3 or a table is missing.
+        """
+        version = str(records.get('version', '1.0'))
+        if _version(version) < (1, 3):
+            raise ValueError(
+                f'map expansion version must be at least 1.3, got {version}')
+        wanted = ('node', 'line', 'polygon', *layers)
+        missing = [table for table in wanted if table not in records]
+        if missing:
+            raise ValueError(f'map expansion lacks the tables {missing}')
+        nodes = {node['token']: (node['x'], node['y'])
+                 for node in records['node']}
+        lines = {line['token']: line for line in records['line']}
+        polygons = {item['token']: item for item in records['polygon']}
+        geometries = {}
+        for layer in layers:
+            if layer in LINE_LAYERS:
+                items = [_line(lines[record['line_token']], nodes)
+                         for record in records[layer]]
+            elif layer == 'drivable_area':  # one record, many polygons
+                items = [_repaired(_polygon(polygons[token], nodes))
+                         for record in records[layer]
+                         for token in record['polygon_tokens']]
+            else:
+                items = [_polygon(polygons[record['polygon_token']], nodes)
+                         for record in records[layer]]
+                items = [item for item in items
+                         if item is not None and item.is_valid]
+            geometries[layer] = [item for item in items if item is not None]
+        return cls(geometries)
+
+    def near(self, layer, area):
+        """Return the geometries of `layer` that meet `area`, in map order."""
+        found = self._trees[layer].query(area, predicate='intersects')
+        return self.geometries[layer][np.sort(found)]
+
+
+def map_file(data_root, location):
+    """Return the path of a location's map expansion file."""
+    return Path(data_root) / 'maps' / 'expansion' / f'{location}.json'
+
+
+def require_map_files(data_root, locations):
+    """Check that every location's map expansion lies under `data_root`.
+
+    Raises:
+        FileNotFoundError: names the missing files and where to get them.
+    """
+    files = [map_file(data_root, location)
+             for location in sorted(set(locations))]
+    missing = [str(path) for path in files if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f'map expansion file missing: {", ".join(missing)}. Download the '
+            '"Map expansion" pack (v1.3) from https://www.nuscenes.org/'
+            f'nuscenes#download and unpack it into {Path(data_root) / "maps"},'
+            ' so that maps/expansion/<location>.json exists')
+
+
+def load_vector_map(data_root, location):
+    """Return the map of a location, read once per process.
+
+    A map that was read before worker processes fork is shared with them.
+
+    Args:
+        data_root (str | Path): nuScenes root.
+        location (str): For example 'singapore-onenorth'.
+
+    Raises:
+        FileNotFoundError: the map expansion file is missing.
+        ValueError: the file is not a map expansion of version 1.3 or later.
+    """
+    require_map_files(data_root, [location])
+    path = map_file(data_root, location).resolve()
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=32)
+def _read(path, modified):  # `modified`: a rewritten file is read again
+    try:
+        with open(path) as handle:
+            records = json.load(handle)
+        return VectorMap.from_records(records)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{path}: not a usable map expansion: {error}'
+                         ) from error
+
+
+def _version(text):
+    return tuple(int(part) for part in text.split('.') if part.isdigit())
+
+
+def _points(tokens, nodes):
+    return [nodes[token] for token in tokens]
+
+
+def _line(record, nodes):
+    points = _points(record['node_tokens'], nodes)
+    return shapely.LineString(points) if len(points) > 1 else None
+
+
+def _polygon(record, nodes):
+    exterior = _points(record['exterior_node_tokens'], nodes)
+    holes = [_points(hole['node_tokens'], nodes) for hole in record['holes']]
+    if len(exterior) < 3:
+        return None
+    return shapely.Polygon(exterior, [hole for hole in holes if len(hole) > 2])
+
+
+def _repaired(polygon):
+    if polygon is None or polygon.is_valid:
+        return polygon
+    return shapely.make_valid(polygon)

@@ -1,0 +1,108 @@
+"""From a noisy map and image or BEV features to a prediction."""
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ddp_perception.decoder.map_decoder import MapDecoder
+from ddp_perception.decoder.time_embedding import TimeEmbedding
+from ddp_perception.diffusion import Level
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the features contribute to every decoder pass of an image.
+
+    Attributes:
+        fused: (B, channels, h, w) condition half of the fusing convolution,
+            at the size at which the decoder works.
+        position_terms: of the map decoder, one tensor per layer.
+    """
+
+    fused: Tensor
+    position_terms: list[Tensor]
+
+
+class Denoiser(nn.Module):
+    """Predict the meaning of a noisy map, given features.
+
+    Features and noisy map are concatenated and fused by a 1x1 convolution,
+    refined by the map decoder at the map's noise level, and turned into a
+    prediction by the last layer. The half of the convolution that works on
+    the features is computed once per image, not once per step and seed.
+
+    Args:
+        feat_channels: channels of the features.
+        latent_channels: channels of the noisy map.
+        decoder: the map decoder; its ``time_channels`` says whether the
+            denoiser depends on the time.
+        predictor: last layer, from (N, channels, h, w) to a prediction.
+        time_input: what is embedded, ``'log_snr'`` or ``'time'``.
+        resample: linear map applied to the fused map before the decoder, for
+            a decoder that works on another grid than the features.
+
+    Raises:
+        ValueError: another ``time_input``.
+
+    Source: DDP, arXiv:2303.17559, section 3.2.
+    """
+
+    def __init__(self, feat_channels: int, latent_channels: int, *,
+                 decoder: MapDecoder, predictor: nn.Module,
+                 time_input: str = 'log_snr',
+                 resample: Callable[[Tensor], Tensor] | None = None):
+        super().__init__()
+        if time_input not in ('log_snr', 'time'):
+            raise ValueError("time_input must be 'log_snr' or 'time', "
+                             f'got {time_input!r}')
+        self.feat_channels = feat_channels
+        self.fuse = nn.Conv2d(feat_channels + latent_channels, decoder.channels, 1)
+        self.time_embedding = TimeEmbedding(decoder.time_channels) \
+            if decoder.time_channels else None
+        self.decoder = decoder
+        self.predictor = predictor
+        self.time_input = time_input
+        self.resample = resample
+
+    def condition(self, feats: Tensor) -> Condition:
+        """Do the part of the work that no step or seed changes.
+
+        Args:
+            feats: (B, feat_channels, H, W).
+
+        Raises:
+            ValueError: another number of channels.
+        """
+        if feats.dim() != 4 or feats.shape[1] != self.feat_channels:
+            raise ValueError(f'features must have the shape (B, {self.feat_channels}, '
+                             f'H, W), got {tuple(feats.shape)}')
+        fused = self._to_decoder_grid(F.conv2d(
+            feats, self.fuse.weight[:, :self.feat_channels], self.fuse.bias))
+        terms = self.decoder.position_terms(tuple(fused.shape[-2:]), fused.device)
+        return Condition(fused, terms)
+
+    def forward(self, z: Tensor, level: Level, condition: Condition) -> Tensor:
+        """Predict from noisy maps.
+
+        Args:
+            z: (B S, latent_channels, H, W): S maps per image, those of an
+                image one after another.
+            level: noise level, one for all or one per map.
+            condition: result of :meth:`condition` for B images.
+
+        Returns:
+            (B S, ...) predictions.
+        """
+        noisy = self._to_decoder_grid(F.conv2d(
+            z, self.fuse.weight[:, self.feat_channels:]))
+        images = condition.fused.shape[0]
+        fused = (noisy.unflatten(0, (images, -1)) + condition.fused[:, None]).flatten(0, 1)
+        embedding = None
+        if self.time_embedding is not None:
+            value = level.log_snr if self.time_input == 'log_snr' else level.time
+            embedding = self.time_embedding(value.reshape(-1).to(z.device))
+        return self.predictor(self.decoder(fused, embedding, condition.position_terms))
+
+    def _to_decoder_grid(self, maps: Tensor) -> Tensor:
+        return maps if self.resample is None else self.resample(maps)

@@ -1,0 +1,121 @@
+"""Diffusion of label maps: one training pass, and sampling, for any task."""
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ddp_perception.decoder.denoiser import Denoiser
+from ddp_perception.diffusion import (
+    LabelCodec,
+    NoiseSchedule,
+    Step,
+    corrupt,
+    level_pairs,
+    sample_steps,
+)
+
+
+class LabelDiffusion(nn.Module):
+    """Codec, denoiser and schedule together: all of a head but its loss.
+
+    Args:
+        codec: encodes truth and predictions.
+        denoiser: predicts from noisy maps and features.
+        schedule: noise levels.
+        sample_range: least and greatest time; training draws times from it,
+            sampling ends at its least.
+        time_difference: of the sampling times.
+        self_aligned: train on noised predictions, the model's own from pure
+            noise, in place of the noised truth. For the last iterations of a
+            training.
+
+    Source: DDP, arXiv:2303.17559, algorithms 1 and 2; self-aligned denoising
+    in section 3.4. Departs from it: any batch size and number of seeds.
+    """
+
+    def __init__(self, codec: LabelCodec, denoiser: Denoiser, *,
+                 schedule: NoiseSchedule | None = None,
+                 sample_range: tuple[float, float] = (0., 0.999),
+                 time_difference: float = 1., self_aligned: bool = False):
+        super().__init__()
+        low, high = sample_range
+        if not 0 <= low < high <= 1:
+            raise ValueError('sample_range must be 0 <= low < high <= 1, '
+                             f'got {tuple(sample_range)}')
+        self.codec = codec
+        self.denoiser = denoiser
+        self.schedule = schedule or NoiseSchedule()
+        self.sample_range = (low, high)
+        self.time_difference = time_difference
+        self.self_aligned = self_aligned
+
+    def training_prediction(self, feats: Tensor, labels: Tensor, *,
+                            times: Tensor | None = None,
+                            noise: Tensor | None = None,
+                            generator: torch.Generator | None = None) -> Tensor:
+        """Noise the labels to random times, and predict them again.
+
+        Args:
+            feats: (B, C, H, W) features.
+            labels: batch of true labels, as the codec takes them.
+            times: (B,) in [0, 1]; drawn uniformly from ``sample_range`` unless
+                given.
+            noise: (B, codec.channels, H, W); drawn unless given.
+            generator: of the draws, on the device of ``feats``; the global
+                one by default.
+
+        Returns:
+            (B, ...) predictions.
+        """
+        size = tuple(feats.shape[-2:])
+        batch = feats.shape[0]
+        draw = dict(device=feats.device, dtype=torch.float32, generator=generator)
+        if times is None:
+            low, high = self.sample_range
+            times = low + (high - low) * torch.rand(batch, **draw)
+        if noise is None:
+            noise = torch.randn(batch, self.codec.channels, *size, **draw)
+        condition = self.denoiser.condition(feats)
+        clean = self._self_aligned(condition, noise, size) if self.self_aligned \
+            else self.codec.encode(labels, size)
+        level = self.schedule.level(times.float())
+        return self.denoiser(corrupt(clean, noise, level), level, condition)
+
+    @torch.no_grad()
+    def _self_aligned(self, condition, noise: Tensor, size: tuple[int, int]) -> Tensor:
+        pure_noise = self.schedule.level(torch.ones((), device=noise.device))
+        return self.codec.encode_prediction(
+            self.denoiser(noise, pure_noise, condition), size)
+
+    def sample_steps(self, feats: Tensor, noise: Tensor,
+                     num_steps: int) -> Iterator[Step]:
+        """Denoise from pure noise, and yield every step.
+
+        Args:
+            feats: (B, C, H, W) features.
+            noise: (S, c, H, W) for the same S draws for every image, or
+                (B, S, c, H, W) for draws of their own.
+            num_steps: decoder passes.
+
+        Yields:
+            Steps whose ``z`` and ``prediction`` have a first dimension of
+            B S: the draws of an image one after another.
+
+        Raises:
+            ValueError: noise of another shape.
+        """
+        batch, size = feats.shape[0], tuple(feats.shape[-2:])
+        if noise.dim() == 4:
+            noise = noise[None].expand(batch, *noise.shape)
+        expected = (batch, noise.shape[1], self.codec.channels, *size)
+        if tuple(noise.shape) != expected:
+            raise ValueError(f'noise must have the shape (seeds, {self.codec.channels}, '
+                             f'{size[0]}, {size[1]}), or that for each of {batch} '
+                             f'images, got {tuple(noise.shape)}')
+        condition = self.denoiser.condition(feats)
+        levels = level_pairs(self.schedule, num_steps, self.time_difference,
+                             self.sample_range[0], feats.device)
+        yield from sample_steps(
+            lambda z, level: self.denoiser(z, level, condition),
+            lambda prediction: self.codec.encode_prediction(prediction, size),
+            noise.flatten(0, 1), levels)

@@ -1,0 +1,78 @@
+"""One layer of the map decoder."""
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ddp_perception.decoder.deform_attn import DeformableSelfAttention
+
+
+class DecoderLayer(nn.Module):
+    """Attention, norm, feed-forward, norm, then scale and shift by the time.
+
+    Args:
+        channels: width of the map.
+        num_heads, num_points: of the deformable attention.
+        feedforward_channels: hidden width of the feed-forward part.
+        time_channels: width of the time embedding, or None for a layer that
+            does not depend on the time.
+
+    Source: DDP, arXiv:2303.17559; Deformable DETR, arXiv:2010.04159.
+    """
+
+    def __init__(self, channels: int, num_heads: int, num_points: int,
+                 feedforward_channels: int, time_channels: int | None):
+        super().__init__()
+        self.attn = DeformableSelfAttention(channels, num_heads, num_points)
+        self.norm1 = nn.LayerNorm(channels)
+        self.expand = nn.Linear(channels, feedforward_channels)
+        self.reduce = nn.Linear(feedforward_channels, channels)
+        self.norm2 = nn.LayerNorm(channels)
+        self.time = nn.Linear(time_channels, 2 * channels) if time_channels else None
+
+    def scale_shift(self, time_embedding: Tensor | None) -> Tensor | None:
+        """Return (B, 2 channels) scale and shift, or None without time."""
+        if self.time is None:
+            return None
+        return self.time(F.silu(time_embedding))
+
+    def forward(self, x: Tensor, position_term: Tensor, size: tuple[int, int],
+                scale_shift: Tensor | None = None,
+                chunk: int | None = None) -> Tensor:
+        """Refine a map.
+
+        Args:
+            x: (B, Q, channels) with Q = H * W.
+            position_term: of the attention, see there.
+            size: (H, W).
+            scale_shift: result of :meth:`scale_shift` for 1 or B times.
+            chunk: cells that are worked on at once, all if None. The result
+                is the same; a cache-sized chunk is faster on a CPU.
+
+        Returns:
+            (B, Q, channels).
+        """
+        value = self.attn.project_value(x)
+        if chunk is None or chunk >= x.shape[1]:
+            return self._refine(x, position_term, value, size, scale_shift)
+        out = None
+        for cells, term, place in zip(
+                x.split(chunk, 1), position_term.split(chunk),
+                torch.arange(x.shape[1]).split(chunk), strict=True):
+            part = self._refine(cells, term, value, size, scale_shift)
+            out = torch.empty_like(x, dtype=part.dtype) if out is None else out
+            out[:, place[0]:place[-1] + 1] = part
+        return out
+
+    def _refine(self, x: Tensor, position_term: Tensor, value: Tensor,
+                size: tuple[int, int], scale_shift: Tensor | None) -> Tensor:
+        x = self.norm1(x + self.attn.sample(x, position_term, value, size))
+        x = x + self.reduce(F.gelu(self.expand(x)))
+        if scale_shift is None:
+            return self.norm2(x)
+        scale, shift = scale_shift.chunk(2, 1)
+        if scale.shape[0] == 1:  # one time for all: part of the norm's affine map
+            return F.layer_norm(x, self.norm2.normalized_shape,
+                                self.norm2.weight * (1 + scale[0]),
+                                self.norm2.bias * (1 + scale[0]) + shift[0],
+                                self.norm2.eps)
+        return self.norm2(x) * (1 + scale[:, None]) + shift[:, None]

@@ -1,0 +1,166 @@
+"""Codecs: from label maps to continuous maps, and from predictions as well.
+
+A task differs from another in its codec, its last layer and its loss. A codec
+has ``channels``, the width of its continuous map; ``encode(labels, size)``
+for the truth and ``encode_prediction(prediction, size)`` for the feedback of
+the sampler. ``size`` is the height and width of the continuous map.
+
+Source: DDP, arXiv:2303.17559, section 3 (encodings of the label map).
+"""
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Shrink = Callable[[Tensor, tuple[int, int]], Tensor]
+
+
+def nearest_shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (..., H, W) maps: cell i takes source cell floor(i n_in / n_out)."""
+    for dim, length in zip((-2, -1), size, strict=True):
+        source = maps.shape[dim]
+        if source != length:
+            cells = torch.arange(length, device=maps.device) * source // length
+            maps = maps.index_select(dim, cells)
+    return maps
+
+
+class LabelCodec(nn.Module, ABC):
+    """Base of all codecs.
+
+    Attributes:
+        channels (int): channels of the continuous map.
+    """
+
+    channels: int
+
+    @abstractmethod
+    def encode(self, labels: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the (B, channels, *size) map of a batch of true labels."""
+
+    @abstractmethod
+    def encode_prediction(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the (B, channels, *size) map that a raw prediction stands for."""
+
+
+class EmbeddingCodec(LabelCodec):
+    """Base of the codecs with one learned vector per class.
+
+    Args:
+        num_classes: classes, at least 1. The table has one row more.
+        channels: width of a vector.
+        scale: the map lies within +/- scale; noise has unit variance, so a
+            small scale makes the task hard even at little noise.
+    """
+
+    def __init__(self, num_classes: int, channels: int, scale: float = 0.01):
+        super().__init__()
+        if num_classes < 1:
+            raise ValueError(f'num_classes must be at least 1, got {num_classes}')
+        if scale <= 0:
+            raise ValueError(f'scale must be positive, got {scale}')
+        self.num_classes = num_classes
+        self.channels = channels
+        self.scale = scale
+        self.table = nn.Embedding(num_classes + 1, channels)
+
+    def squash(self, embedding: Tensor) -> Tensor:
+        """Bring an embedding of any size within +/- scale."""
+        return (2 * embedding.sigmoid() - 1) * self.scale
+
+
+class ClassCodec(EmbeddingCodec):
+    """One class per pixel; the table's last row stands for ignored pixels.
+
+    Args:
+        ignore_index: label of pixels without a class.
+
+    Shape:
+        labels: (B, H, W) or (B, 1, H, W) integers in [0, num_classes) or
+            ``ignore_index``.
+        prediction: (B, num_classes, h, w) logits; the largest counts.
+
+    Raises:
+        ValueError: a label that is neither a class nor ``ignore_index``.
+    """
+
+    def __init__(self, num_classes: int, channels: int, scale: float = 0.01,
+                 ignore_index: int = 255):
+        super().__init__(num_classes, channels, scale)
+        self.ignore_index = ignore_index
+
+    def encode(self, labels: Tensor, size: tuple[int, int]) -> Tensor:
+        """Embed labels, shrunk to ``size`` by nearest neighbour."""
+        if labels.dim() == 4:
+            labels = labels.squeeze(1)
+        rows = nearest_shrink(labels, size).long()
+        ignored = rows == self.ignore_index
+        wrong = ~ignored & ((rows < 0) | (rows >= self.num_classes))
+        if wrong.any():
+            raise ValueError(
+                f'labels must lie in [0, {self.num_classes}) or be '
+                f'{self.ignore_index}, got {rows[wrong].unique()[:8].tolist()}')
+        rows = rows.masked_fill(ignored, self.num_classes)
+        return self._embed(rows)
+
+    def encode_prediction(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
+        """Embed the class with the largest logit."""
+        return self._embed(nearest_shrink(prediction.argmax(1), size))
+
+    def _embed(self, rows: Tensor) -> Tensor:
+        return F.embedding(rows, self.squash(self.table.weight)).permute(0, 3, 1, 2)
+
+
+class MultiLabelCodec(EmbeddingCodec):
+    """Overlapping classes: the mean of one vector per class.
+
+    A class that is present gives its own row, an absent one row 0.
+
+    Args:
+        threshold: probability above which a predicted class is present.
+        shrink: ``shrink(masks, size)`` brings masks to the grid of the
+            continuous map.
+
+    Shape:
+        labels: (B, num_classes, H, W), 0 or 1.
+        prediction: (B, num_classes, H, W) logits, before the sigmoid.
+
+    Raises:
+        ValueError: masks with a value other than 0 and 1, or another number
+            of classes.
+    """
+
+    def __init__(self, num_classes: int, channels: int, scale: float = 0.01,
+                 threshold: float = 0.5, shrink: Shrink = nearest_shrink):
+        super().__init__(num_classes, channels, scale)
+        if not 0 < threshold < 1:
+            raise ValueError(f'threshold must lie in (0, 1), got {threshold}')
+        self.threshold = threshold
+        self.shrink = shrink
+
+    def encode(self, labels: Tensor, size: tuple[int, int]) -> Tensor:
+        """Embed true masks."""
+        if labels.shape[1] != self.num_classes:
+            raise ValueError(f'masks must have {self.num_classes} classes, '
+                             f'got shape {tuple(labels.shape)}')
+        wrong = (labels != 0) & (labels != 1)
+        if wrong.any():
+            raise ValueError('masks must be 0 or 1, got '
+                             f'{labels[wrong].unique()[:8].tolist()}')
+        return self._embed(self.shrink(labels, size))
+
+    def encode_prediction(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
+        """Embed the classes whose probability is above the threshold."""
+        present = prediction > math.log(self.threshold / (1 - self.threshold))
+        return self._embed(self.shrink(present.to(prediction.dtype), size))
+
+    def _embed(self, masks: Tensor) -> Tensor:
+        # The mean of num_classes look-ups is linear in the masks: a 1x1 conv.
+        absent, present = self.table.weight[:1], self.table.weight[1:]
+        weight = ((present - absent) / self.num_classes).mT[:, :, None, None]
+        masks = masks.to(weight.dtype)
+        return self.squash(F.conv2d(masks, weight, absent[0]))
+

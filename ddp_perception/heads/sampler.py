@@ -1,0 +1,53 @@
+"""Settings of sampling that every diffusion head shares."""
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ddp_perception.diffusion import seeded_noise
+
+
+@dataclass
+class Sampler:
+    """How a head samples, and which of its decoder passes count.
+
+    Args:
+        num_steps: decoder passes per noise map.
+        num_seeds: noise maps per image; they run as one batch.
+        average: ``'last'`` averages the last steps over the seeds; ``'all'``
+            averages every step of every seed, as the published BEV figures do.
+        seed: of the noise. Every image starts from the same noise, so the
+            figures of an evaluation depend on nothing but this number.
+
+    Raises:
+        ValueError: a count below one, or another ``average``.
+    """
+
+    num_steps: int = 3
+    num_seeds: int = 1
+    average: str = 'last'
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ('num_steps', 'num_seeds'):
+            if getattr(self, name) < 1:
+                raise ValueError(f'{name} must be at least 1, got {getattr(self, name)}')
+        if self.average not in ('last', 'all'):
+            raise ValueError(f"average must be 'last' or 'all', got {self.average!r}")
+
+    @property
+    def passes(self) -> dict:
+        """Decoder passes that a prediction ran and averages, for the record."""
+        averaged = self.num_seeds * (self.num_steps if self.average == 'all' else 1)
+        return dict(seeds=self.num_seeds, steps=self.num_steps, averaged=averaged)
+
+    def noise(self, channels: int, size: tuple[int, int],
+              device: torch.device) -> Tensor:
+        """Draw the (num_seeds, channels, *size) noise of every image."""
+        return seeded_noise(channels, size, self.num_seeds, self.seed, device)
+
+    def reduce(self, steps: list[Tensor]) -> Tensor:
+        """Average (B, S, ...) results of each step over steps and seeds."""
+        if self.average == 'last':
+            return steps[-1].mean(1)
+        return torch.stack(steps).mean((0, 2))

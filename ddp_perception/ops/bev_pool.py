@@ -1,0 +1,231 @@
+"""Pool lifted camera features into a BEV grid without ever lifting them.
+
+Lift-Splat-Shoot (Philion and Fidler, ECCV 2020, arXiv:2008.05711) multiplies
+the features of each pixel by each of its depth probabilities and sums, in each
+cell of the grid, the products that land there. The products are never needed:
+a cell is a bag of (pixel, depth) pairs, and its sum is the weighted
+gather-sum of the pixels' features with the depth probabilities as weights.
+
+Which pair lands in which cell depends on the calibration alone, so
+``bags_from_cells`` may be called once and its result used again.
+"""
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ddp_perception.ops.gather_sum import gather_sum
+
+
+@dataclass(frozen=True)
+class VoxelGrid:
+    """A regular grid in 3D: ``(min, max, step)`` per axis, metres.
+
+    Raises:
+        ValueError: a bound is not three numbers, is empty or backward, or its
+            extent is no whole number of steps.
+    """
+
+    xbound: Sequence[float]
+    ybound: Sequence[float]
+    zbound: Sequence[float]
+
+    def __post_init__(self):
+        """Check each axis before anything is computed from it."""
+        for name in ('xbound', 'ybound', 'zbound'):
+            bound = getattr(self, name)
+            if len(bound) != 3:
+                raise ValueError(f'{name} must be (min, max, step), '
+                                 f'got {bound}')
+            low, high, step = bound
+            if not (step > 0 and high > low):
+                raise ValueError(f'{name} must have min < max and step > 0, '
+                                 f'got {bound}')
+            cells = (high - low) / step
+            if abs(cells - round(cells)) > 1e-4 or round(cells) < 1:
+                raise ValueError(f'the extent of {name} must be a whole number '
+                                 f'of steps, got {cells} in {bound}')
+            object.__setattr__(self, name, tuple(float(b) for b in bound))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Cells along x, y and z."""
+        return tuple(round((high - low) / step) for low, high, step in
+                     (self.xbound, self.ybound, self.zbound))
+
+    @property
+    def num_cells(self) -> int:
+        """Cells in total."""
+        return math.prod(self.shape)
+
+    def from_metric(self) -> Tensor:
+        """Return the (4, 4) float64 transform from metres to cell units.
+
+        A point of cell (i, j, k) has its result in [i, i + 1) x [j, j + 1) x
+        [k, k + 1).
+        """
+        bounds = torch.tensor([self.xbound, self.ybound, self.zbound],
+                              dtype=torch.float64)
+        matrix = torch.eye(4, dtype=torch.float64)
+        matrix[:3, :3] = torch.diag(1 / bounds[:, 2])
+        matrix[:3, 3] = -bounds[:, 0] / bounds[:, 2]
+        return matrix
+
+
+class BEVBags(NamedTuple):
+    """Which (pixel, depth) pairs each cell of a grid sums; all int32.
+
+    Attributes:
+        order: (K,) positions in the flat (N, D, P) depth probabilities, cell
+            after cell; pairs outside the grid are left out.
+        pixels: (K,) the flat (N, P) pixel of each.
+        offsets: (num_cells,) where the pairs of each cell start.
+        cells: (N, D, P) the flat cell of every pair, -1 outside the grid.
+    """
+
+    order: Tensor
+    pixels: Tensor
+    offsets: Tensor
+    cells: Tensor
+
+
+def cells_from_coordinates(coordinates: Tensor, shape: Sequence[int],
+                           truncate: bool = False) -> Tensor:
+    """Number the grid cell that each point lies in.
+
+    Args:
+        coordinates: (N, 3, ...) x, y, z in cell units (`VoxelGrid.from_metric`).
+        shape: cells along x, y and z.
+        truncate: round toward zero rather than down, as BEVFusion's released
+            code does. Points up to one cell outside the lower border of an
+            axis then land in its first cell.
+
+    Returns:
+        (N, ...) int32: ``(k * nx + i) * ny + j`` for cell (i, j, k), and -1
+        for a point outside the grid or with a coordinate that is not finite.
+    """
+    nx, ny, nz = shape
+    whole = coordinates.trunc() if truncate else coordinates.floor()
+    # Compared as floats: far points would overflow an integer.
+    i, j, k = whole.unbind(1)
+    inside = (i >= 0) & (i < nx)
+    inside &= (j >= 0) & (j < ny)
+    inside &= (k >= 0) & (k < nz)
+    if nx * ny * nz < 2 ** 24:  # exact in float32, and one pass fewer
+        flat = (k * nx + i).mul_(ny).add_(j)
+        return flat.masked_fill_(~inside, -1.0).to(torch.int32)
+    i, j, k = (axis.masked_fill(~inside, 0).to(torch.int32)
+               for axis in (i, j, k))
+    return ((k * nx + i) * ny + j).masked_fill_(~inside, -1)
+
+
+def bags_from_cells(cells: Tensor, num_cells: int) -> BEVBags:
+    """Gather the (pixel, depth) pairs of each cell, for `bev_pool`.
+
+    Args:
+        cells: (N, D, P) integers, the cell of each of the D depths of each of
+            the P pixels of N images, negative where it is in none.
+        num_cells: cells of the grid.
+
+    Raises:
+        ValueError: ``cells`` has another number of dimensions, or more pairs
+            than int32 can count.
+    """
+    if cells.dim() != 3:
+        raise ValueError('cells must be (images, depths, pixels), got shape '
+                         f'{tuple(cells.shape)}')
+    if cells.numel() >= 2 ** 31:
+        raise ValueError('at most 2^31 - 1 (pixel, depth) pairs are possible, '
+                         f'got {cells.numel()}')
+    cells = cells.to(torch.int32)
+    depths, pixels = cells.shape[1:]
+    flat = cells.flatten()
+    kept = (flat >= 0).nonzero().squeeze(1).to(torch.int32)
+    # A radix sort of int32 keys on CPU; stable, so that sums repeat exactly.
+    by_cell, rank = torch.sort(flat.index_select(0, kept), stable=True)
+    order = kept.index_select(0, rank)
+    sizes = torch.bincount(by_cell, minlength=num_cells)
+    if sizes.numel() > num_cells:
+        raise ValueError(f'cells must be below num_cells = {num_cells}, got '
+                         f'{sizes.numel() - 1}')
+    offsets = (sizes.cumsum(0) - sizes).to(torch.int32)
+    image = torch.div(order, depths * pixels, rounding_mode='floor')
+    return BEVBags(order, image * pixels + order % pixels, offsets, cells)
+
+
+def bev_pool(depth: Tensor, features: Tensor, bags: BEVBags) -> Tensor:
+    """Sum, in each cell, depth probability times feature over its pairs.
+
+    Args:
+        depth: (N, D, P) probability of each depth of each pixel.
+        features: (N, C, P) of each pixel, same dtype.
+        bags: of one sample, from `bags_from_cells`.
+
+    Returns:
+        (num_cells, C), zero in an empty cell. Differentiable once in ``depth``
+        and ``features``.
+
+    Raises:
+        ValueError: the shapes do not fit each other or ``bags``.
+    """
+    if depth.shape != bags.cells.shape:
+        raise ValueError(f'depth has shape {tuple(depth.shape)} and the bags '
+                         f'were made for {tuple(bags.cells.shape)}')
+    if (features.dim() != 3 or features.shape[0] != depth.shape[0]
+            or features.shape[2] != depth.shape[2]):
+        raise ValueError('features must be (images, channels, pixels) of the '
+                         f'images and pixels of depth {tuple(depth.shape)}, '
+                         f'got {tuple(features.shape)}')
+    table = features.transpose(1, 2).flatten(0, 1)  # (N P, C)
+    if not depth.requires_grad and not table.requires_grad:
+        return _pool(depth, table, bags)
+    return _Pool.apply(depth, table, bags)
+
+
+def _pool(depth, table, bags):
+    weights = depth.reshape(-1).index_select(0, bags.order)
+    return gather_sum(table.contiguous(), bags.pixels, weights, bags.offsets)
+
+
+class _Pool(torch.autograd.Function):
+    """`bev_pool` with a backward pass that needs no sorting.
+
+    The gradient of a pixel's features is again a gather-sum: over the pixel's
+    D cells, of the cells' gradients with the same weights. Its bags all have D
+    entries and stand ready in ``bags.cells``, whereas the general backward of
+    ``embedding_bag`` sorts the pairs by pixel first.
+    """
+
+    @staticmethod
+    def forward(ctx, depth, table, bags):
+        ctx.save_for_backward(depth, table, bags.cells)
+        return _pool(depth, table, bags)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        depth, table, cells = ctx.saved_tensors
+        images, depths, pixels = cells.shape
+        index = cells.transpose(1, 2).reshape(-1, depths)  # (N P, D)
+        outside = index < 0
+        index = index.masked_fill(outside, 0)
+        weights = depth.transpose(1, 2).reshape(-1, depths)
+        weights = weights.masked_fill(outside, 0)
+        weights.requires_grad_(ctx.needs_input_grad[0])
+        with torch.enable_grad():
+            grad_table = F.embedding_bag(index, grad.contiguous(), mode='sum',
+                                         per_sample_weights=weights)
+        grad_depth = None
+        if ctx.needs_input_grad[0]:
+            # d/dw of <table, sum_d w_d grad[cell_d]> is <table, grad[cell_d]>,
+            # the gradient of the depth probability that weighs that cell.
+            grad_depth, = torch.autograd.grad(grad_table, weights,
+                                              table.contiguous())
+            grad_depth = grad_depth.masked_fill(outside, 0)
+            grad_depth = grad_depth.view(images, pixels, depths).mT
+        return grad_depth, grad_table.detach(), None
