@@ -54,14 +54,15 @@ class DecoderLayer(nn.Module):
         value = self.attn.project_value(x)
         if chunk is None or chunk >= x.shape[1]:
             return self._refine(x, position_term, value, size, scale_shift)
-        out = None
-        for cells, term, place in zip(
-                x.split(chunk, 1), position_term.split(chunk),
-                torch.arange(x.shape[1]).split(chunk), strict=True):
-            part = self._refine(cells, term, value, size, scale_shift)
-            out = torch.empty_like(x, dtype=part.dtype) if out is None else out
-            out[:, place[0]:place[-1] + 1] = part
-        return out
+        out = []
+        for image in range(x.shape[0]):
+            one = slice(image, image + 1)
+            own = scale_shift if scale_shift is None or len(scale_shift) == 1 \
+                else scale_shift[one]
+            out += [self._refine(cells, term, value[one], size, own)
+                    for cells, term in zip(x[one].split(chunk, 1),
+                                           position_term.split(chunk), strict=True)]
+        return torch.cat(out, 1).view(x.shape)
 
     def _refine(self, x: Tensor, position_term: Tensor, value: Tensor,
                 size: tuple[int, int], scale_shift: Tensor | None) -> Tensor:

@@ -68,8 +68,8 @@ class MapDecoder(nn.Module):
             position_terms = self.position_terms(size, x.device)
         chunk = None
         if x.device.type == 'cpu' and not torch.is_grad_enabled():
-            chunk = max(1, _CPU_CHUNK // x.shape[0])
-        x = x.flatten(2).mT  # B (H W) C
+            chunk = _CPU_CHUNK
+        x = x.flatten(2).mT.contiguous()  # B (H W) C
         for layer, term in zip(self.layers, position_terms, strict=True):
             x = layer(x, term, size, layer.scale_shift(time_embedding), chunk)
         return x.mT.unflatten(2, size)
