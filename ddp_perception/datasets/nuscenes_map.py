@@ -1,0 +1,147 @@
+"""nuScenes frames with what map segmentation needs."""
+from pathlib import Path
+
+from mmdet3d.datasets import NuScenesDataset
+from mmengine.fileio import load
+
+from ddp_perception.registry import DATASETS
+
+from .map_classes import MAP_CLASSES, MAP_PALETTE
+from .transforms.images import CAMERAS
+from .transforms.map_masks import LoadMapMasks
+from .vector_map import require_map_files
+
+NUSCENES_PREFIX = {'pts': 'samples/LIDAR_TOP', 'sweeps': 'sweeps/LIDAR_TOP',
+                   **{name: f'samples/{name}' for name in CAMERAS}}
+"""Folders of a nuScenes root, for info files that hold base names."""
+
+FLAT_PREFIX = dict.fromkeys(NUSCENES_PREFIX, '')
+"""All files of a frame in one folder."""
+
+
+@DATASETS.register_module()
+class NuScenesMapDataset(NuScenesDataset):
+    """mmdet3d's nuScenes data set, extended for map segmentation.
+
+    The info file (pickle or JSON, info v2) carries `map_location`, which
+    ``ddp-perception prepare nuscenes`` writes. The map itself is read from
+    maps/expansion when a sample needs it, in training and in testing.
+
+    Args:
+        data_root (str): nuScenes root.
+        ann_file (str): Info file, relative to the root.
+        pipeline (list): Steps or their configs.
+        modality (dict): use_camera and use_lidar, both by default.
+        data_prefix (dict, optional): Folders of the sensors under the root.
+            By default those of nuScenes, or the root itself where the first
+            frame's files lie there directly.
+        load_map (bool, optional): Check at construction that the map fields
+            and files are there. By default where the pipeline holds a
+            LoadMapMasks.
+        filter_empty_gt (bool): Skip training frames without boxes. Off: a
+            map needs none.
+        map_classes (Sequence[str]): Names in the order of the masks, for
+            metrics and pictures.
+
+    Other arguments are those of mmdet3d's NuScenesDataset.
+
+    Every sample has, besides mmdet3d's keys, lidar2ego (4, 4) and map_root.
+
+    Raises:
+        ValueError: frames lack `map_location`; says how to add it.
+        FileNotFoundError: the info file or a map expansion file is missing.
+    """
+
+    # Without `version`: that of the info file holds (mini, trainval, test).
+    METAINFO = {'classes': NuScenesDataset.METAINFO['classes'],
+                'palette': NuScenesDataset.METAINFO['palette'],
+                'map_classes': MAP_CLASSES, 'map_palette': MAP_PALETTE}
+
+    def __init__(self, data_root, ann_file, pipeline=(), modality=None,
+                 data_prefix=None, load_map=None, filter_empty_gt=False,
+                 map_classes=MAP_CLASSES, metainfo=None, box_type_3d='LiDAR',
+                 test_mode=False, with_velocity=True, use_valid_flag=False,
+                 load_eval_anns=True, indices=None, serialize_data=True,
+                 lazy_init=False, max_refetch=1000, filter_cfg=None,
+                 backend_args=None, default_cam_key=None, show_ins_var=False):
+        path = Path(data_root or '', ann_file)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f'info file {path} is missing; write it with "ddp-perception '
+                f'prepare nuscenes {data_root}"')
+        if data_prefix is None:
+            data_prefix = detect_data_prefix(data_root, ann_file)
+        if load_map is None:
+            load_map = any(map(_draws_masks, pipeline))
+        self.load_map = load_map
+        palette = [MAP_PALETTE[MAP_CLASSES.index(name)]
+                   if name in MAP_CLASSES else (0, 0, 0)
+                   for name in map_classes]
+        super().__init__(
+            data_root=str(data_root), ann_file=ann_file,
+            pipeline=list(pipeline), box_type_3d=box_type_3d,
+            modality=dict(modality or dict(use_camera=True, use_lidar=True)),
+            filter_empty_gt=filter_empty_gt, test_mode=test_mode,
+            with_velocity=with_velocity, use_valid_flag=use_valid_flag,
+            data_prefix=dict(data_prefix), load_eval_anns=load_eval_anns,
+            metainfo={'map_classes': tuple(map_classes),
+                      'map_palette': palette, **(metainfo or {})},
+            indices=indices, serialize_data=serialize_data,
+            lazy_init=lazy_init, max_refetch=max_refetch,
+            filter_cfg=filter_cfg, backend_args=backend_args,
+            default_cam_key=default_cam_key, show_ins_var=show_ins_var)
+
+    def load_data_list(self):
+        """Read the info file and check what the map needs of it."""
+        frames = super().load_data_list()
+        if self.load_map:
+            lacking = [str(frame.get('token')) for frame in frames
+                       if not frame.get('map_location')]
+            if lacking:
+                raise ValueError(
+                    f'{self.ann_file}: {len(lacking)} of {len(frames)} frames '
+                    f'have no map_location (first: {lacking[0]}). Add the map '
+                    'fields with "python -m data_tools.prepare_nuscenes '
+                    f'{self.data_root} --extend {self.ann_file}"')
+            require_map_files(
+                self.data_root, {frame['map_location'] for frame in frames})
+        return frames
+
+    def parse_data_info(self, info):
+        """Add `lidar2ego` and `map_root` to mmdet3d's sample."""
+        info.setdefault('instances', [])  # the test split has none
+        info = super().parse_data_info(info)
+        info['lidar2ego'] = info.get('lidar_points', {}).get('lidar2ego')
+        info['map_root'] = self.data_root
+        return info
+
+
+def detect_data_prefix(data_root, ann_file):
+    """Return the folders of the sensors for an info file.
+
+    Args:
+        data_root (str | Path): Where the data lie.
+        ann_file (str): Info file, relative to the root.
+
+    Returns:
+        dict: `FLAT_PREFIX` where there is no folder samples and the first
+        frame's LiDAR file or an image lies in the root itself,
+        `NUSCENES_PREFIX` otherwise.
+    """
+    if Path(data_root or '', 'samples').is_dir():
+        return NUSCENES_PREFIX
+    frames = load(Path(data_root or '', ann_file)).get('data_list') or [{}]
+    frame = frames[0]
+    names = [frame.get('lidar_points', {}).get('lidar_path')]
+    names += [view.get('img_path') for view in frame.get('images', {}).values()
+              ]
+    flat = any(name and Path(data_root or '', name).is_file()
+               for name in names)
+    return FLAT_PREFIX if flat else NUSCENES_PREFIX
+
+
+def _draws_masks(step):
+    kind = step.get('type') if hasattr(step, 'get') else step
+    if isinstance(kind, str):
+        return kind.split('.')[-1] == LoadMapMasks.__name__
+    return kind is LoadMapMasks or isinstance(kind, LoadMapMasks)

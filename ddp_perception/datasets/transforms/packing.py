@@ -1,0 +1,69 @@
+"""Pack a sample of map segmentation for mmdet3d's models."""
+import numpy as np
+import torch
+from mmdet3d.datasets.transforms import Pack3DDetInputs
+from mmengine.structures import PixelData
+
+from ddp_perception.registry import TRANSFORMS
+
+from .map_masks import lidar2ego
+
+MATRICES = ('cam2img', 'lidar2cam', 'cam2lidar', 'lidar2img', 'ori_cam2img',
+            'ori_lidar2img', 'img_aug_matrix', 'lidar_aug_matrix')
+"""Float32 in the packed sample: what the view transforms compute with."""
+
+META_KEYS = MATRICES + (
+    'ego2global', 'lidar2ego', 'sample_idx', 'token', 'timestamp',
+    'map_location', 'scene_token', 'scene_name', 'num_views', 'img_path',
+    'lidar_path', 'ori_shape', 'img_shape', 'pad_shape', 'num_pts_feats',
+    'pcd_horizontal_flip', 'pcd_vertical_flip', 'box_type_3d', 'box_mode_3d')
+
+
+@TRANSFORMS.register_module()
+class PackMapInputs(Pack3DDetInputs):
+    """Pack images, points, map masks and, where present, boxes.
+
+    Args:
+        keys (Sequence[str]): What to pack, out of img, points, gt_masks_bev
+            and the keys of mmdet3d's Pack3DDetInputs; absent ones are left
+            out.
+        meta_keys (Sequence[str]): What becomes metainfo. `lidar_aug_matrix`
+            is the identity where nothing augmented the points.
+
+    Returns a dict with
+        inputs: img (N, 3, H, W) in the dtype it was loaded in, points (n, c).
+        data_samples: Det3DDataSample with `gt_map_seg`, a PixelData whose
+            data is uint8 (classes, X, Y).
+
+    Raises:
+        ValueError: the views differ in shape.
+    """
+
+    def __init__(self, keys=('img', 'points', 'gt_masks_bev'),
+                 meta_keys=META_KEYS):
+        super().__init__(keys=tuple(key for key in keys
+                                    if key != 'gt_masks_bev'),
+                         meta_keys=tuple(meta_keys))
+        self.with_masks = 'gt_masks_bev' in keys
+
+    def pack_single_results(self, results):
+        """Pack one sample."""
+        shapes = {image.shape for image in results.get('img', [])}
+        if len(shapes) > 1:
+            raise ValueError(
+                'all views must have one shape to be stacked, got '
+                f'{[image.shape for image in results["img"]]}; bring them to '
+                'one size with ddp.ImageAug3D')
+        results.setdefault('lidar_aug_matrix', np.eye(4))
+        for key in MATRICES:
+            if key in results:
+                results[key] = np.asarray(results[key], np.float32)
+        if 'lidar2ego' in results or 'lidar_points' in results:
+            results['lidar2ego'] = lidar2ego(results)
+        if 'ego2global' in results:
+            results['ego2global'] = np.asarray(results['ego2global'], float)
+        packed = super().pack_single_results(results)
+        if self.with_masks and 'gt_masks_bev' in results:
+            packed['data_samples'].gt_map_seg = PixelData(
+                data=torch.from_numpy(results['gt_masks_bev']))
+        return packed

@@ -1,0 +1,152 @@
+"""Load LiDAR points: one key frame and earlier sweeps."""
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmdet3d.structures.points import get_points_type
+from mmengine.fileio import get
+
+from ddp_perception.registry import TRANSFORMS
+
+
+def read_points(path, load_dim, backend_args=None):
+    """Read a file of float32 records.
+
+    Args:
+        path (str): The file. An empty file is an empty cloud.
+        load_dim (int): Numbers per point.
+        backend_args (dict, optional): Of mmengine's file backend.
+
+    Returns:
+        ndarray: (n, load_dim) float32, writable.
+
+    Raises:
+        FileNotFoundError: names the file.
+        ValueError: the size is not a whole number of records, or a number
+            is not finite.
+    """
+    try:
+        content = get(path, backend_args=backend_args)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'LiDAR file {path} is missing') from error
+    record = 4 * load_dim
+    if len(content) % record:
+        raise ValueError(
+            f'{path} holds {len(content)} bytes, expected a multiple of '
+            f'{record} ({load_dim} float32 per point): the file is truncated '
+            'or of another format')
+    points = np.frombuffer(content, dtype=np.float32).reshape(-1, load_dim)
+    bad = np.count_nonzero(~np.isfinite(points).all(axis=1))
+    if bad:
+        raise ValueError(f'{path}: {bad} of {len(points)} points hold NaN or '
+                         'infinite values')
+    return points.copy()
+
+
+@TRANSFORMS.register_module()
+class LoadPoints(BaseTransform):
+    """Load the LiDAR points of the key frame.
+
+    Args:
+        load_dim (int): Numbers per point in the file; nuScenes: x, y, z
+            (metres, LiDAR frame), intensity, ring.
+        use_dim (int | Sequence[int]): Which of them to keep.
+        backend_args (dict, optional): Of mmengine's file backend.
+
+    Reads: lidar_points.lidar_path. Writes: points (LiDARPoints, (n, use_dim)
+    float32; n = 0 for an empty file).
+
+    Raises:
+        ValueError: `use_dim` does not fit `load_dim`, a truncated file, or
+            values that are not finite.
+        FileNotFoundError: the file is missing.
+    """
+
+    def __init__(self, load_dim=5, use_dim=5, backend_args=None):
+        self.load_dim = load_dim
+        self.use_dim = (list(range(use_dim)) if isinstance(use_dim, int)
+                        else list(use_dim))
+        if not self.use_dim or max(self.use_dim) >= load_dim:
+            raise ValueError(f'use_dim must name numbers below load_dim = '
+                             f'{load_dim}, got {self.use_dim}')
+        self.backend_args = backend_args
+
+    def transform(self, results):
+        """Add `points`."""
+        points = read_points(results['lidar_points']['lidar_path'],
+                             self.load_dim, self.backend_args)
+        points = points[:, self.use_dim]
+        results['points'] = get_points_type('LIDAR')(
+            points, points_dim=points.shape[1])
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadSweeps(BaseTransform):
+    """Add earlier sweeps to the key frame, moved into its LiDAR frame.
+
+    The fifth number of every point becomes its age in seconds, 0 in the key
+    frame. `sweeps_num=0` only does that. Use it with `LoadPoints(use_dim=5)`.
+
+    Args:
+        sweeps_num (int): How many to add. A scene's first frames have fewer.
+        load_dim (int): Numbers per point in the files, at least 5.
+        remove_close (float): Drop points of the sweeps within this many
+            metres of the sensor in both x and y (the vehicle's roof).
+        pad_empty_sweeps (bool): Where there is no sweep at all, repeat the
+            key frame `sweeps_num` times, so that the density stays alike.
+        test_mode (bool): Take the latest sweeps instead of random ones.
+        backend_args (dict, optional): Of mmengine's file backend.
+
+    Reads: points, timestamp, lidar_sweeps (optional). Writes: points.
+
+    Source: MIT BEVFusion and mmdet3d's LoadPointsFromMultiSweeps. Departs
+    from the latter: a sweep is moved by the exact inverse of its lidar2sensor
+    (there the translation misses the rotation, up to decimetres in a turn).
+    """
+
+    def __init__(self, sweeps_num=9, load_dim=5, remove_close=1.,
+                 pad_empty_sweeps=True, test_mode=False, backend_args=None):
+        if sweeps_num < 0 or load_dim < 5:
+            raise ValueError('sweeps_num must be at least 0 and load_dim at '
+                             f'least 5, got {sweeps_num} and {load_dim}')
+        self.sweeps_num, self.load_dim = sweeps_num, load_dim
+        self.remove_close = float(remove_close)
+        self.pad_empty_sweeps = pad_empty_sweeps
+        self.test_mode = test_mode
+        self.backend_args = backend_args
+
+    def transform(self, results):
+        """Replace `points` by those of all chosen sweeps."""
+        points = results['points']
+        if points.shape[1] < 5:
+            raise ValueError('sweeps need points of at least 5 numbers, got '
+                             f'{points.shape[1]}; set use_dim=5 in LoadPoints')
+        points.tensor[:, 4] = 0
+        sweeps = results.get('lidar_sweeps', [])
+        clouds = [points]
+        if not sweeps and self.pad_empty_sweeps:
+            far = points.new_point(self._far(points.tensor.numpy()))
+            clouds += [far] * self.sweeps_num
+        for index in self._choose(len(sweeps)):
+            cloud = self._load(sweeps[index], results['timestamp'])
+            clouds.append(points.new_point(cloud[:, :points.shape[1]]))
+        results['points'] = points.cat(clouds)
+        return results
+
+    def _choose(self, available):
+        if available <= self.sweeps_num or self.test_mode:
+            return range(min(available, self.sweeps_num))
+        return np.random.choice(available, self.sweeps_num, replace=False)
+
+    def _load(self, sweep, timestamp):
+        record = sweep['lidar_points']
+        points = self._far(read_points(record['lidar_path'], self.load_dim,
+                                       self.backend_args))
+        lidar_from_sensor = np.linalg.inv(
+            np.asarray(record['lidar2sensor'], dtype=float))
+        points[:, :3] = (points[:, :3] @ lidar_from_sensor[:3, :3].T
+                         + lidar_from_sensor[:3, 3])
+        points[:, 4] = timestamp - sweep['timestamp']
+        return points
+
+    def _far(self, points):
+        return points[(np.abs(points[:, :2]) >= self.remove_close).any(1)]
