@@ -82,6 +82,8 @@ def bilinear_resample(maps: Tensor, source: BEVGrid, target: BEVGrid,
 def nearest_resample(maps: Tensor, source: BEVGrid, target: BEVGrid) -> Tensor:
     """Look maps up at the cell centres of another grid; zero outside.
 
+    A centre on the border of two cells takes the one with larger coordinates.
+
     Args:
         maps: (B, C, *source.shape), any dtype.
 
@@ -91,10 +93,12 @@ def nearest_resample(maps: Tensor, source: BEVGrid, target: BEVGrid) -> Tensor:
     if tuple(maps.shape[-2:]) != source.shape:
         raise ValueError(f'maps must have the shape {source.shape} of their grid, '
                          f'got {tuple(maps.shape)}')
-    for dim, centre, (low, _, step), count in zip(
-            (-2, -1), target.centres(), (source.xbound, source.ybound),
-            source.shape, strict=True):
-        cell = ((centre - low) / step).floor().long()
+    for dim, (first, _, pitch), length, (low, _, step), count in zip(
+            (-2, -1), (target.xbound, target.ybound), target.shape,
+            (source.xbound, source.ybound), source.shape, strict=True):
+        # Whole micro-cells, so that rounding cannot decide about a border.
+        place = (first - low + pitch * (torch.arange(length).double() + 0.5)) / step
+        cell = place.round(decimals=6).floor().long()
         inside = (cell >= 0) & (cell < count)
         maps = maps.index_select(dim, cell.clamp(0, count - 1).to(maps.device))
         shape = (-1, 1) if dim == -2 else (-1,)

@@ -1,0 +1,108 @@
+import pytest
+import torch
+from torch import nn
+
+from ddp_perception.decoder import Denoiser, LabelDiffusion, MapDecoder
+from ddp_perception.diffusion import ClassCodec
+
+
+def _model(**kwargs):
+    torch.manual_seed(0)
+    denoiser = Denoiser(6, 8, decoder=MapDecoder(8, 2, 2, 2, time_channels=16),
+                        predictor=nn.Conv2d(8, 3, 1))
+    model = LabelDiffusion(ClassCodec(3, 8, scale=1.), denoiser, **kwargs).eval()
+    for parameter in denoiser.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+FEATS = torch.randn(2, 6, 5, 7, generator=torch.Generator().manual_seed(1))
+NOISE = torch.randn(3, 8, 5, 7, generator=torch.Generator().manual_seed(2))
+
+
+def _predictions(model, feats, noise):
+    with torch.no_grad():
+        return torch.stack([step.prediction
+                            for step in model.sample_steps(feats, noise, 3)])
+
+
+def test_batch_and_seeds_equal_the_loop_over_single_ones():
+    model = _model()
+    together = _predictions(model, FEATS, NOISE).unflatten(1, (2, 3))
+    for image in range(2):
+        for seed in range(3):
+            alone = _predictions(model, FEATS[image:image + 1], NOISE[seed:seed + 1])
+            torch.testing.assert_close(together[:, image, seed], alone[:, 0],
+                                       rtol=1e-4, atol=1e-5)
+
+
+def test_noise_may_differ_between_images():
+    model = _model()
+    noise = torch.stack([NOISE[:1], NOISE[1:2]])
+    both = _predictions(model, FEATS, noise)
+    torch.testing.assert_close(both[:, 1:], _predictions(model, FEATS[1:], noise[1:]),
+                               rtol=1e-4, atol=1e-5)
+
+
+def test_the_first_step_is_the_one_step_prediction():
+    model = _model()
+    one = next(iter(model.sample_steps(FEATS, NOISE, 1))).prediction
+    first = next(iter(model.sample_steps(FEATS, NOISE, 3))).prediction
+    assert torch.equal(one, first)
+
+
+def test_noise_of_another_size_is_named():
+    with pytest.raises(ValueError, match=r'8, 5, 7\).*\(2, 3, 8, 7, 5\)'):
+        next(iter(_model().sample_steps(FEATS, NOISE.mT, 1)))
+
+
+def test_training_pass_is_one_denoising_of_the_noised_labels():
+    model = _model()
+    labels = torch.randint(0, 3, (2, 20, 28))
+    times, noise = torch.tensor([0.1, 0.8]), torch.randn(2, 8, 5, 7)
+    got = model.training_prediction(FEATS, labels, times=times, noise=noise)
+    level = model.schedule.level(times)
+    z = level.mix(model.codec.encode(labels, (5, 7)), noise)
+    for item in range(2):
+        single = model.schedule.level(times[item])
+        expected = model.denoiser(z[item:item + 1], single,
+                                  model.denoiser.condition(FEATS[item:item + 1]))
+        torch.testing.assert_close(got[item:item + 1], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_self_aligned_training_sees_no_label():
+    model = _model(self_aligned=True)
+    draws = dict(times=torch.tensor([0.3, 0.6]), noise=torch.randn(2, 8, 5, 7))
+    first = model.training_prediction(FEATS, torch.zeros(2, 5, 7).long(), **draws)
+    second = model.training_prediction(FEATS, torch.ones(2, 5, 7).long(), **draws)
+    assert torch.equal(first, second)
+
+
+def test_a_generator_fixes_the_draws():
+    model = _model()
+    labels = torch.randint(0, 3, (2, 5, 7))
+    first, second = (model.training_prediction(
+        FEATS, labels, generator=torch.Generator().manual_seed(5)) for _ in range(2))
+    assert torch.equal(first, second)
+    other = model.training_prediction(FEATS, labels,
+                                      generator=torch.Generator().manual_seed(6))
+    assert not torch.equal(first, other)
+
+
+def test_the_noise_level_matters():
+    model = _model()
+    condition = model.denoiser.condition(FEATS)
+    early, late = (model.denoiser(NOISE[:2], model.schedule.level(time), condition)
+                   for time in (0.1, 0.9))
+    assert (early - late).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize('wrong', [(0.5, 0.5), (-0.1, 1.), (0., 1.1)])
+def test_impossible_time_ranges_are_named(wrong):
+    with pytest.raises(ValueError, match='sample_range'):
+        _model(sample_range=wrong)
+
+
+def test_features_of_another_width_are_named():
+    with pytest.raises(ValueError, match=r'\(B, 6, H, W\).*\(2, 5, 5, 7\)'):
+        _model().denoiser.condition(FEATS[:, :5])

@@ -1,0 +1,78 @@
+import pytest
+import torch
+
+from ddp_perception.diffusion import ClassCodec, MultiLabelCodec
+from ddp_perception.diffusion.codecs import nearest_shrink
+from tests import golden
+
+
+@pytest.mark.parametrize('name', list(golden.load('nearest_resize')))
+def test_nearest_shrink_takes_the_published_cells(name):
+    source, target = map(int, name.split('/')[1].split('_to_'))
+    ramp = torch.arange(source)[None, None, :, None].expand(1, 1, source, 3)
+    cells = nearest_shrink(ramp, (target, 3))[0, 0, :, 0]
+    assert torch.equal(cells.int(), golden.load('nearest_resize')[name])
+
+
+def test_multi_label_codec_is_the_mean_of_one_vector_per_class():
+    codec = MultiLabelCodec(num_classes=3, channels=4, scale=0.01)
+    masks = (torch.rand(2, 3, 5, 6) > 0.5).float()
+    encoded = codec.encode(masks, (5, 6))
+    table = codec.table.weight
+    for item, row, col in ((0, 0, 0), (1, 4, 5), (1, 2, 3)):
+        rows = [(k + 1) * int(masks[item, k, row, col]) for k in range(3)]
+        mean = torch.stack([table[index] for index in rows]).mean(0)
+        torch.testing.assert_close(encoded[item, :, row, col],
+                                   (2 * mean.sigmoid() - 1) * 0.01)
+
+
+def test_multi_label_prediction_encodes_as_its_own_masks():
+    codec = MultiLabelCodec(num_classes=3, channels=4, threshold=0.3)
+    logits = torch.randn(2, 3, 8, 10)
+    masks = (logits.sigmoid() > 0.3).float()
+    torch.testing.assert_close(codec.encode_prediction(logits, (4, 5)),
+                               codec.encode(masks, (4, 5)))
+
+
+def test_multi_label_codec_rejects_other_values():
+    codec = MultiLabelCodec(num_classes=2, channels=4)
+    with pytest.raises(ValueError, match=r'0 or 1.*255'):
+        codec.encode(torch.full((1, 2, 3, 4), 255), (3, 4))
+    with pytest.raises(ValueError, match='2 classes'):
+        codec.encode(torch.zeros(1, 3, 3, 4), (3, 4))
+
+
+def test_class_codec_looks_labels_up_and_ignores_with_the_last_row():
+    codec = ClassCodec(num_classes=3, channels=4, scale=0.1)
+    labels = torch.tensor([[[0, 2, 255], [1, 0, 2]]]).repeat(2, 1, 1)
+    encoded = codec.encode(labels, (2, 3))
+    expected = (2 * codec.table.weight[[0, 2, 3]].sigmoid() - 1) * 0.1
+    torch.testing.assert_close(encoded[1, :, 0].mT, expected)
+    assert encoded.shape == (2, 4, 2, 3)
+    torch.testing.assert_close(codec.encode(labels[:, None], (2, 3)), encoded)
+
+
+def test_class_codec_round_trip_through_logits():
+    codec = ClassCodec(num_classes=5, channels=4)
+    labels = torch.randint(0, 5, (2, 6, 7))
+    logits = torch.nn.functional.one_hot(labels, 5).permute(0, 3, 1, 2).float()
+    torch.testing.assert_close(codec.encode_prediction(logits, (6, 7)),
+                               codec.encode(labels, (6, 7)))
+
+
+@pytest.mark.parametrize('wrong', [5, -1, 254])
+def test_class_codec_names_labels_out_of_range(wrong):
+    codec = ClassCodec(num_classes=5, channels=4)
+    labels = torch.zeros(1, 4, 4, dtype=torch.long)
+    labels[0, 1, 2] = wrong
+    with pytest.raises(ValueError, match=rf'\[{wrong}\]'):
+        codec.encode(labels, (4, 4))
+
+
+def test_encoded_maps_lie_within_the_scale():
+    codec = MultiLabelCodec(num_classes=3, channels=4, scale=0.02)
+    torch.nn.init.normal_(codec.table.weight, std=100)
+    encoded = codec.encode((torch.rand(1, 3, 5, 6) > 0.5).float(), (5, 6))
+    assert encoded.abs().max() <= 0.02
+    with pytest.raises(ValueError, match='scale'):
+        MultiLabelCodec(num_classes=3, channels=4, scale=0.)
