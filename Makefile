@@ -1,0 +1,31 @@
+# Targets print what they do; each one that needs the environment sets it up.
+VENV ?= .venv
+PYTHON_IN := $(VENV)/bin/python
+ARGS ?=
+.DEFAULT_GOAL := help
+.PHONY: help env demo test test-slow lint clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | \
+		sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
+		awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@echo '  ARGS="..." passes further arguments on, e.g.  make test ARGS="-k sampler -x"'
+
+env:  ## create .venv and install everything (10 minutes once, then nothing to do)
+	@VENV="$(VENV)" scripts/setup_env.sh
+
+demo: env  ## synthetic nuScenes, training, evaluation, picture: work_dirs/demo
+	$(PYTHON_IN) -m ddp_perception.cli demo $(ARGS)
+
+test: env  ## the fast tests
+	$(PYTHON_IN) -m pytest $(ARGS)
+
+test-slow: env  ## the tests marked slow, which `make test` leaves out
+	$(PYTHON_IN) -m pytest -m slow $(ARGS)
+
+lint: env  ## ruff over the whole tree
+	$(PYTHON_IN) -m ruff check .
+
+clean:  ## remove caches and build products; keeps .venv, data and work_dirs
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,67 @@
+"""Package metadata.
+
+The core (``diffusion``, ``decoder``, ``ops``) needs torch alone. Everything
+else lives in extras with ranges wide enough for the OpenMMLab environments
+that people already have, so that ``pip install -e .`` there installs nothing
+else. Versions proven together are pinned in constraints.txt.
+"""
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r"^__version__ = '(.+)'$",
+                    (HERE / 'ddp_perception/__init__.py').read_text(),
+                    flags=re.MULTILINE).group(1)
+
+# mmdet3d 1.4 accepts mmcv up to 2.1, mmengine below 1 and mmdet below 3.4.
+OPENMMLAB = [
+    'mmengine>=0.8,<1',
+    'mmcv>=2.0.0,<2.2',
+    'mmdet>=3.0,<3.4',
+    'mmdet3d>=1.1,<1.5',
+    'mmsegmentation>=1.0,<2',
+    'timm>=0.9',
+    'numpy>=1.23,<2',
+    'matplotlib>=3.6',
+    'opencv-python>=4.6',
+    'tensorboard>=2.10',
+]
+NUSCENES = [
+    'nuscenes-devkit>=1.1.10',
+    'numpy>=1.23,<2',
+    'shapely>=1.8',
+    'opencv-python>=4.6',
+    'tqdm>=4.60',
+]
+DEV = ['pytest>=7', 'ruff>=0.5']
+
+setup(
+    name='ddp_perception',
+    version=VERSION,
+    description='Diffusion dense heads for mmdet3d: nuScenes BEV map '
+                'segmentation with DDP',
+    long_description=(HERE / 'README.md').read_text(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    keywords='bird-eye-view map segmentation diffusion mmdet3d nuScenes',
+    classifiers=[
+        'Development Status :: 3 - Alpha',
+        'Intended Audience :: Science/Research',
+        'Programming Language :: Python :: 3 :: Only',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+    ],
+    python_requires='>=3.10',
+    packages=find_packages(include=['ddp_perception*', 'data_tools*']),
+    install_requires=['torch>=2.1'],
+    extras_require={
+        'openmmlab': OPENMMLAB,
+        'nuscenes': NUSCENES,
+        'dev': DEV,
+        'all': sorted({*OPENMMLAB, *NUSCENES, *DEV}),
+    },
+    entry_points={
+        'console_scripts': ['ddp-perception = ddp_perception.cli.main:main'],
+    },
+)

@@ -1,0 +1,42 @@
+"""Fixtures and limits that every test shares."""
+import os
+
+os.environ.setdefault('MPLBACKEND', 'Agg')
+os.environ.setdefault('OMP_NUM_THREADS', '2')
+# Nothing here may wait for a network that is not there.
+os.environ.setdefault('HF_HUB_OFFLINE', '1')
+
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(2)
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _beside_the_project(name, purpose):
+    path = ROOT.parent / 'shared' / name
+    if not path.is_dir():
+        pytest.skip(f'{purpose} are not part of the repository and no '
+                    f'../shared/{name} lies beside it')
+    return path
+
+
+@pytest.fixture(scope='session')
+def reference_dir():
+    """Folder with the golden numbers of the published implementation."""
+    return _beside_the_project('reference', 'the golden numbers')
+
+
+@pytest.fixture(scope='session')
+def real_dir():
+    """Folder with one real frame of each data set."""
+    return _beside_the_project('real', 'real frames')
+
+
+@pytest.fixture(scope='session')
+def repository_dir():
+    """Root of the checkout, for tests that read its files."""
+    return ROOT
