@@ -1,0 +1,346 @@
+"""Write the info files that map segmentation reads from a nuScenes root.
+
+Run ``python -m data_tools.prepare_nuscenes ROOT --version v1.0-mini``. It
+writes nuscenes_infos_train.pkl and nuscenes_infos_val.pkl (for v1.0-test,
+nuscenes_infos_test.pkl) into the root: mmdet3d's info format v2, which its
+own data sets read too, extended by the map location of every frame.
+"""
+import argparse
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from data_tools import nuscenes_infos as infos
+
+SPLITS = {
+    'v1.0-mini': {'train': 'mini_train', 'val': 'mini_val'},
+    'v1.0-trainval': {'train': 'train', 'val': 'val'},
+    'v1.0-test': {'test': 'test'},
+}
+"""Info files per version of the tables, and the devkit's name of each."""
+
+TABLES = ('category', 'attribute', 'visibility', 'instance', 'sensor',
+          'calibrated_sensor', 'ego_pose', 'log', 'scene', 'sample',
+          'sample_data', 'sample_annotation', 'map')
+
+
+def prepare(root, version, prefix='nuscenes', out_dir=None, max_sweeps=10,
+            overwrite=False, skip_incomplete=False, progress=True):
+    """Write the info files of every split of a version.
+
+    Finished scenes are kept in a hidden folder until all are done, so that
+    an interrupted run goes on where it stopped. Files are replaced only when
+    they are complete.
+
+    Args:
+        root (str | Path): nuScenes root: tables, samples, sweeps, maps.
+        version (str): 'v1.0-mini', 'v1.0-trainval' or 'v1.0-test'.
+        prefix (str): Of the file names.
+        out_dir (str | Path, optional): Where to write, by default the root.
+        max_sweeps (int): Earlier LiDAR sweeps to list per frame.
+        overwrite (bool): Replace info files that exist.
+        skip_incomplete (bool): Leave out scenes that lack sensor files
+            (a partial download) instead of stopping.
+        progress (bool): Show a progress bar.
+
+    Returns:
+        dict[str, Path]: The file of each split.
+
+    Raises:
+        FileNotFoundError: tables, maps or sensor files are missing; names
+            the first few and how many.
+        FileExistsError: an info file exists and `overwrite` is off.
+        ValueError: the version is unknown or no scene belongs to a split.
+    """
+    root = Path(root)
+    out_dir = Path(out_dir or root)
+    if version not in SPLITS:
+        raise ValueError(f'version must be one of {", ".join(SPLITS)}, got '
+                         f'{version!r}')
+    files = {split: out_dir / f'{prefix}_infos_{split}.pkl'
+             for split in SPLITS[version]}
+    existing = [str(path) for path in files.values() if path.exists()]
+    if existing and not overwrite:
+        raise FileExistsError(
+            f'{", ".join(existing)} exist. Replace them with --overwrite, add '
+            'the map fields to them with --extend FILE, or choose another '
+            '--prefix')
+    _require_tables(root, version, TABLES)
+    nusc = _open(root, version)
+    scenes = _scenes_of_splits(nusc, version)
+    locations = {nusc.get('log', scene['log_token'])['location']
+                 for group in scenes.values() for scene in group}
+    map_version = read_map_version(root, locations)
+    scenes = _complete_scenes(nusc, root, scenes, max_sweeps, skip_incomplete)
+
+    out_dir.mkdir(parents=True, exist_ok=True)
+    cache = out_dir / f'.{prefix}_infos_{version}.partial'
+    cache.mkdir(exist_ok=True)
+    key = _fingerprint(root, version, max_sweeps)
+    frames = {split: [] for split in scenes}
+    with tqdm(total=sum(map(len, scenes.values())), unit='scene',
+              desc='info files', disable=not progress) as bar:
+        for split, group in scenes.items():
+            for scene in group:
+                frames[split] += _scene_frames(nusc, scene, max_sweeps, cache,
+                                               key)
+                bar.update()
+    for split, path in files.items():
+        for index, frame in enumerate(frames[split]):
+            frame['sample_idx'] = index
+        write_infos(path, {'metainfo': infos.metainfo(version, map_version),
+                           'data_list': frames[split]})
+        print(f'{path}: {len(frames[split])} frames of {len(scenes[split])} '
+              'scenes')
+    shutil.rmtree(cache)
+    return files
+
+
+def extend(root, path, version=None):
+    """Add the map fields to an info file, leaving all else as it is.
+
+    Args:
+        root (str | Path): nuScenes root.
+        path (str | Path): Info file, pickle or JSON; replaced when complete.
+        version (str, optional): Of the tables, by default that of the file.
+
+    Returns:
+        int: Number of frames.
+
+    Raises:
+        FileNotFoundError: the info file, tables or maps are missing.
+        ValueError: not an info file of format v2, or its frames are not in
+            the tables.
+    """
+    root, path = Path(root), Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'info file {path} is missing')
+    content = read_infos(path)
+    version = version or content['metainfo'].get('version')
+    if not version:
+        raise ValueError(f'{path} does not name its version; give --version')
+    _require_tables(root, version, ('sample', 'scene', 'log'))
+    samples, scenes, logs = (
+        {record['token']: record for record in json.loads(
+            (root / version / f'{table}.json').read_text())}
+        for table in ('sample', 'scene', 'log'))
+    tokens = [frame.get('token') for frame in content['data_list']]
+    unknown = [token for token in tokens if token not in samples]
+    if unknown:
+        raise ValueError(
+            f'{len(unknown)} of {len(tokens)} frames of {path} are not in '
+            f'{root / version} (first: {unknown[0]})')
+    for frame in content['data_list']:
+        scene = scenes[samples[frame['token']]['scene_token']]
+        frame.update(infos.map_fields(scene, logs[scene['log_token']]))
+    content['metainfo']['map_version'] = read_map_version(
+        root, {frame['map_location'] for frame in content['data_list']})
+    write_infos(path, content)
+    return len(tokens)
+
+
+def read_map_version(root, locations):
+    """Return the version of the map expansion, after checking its files.
+
+    Raises:
+        FileNotFoundError: a location's file is missing.
+        ValueError: the files are of different versions.
+    """
+    from ddp_perception.datasets.vector_map import map_file, require_map_files
+    require_map_files(root, locations)
+    versions = {location: str(json.loads(
+        map_file(root, location).read_text()).get('version', '1.0'))
+        for location in sorted(locations)}
+    if len(set(versions.values())) > 1:
+        raise ValueError(f'map expansion files differ in version: {versions}')
+    return next(iter(versions.values()), '')
+
+
+def read_infos(path):
+    """Read an info file of format v2, pickle or JSON.
+
+    Raises:
+        ValueError: it has no `metainfo` and `data_list`.
+    """
+    content = (json.loads(path.read_text()) if path.suffix == '.json'
+               else pickle.loads(path.read_bytes()))
+    if not isinstance(content, dict) or not {'metainfo', 'data_list'} <= set(
+            content):
+        raise ValueError(f'{path} is not an info file of format v2: it must '
+                         'hold metainfo and data_list')
+    return content
+
+
+def write_infos(path, content):
+    """Write an info file; whoever reads meanwhile finds the old one."""
+    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    try:
+        partial.write_bytes(json.dumps(content).encode()
+                            if path.suffix == '.json'
+                            else pickle.dumps(content, protocol=4))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _require_tables(root, version, tables):
+    if not root.is_dir():
+        raise FileNotFoundError(f'nuScenes root {root} is not a folder')
+    if not (root / version).is_dir():
+        found = sorted(path.name for path in root.glob('v1.0-*'))
+        raise FileNotFoundError(
+            f'{root / version} is missing; the root holds '
+            f'{", ".join(found) or "no tables of any version"}')
+    missing = [f'{table}.json' for table in tables
+               if not (root / version / f'{table}.json').is_file()]
+    if missing:
+        raise FileNotFoundError(f'{root / version} lacks the tables '
+                                f'{", ".join(missing)}')
+
+
+def _open(root, version):
+    """Open the tables, after checking the map pictures they name."""
+    from nuscenes import NuScenes
+    pictures = [record['filename'] for record in json.loads(
+        (root / version / 'map.json').read_text())]
+    missing = [name for name in pictures if not (root / name).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f'{root} lacks the map pictures {", ".join(missing)}, which the '
+            f'{version} archive holds in its folder maps')
+    print(f'reading the tables of {version} ...', flush=True)
+    return NuScenes(version, str(root), verbose=False)
+
+
+def _scenes_of_splits(nusc, version):
+    """Return the scenes of each split that the tables hold."""
+    from nuscenes.utils.splits import create_splits_scenes
+    official = create_splits_scenes()
+    scenes = {split: [scene for scene in nusc.scene
+                      if scene['name'] in set(official[name])]
+              for split, name in SPLITS[version].items()}
+    if not any(scenes.values()):
+        raise ValueError(
+            f'none of the {len(nusc.scene)} scenes of {version} belongs to '
+            f'its splits {", ".join(SPLITS[version].values())}')
+    return scenes
+
+
+def _complete_scenes(nusc, root, scenes, max_sweeps, skip_incomplete):
+    """Return the scenes whose files are all there, or raise."""
+    index = infos.FolderIndex(root)
+    missing, kept = [], {}
+    for split, group in scenes.items():
+        kept[split] = []
+        for scene in group:
+            lost = dict.fromkeys(
+                name for sample in infos.scene_samples(nusc, scene)
+                for name in infos.frame_files(nusc, sample, max_sweeps)
+                if name not in index)
+            missing += lost
+            if not lost:
+                kept[split].append(scene)
+    if not missing:
+        return scenes
+    first = '\n  '.join(missing[:5])
+    total, complete = (sum(map(len, group.values()))
+                       for group in (scenes, kept))
+    message = (f'{len(missing)} sensor files are missing under {root}, in '
+               f'{total - complete} of {total} scenes; first:\n  {first}')
+    if not skip_incomplete or not complete:
+        raise FileNotFoundError(
+            f'{message}\nDownload them, or leave out the scenes that lack '
+            'files with --skip-incomplete')
+    print(f'{message}\nleaving out these scenes', file=sys.stderr)
+    return kept
+
+
+def _fingerprint(root, version, max_sweeps):
+    """Return a text that changes with the tables and the options."""
+    stats = [(table, (root / version / f'{table}.json').stat())
+             for table in TABLES]
+    state = [(table, stat.st_size, stat.st_mtime_ns) for table, stat in stats]
+    code = Path(infos.__file__).read_bytes()
+    return hashlib.sha256(repr((max_sweeps, state)).encode() + code
+                          ).hexdigest()
+
+
+def _scene_frames(nusc, scene, max_sweeps, cache, key):
+    """Return the frames of a scene, from an interrupted run if possible."""
+    path = cache / f'{scene["name"]}.pkl'
+    if path.is_file():
+        try:
+            stored = pickle.loads(path.read_bytes())
+            if stored['key'] == key:
+                return stored['frames']
+        except (pickle.UnpicklingError, EOFError, KeyError, TypeError):
+            pass  # not ours or damaged: written anew
+    frames = [infos.frame_info(nusc, sample, max_sweeps)
+              for sample in infos.scene_samples(nusc, scene)]
+    write_infos(path, {'key': key, 'frames': frames})
+    return frames
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog='prepare nuscenes', description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('root', metavar='ROOT', type=Path,
+                        help='nuScenes root: tables, samples, sweeps, maps')
+    parser.add_argument('--version', choices=SPLITS,
+                        help='tables to read; by default the only ones there')
+    parser.add_argument('--prefix', default='nuscenes',
+                        help='of the file names (default: %(default)s)')
+    parser.add_argument('--out-dir', type=Path, metavar='DIR',
+                        help='where to write (default: ROOT)')
+    parser.add_argument('--max-sweeps', type=int, default=10, metavar='N',
+                        help='earlier LiDAR sweeps listed per frame '
+                             '(default: %(default)s)')
+    parser.add_argument('--overwrite', action='store_true',
+                        help='replace info files that exist')
+    parser.add_argument('--skip-incomplete', action='store_true',
+                        help='leave out scenes that lack sensor files')
+    parser.add_argument('--extend', type=Path, metavar='FILE',
+                        help='only add the map fields to this info file of '
+                             "mmdet3d's, and leave all else as it is")
+    return parser
+
+
+def _only_version(root):
+    found = [name for name in SPLITS if (Path(root) / name).is_dir()]
+    if len(found) != 1:
+        raise ValueError(
+            f'{root} holds {", ".join(found) or "none of " + ", ".join(SPLITS)}'
+            '; choose one with --version')
+    return found[0]
+
+
+def main(argv=None):
+    """Run from the command line; returns the exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        if args.extend:
+            path = args.extend
+            if not path.is_file() and (args.root / path).is_file():
+                path = args.root / path
+            count = extend(args.root, path, args.version)
+            print(f'{path}: map fields added to {count} frames')
+            return 0
+        prepare(args.root, args.version or _only_version(args.root),
+                prefix=args.prefix, out_dir=args.out_dir,
+                max_sweeps=args.max_sweeps, overwrite=args.overwrite,
+                skip_incomplete=args.skip_incomplete)
+    except (OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
