@@ -1,0 +1,109 @@
+"""Any timm model as an image backbone."""
+from collections.abc import Sequence
+
+import timm
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ddp_perception.registry import MODELS
+
+
+@MODELS.register_module()
+class TimmBackbone(BaseModule):
+    """A feature pyramid of a timm model.
+
+    Args:
+        model_name: as in ``timm.list_models()``.
+        out_indices: of the feature levels returned, finest first. Level i of
+            ConvNeXt and Swin has stride 4 * 2**i, of ResNet 2 * 2**i.
+        pretrained: load the model's published weights while it is built;
+            timm downloads what is not in its cache.
+        drop_path_rate: of stochastic depth; None keeps the model's own.
+        frozen_stages: feature levels, counted from the finest, whose modules
+            (and all before them) are frozen and stay in evaluation mode.
+        norm_eval: keep every batch norm in evaluation mode.
+        img_size: height and width that a window-based model (Swin) is built
+            for. Swin takes other sizes as well, which it pads to its windows.
+        model_options: further arguments of the timm model.
+        init_cfg: mmengine's initialisation config.
+
+    Shape:
+        x: (B, 3, H, W).
+        returns: tuple of (B, C_i, H / stride_i, W / stride_i), one per out
+            index, NCHW also for models that keep NHWC inside.
+
+    Raises:
+        ValueError: no such model or level, or levels that cannot be frozen.
+
+    Source: timm (huggingface/pytorch-image-models).
+    """
+
+    def __init__(self, model_name: str, out_indices: Sequence[int] = (1, 2, 3),
+                 pretrained: bool = False, drop_path_rate: float | None = None,
+                 frozen_stages: int = 0, norm_eval: bool = False,
+                 img_size: Sequence[int] | None = None,
+                 model_options: dict | None = None,
+                 init_cfg: dict | None = None):
+        """Build the model and freeze its first levels."""
+        super().__init__(init_cfg)
+        architecture = model_name.split('.')[0]  # a tag of weights may follow
+        if not timm.is_model(architecture):
+            similar = timm.list_models(f'*{architecture.split("_")[0]}*')[:8]
+            raise ValueError(f"timm {timm.__version__} has no model "
+                             f"'{model_name}'; similar ones: {similar}")
+        options = dict(model_options or {})
+        if drop_path_rate is not None:
+            options['drop_path_rate'] = drop_path_rate
+        if img_size is not None:
+            options['img_size'] = tuple(img_size)
+        if architecture.startswith(('swin_', 'swinv2_tiny', 'swinv2_small',
+                                    'swinv2_base', 'swinv2_large')):
+            options.setdefault('strict_img_size', False)
+        try:
+            self.model = timm.create_model(
+                model_name, features_only=True, pretrained=pretrained,
+                out_indices=tuple(out_indices), **options)
+        except (AssertionError, IndexError) as error:
+            raise ValueError(f"out_indices {tuple(out_indices)} ask for levels "
+                             f"that '{model_name}' does not have") from error
+        self.out_channels = tuple(self.model.feature_info.channels())
+        self.strides = tuple(self.model.feature_info.reduction())
+        output = getattr(self.model, 'output_fmt', 'NCHW')
+        self._channels_last = getattr(output, 'value', output) == 'NHWC'
+        self.norm_eval = norm_eval
+        self._frozen = self._modules_up_to(model_name, frozen_stages)
+        for module in self._frozen:
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the feature pyramid of images."""
+        levels = self.model(x)
+        if self._channels_last:
+            levels = [level.permute(0, 3, 1, 2).contiguous() for level in levels]
+        return tuple(levels)
+
+    def train(self, mode: bool = True) -> 'TimmBackbone':
+        """Set the mode of all parts that are not frozen."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        if self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def _modules_up_to(self, model_name, levels) -> list[nn.Module]:
+        if levels == 0:
+            return []
+        info = self.model.feature_info.info
+        children = dict(self.model.named_children())
+        last = (info[levels - 1].get('module', '').replace('.', '_')
+                if 0 < levels <= len(info) else None)
+        if last not in children:
+            raise ValueError(f"'{model_name}' has {len(info)} levels, built of "
+                             f'{list(children)}: cannot freeze {levels} of them')
+        names = list(children)
+        return [children[name] for name in names[:names.index(last) + 1]]

@@ -1,0 +1,262 @@
+"""View transforms: camera features lifted by depth and pooled into a BEV grid.
+
+Same configuration keys and names of learned parts as the view transforms of
+mmdet3d's BEVFusion project.
+
+Source: Lift-Splat-Shoot, arXiv:2008.05711; BEVFusion, arXiv:2205.13542.
+"""
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ddp_perception.bevfusion.geometry_cache import GeometryCache
+from ddp_perception.bevfusion.lifting import (
+    depth_images,
+    pixel_grid,
+    pixel_rays,
+)
+from ddp_perception.ops.bev_pool import (
+    BEVBags,
+    VoxelGrid,
+    bags_from_cells,
+    bev_pool,
+    cells_from_coordinates,
+)
+from ddp_perception.registry import MODELS
+
+# Parts of the released models' state_dict that only restate the config.
+_GEOMETRY_KEYS = ('dx', 'bx', 'nx', 'frustum')
+
+
+class ViewTransform(nn.Module):
+    """Lift image features by their depth probabilities and pool them.
+
+    The geometry of a sample (which pixel and depth falls in which cell) is
+    kept while its calibration and augmentation matrices stay the same.
+
+    Args:
+        in_channels: of the image features.
+        out_channels: of the BEV features, C.
+        image_size: height and width of the augmented images, pixels.
+        feature_size: height and width of the image features, h and w.
+        xbound: (min, max, step) of the grid in the LiDAR frame, metres.
+        ybound: same for y.
+        zbound: same for z; its cells are stacked along the channels.
+        dbound: (min, max, step) of the depths, the camera's z in metres.
+        downsample: 2 halves the grid's resolution by convolutions, 1 keeps it.
+        truncate_indices: round cell indices toward zero, as the released
+            models do, which puts points up to one cell outside the lower
+            borders into the border cells. Off, they are outside.
+        cache_size: samples whose geometry is kept, about 20 MiB each at full
+            size; 0 computes it every time.
+
+    Shape:
+        img: (B, N, in_channels, h, w) of N cameras.
+        points: list of (n, >= 3), only read where ``needs_points``.
+        lidar2image, camera_intrinsics, camera2lidar, img_aug_matrix:
+            (B, N, 4, 4).
+        lidar_aug_matrix: (B, 4, 4).
+        returns: (B, C * nz, X, Y), in the channels_last memory format.
+
+    Raises:
+        ValueError: a size, bound or matrix does not fit.
+    """
+
+    needs_points = False
+
+    def __init__(self, in_channels: int, out_channels: int,
+                 image_size: Sequence[int], feature_size: Sequence[int],
+                 xbound: Sequence[float], ybound: Sequence[float],
+                 zbound: Sequence[float], dbound: Sequence[float],
+                 downsample: int = 1, truncate_indices: bool = False,
+                 cache_size: int = 8):
+        """Build the parts that every view transform shares."""
+        super().__init__()
+        if downsample not in (1, 2):
+            raise ValueError(f'downsample must be 1 or 2, got {downsample}')
+        if len(dbound) != 3 or dbound[2] <= 0 or not 0 < dbound[0] < dbound[1]:
+            raise ValueError('dbound must be (min, max, step) with 0 < min < '
+                             f'max and step > 0, got {dbound}')
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.image_size = tuple(image_size)
+        self.feature_size = tuple(feature_size)
+        self.grid = VoxelGrid(xbound, ybound, zbound)
+        self.truncate_indices = truncate_indices
+        self.geometry_cache = GeometryCache(cache_size)
+        depths = torch.arange(*map(float, dbound))
+        self.num_depths = len(depths)
+        self.register_buffer('depths', depths, persistent=False)
+        self.register_buffer('pixels', pixel_grid(
+            self.image_size, self.feature_size), persistent=False)
+        channels = out_channels * self.grid.shape[2]
+        self.downsample = _halving(channels) if downsample == 2 else nn.Identity()
+        cells = [(n + 1) // downsample if downsample == 2 else n
+                 for n in self.grid.shape[:2]]
+        self.output_shape = (channels, *cells)
+
+    def forward(self, img: Tensor, points: list[Tensor] | None,
+                lidar2image: Tensor | None, camera_intrinsics: Tensor,
+                camera2lidar: Tensor, img_aug_matrix: Tensor,
+                lidar_aug_matrix: Tensor, metas: object = None) -> Tensor:
+        """Return the BEV features (B, C * nz, X, Y) of a batch."""
+        if tuple(img.shape[-2:]) != self.feature_size:
+            raise ValueError('the view transform was configured for features '
+                             f'of {self.feature_size}, got '
+                             f'{tuple(img.shape[-2:])}')
+        matrices = [None if m is None else m.detach().double().cpu() for m in (
+            lidar2image, camera_intrinsics, camera2lidar, img_aug_matrix,
+            lidar_aug_matrix)]
+        batch, cameras = img.shape[:2]
+        depth, features = self.depth_and_features(img, points, matrices)
+        depth = depth.view(batch, cameras, self.num_depths, -1)
+        features = features.view(batch, cameras, self.out_channels, -1)
+        pooled = torch.stack([
+            bev_pool(depth[b], features[b],
+                     self.geometry(*(m[b] for m in matrices[1:])))
+            for b in range(batch)])
+        nx, ny, nz = self.grid.shape
+        pooled = pooled.view(batch, nz, nx, ny, self.out_channels)
+        pooled = pooled.permute(0, 1, 4, 2, 3).flatten(1, 2)  # B (nz C) X Y
+        return self.downsample(pooled)
+
+    def depth_and_features(self, img: Tensor, points: list[Tensor] | None,
+                           matrices: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return (B N, D, h, w) probabilities and (B N, C, h, w) features."""
+        raise NotImplementedError
+
+    def geometry(self, cam2img: Tensor, cam2lidar: Tensor,
+                 img_aug_matrix: Tensor, lidar_aug_matrix: Tensor) -> BEVBags:
+        """Return the bags of one sample, from the cache where it is known.
+
+        Args:
+            cam2img: (N, 4, 4), float64 on CPU, like the other matrices.
+            cam2lidar: (N, 4, 4).
+            img_aug_matrix: (N, 4, 4).
+            lidar_aug_matrix: (4, 4).
+        """
+        matrices = (cam2img, cam2lidar, img_aug_matrix, lidar_aug_matrix)
+        key = (str(self.depths.device), *(m.numpy().tobytes() for m in matrices))
+        return self.geometry_cache.get(key, lambda: self._bags(*matrices))
+
+    def lift(self, cam2img: Tensor, cam2lidar: Tensor, img_aug_matrix: Tensor,
+             target_from_lidar: Tensor) -> Tensor:
+        """Return (N, 3, D, h w): each pixel at each depth in a frame's units.
+
+        ``target_from_lidar`` (4, 4) takes an unaugmented LiDAR point to the
+        frame wanted: with ``lidar_aug_matrix`` itself the result is in metres
+        of the augmented LiDAR frame.
+        """
+        rays, starts = pixel_rays(self.pixels, cam2img, img_aug_matrix,
+                                  target_from_lidar @ cam2lidar)
+        return torch.addcmul(starts[:, :, None, None], rays[:, :, None],
+                             self.depths[:, None])
+
+    def _bags(self, cam2img, cam2lidar, img_aug_matrix, lidar_aug_matrix):
+        # Bags cached in inference mode may serve a training step later.
+        with torch.inference_mode(False), torch.no_grad():
+            coordinates = self.lift(cam2img, cam2lidar, img_aug_matrix,
+                                    self.grid.from_metric() @ lidar_aug_matrix)
+            cells = cells_from_coordinates(coordinates, self.grid.shape,
+                                           self.truncate_indices)
+            return bags_from_cells(cells, self.grid.num_cells)
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Split the depth net's (B N, D + C, h, w) output, in float32 at least.
+
+        Sums of hundreds of products would lose too much in half precision.
+        """
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        return x[:, :self.num_depths].softmax(1), x[:, self.num_depths:]
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        for key in _GEOMETRY_KEYS:
+            state_dict.pop(prefix + key, None)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+@MODELS.register_module()
+class LSSTransform(ViewTransform):
+    """View transform that guesses depth from the image alone.
+
+    See `ViewTransform` for arguments, shapes and errors.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int,
+                 image_size: Sequence[int], feature_size: Sequence[int],
+                 xbound: Sequence[float], ybound: Sequence[float],
+                 zbound: Sequence[float], dbound: Sequence[float],
+                 downsample: int = 1, truncate_indices: bool = False,
+                 cache_size: int = 8):
+        """Add the depth net: one 1x1 convolution."""
+        super().__init__(in_channels, out_channels, image_size, feature_size,
+                         xbound, ybound, zbound, dbound, downsample,
+                         truncate_indices, cache_size)
+        self.depthnet = nn.Conv2d(in_channels, self.num_depths + out_channels, 1)
+
+    def depth_and_features(self, img, points, matrices):
+        """See `ViewTransform`."""
+        return self.split(self.depthnet(img.flatten(0, 1)))
+
+
+@MODELS.register_module()
+class DepthLSSTransform(ViewTransform):
+    """View transform that also sees the LiDAR points in each image.
+
+    The image features must have 1/8 of the image's size. See `ViewTransform`
+    for arguments, shapes and errors. Points are not changed; the released
+    code shifts the caller's points in place.
+    """
+
+    needs_points = True
+
+    def __init__(self, in_channels: int, out_channels: int,
+                 image_size: Sequence[int], feature_size: Sequence[int],
+                 xbound: Sequence[float], ybound: Sequence[float],
+                 zbound: Sequence[float], dbound: Sequence[float],
+                 downsample: int = 1, truncate_indices: bool = False,
+                 cache_size: int = 8):
+        """Add the net of the depth image and the depth net."""
+        super().__init__(in_channels, out_channels, image_size, feature_size,
+                         xbound, ybound, zbound, dbound, downsample,
+                         truncate_indices, cache_size)
+        expected = tuple(-(-size // 8) for size in self.image_size)
+        if self.feature_size != expected:
+            raise ValueError('feature_size must be 1/8 of image_size '
+                             f'{self.image_size}, {expected}, got '
+                             f'{self.feature_size}')
+        self.dtransform = nn.Sequential(
+            nn.Conv2d(1, 8, 1), nn.BatchNorm2d(8), nn.ReLU(True),
+            nn.Conv2d(8, 32, 5, stride=4, padding=2),
+            nn.BatchNorm2d(32), nn.ReLU(True),
+            nn.Conv2d(32, 64, 5, stride=2, padding=2),
+            nn.BatchNorm2d(64), nn.ReLU(True))
+        self.depthnet = nn.Sequential(
+            nn.Conv2d(in_channels + 64, in_channels, 3, padding=1),
+            nn.BatchNorm2d(in_channels), nn.ReLU(True),
+            nn.Conv2d(in_channels, in_channels, 3, padding=1),
+            nn.BatchNorm2d(in_channels), nn.ReLU(True),
+            nn.Conv2d(in_channels, self.num_depths + out_channels, 1))
+
+    def depth_and_features(self, img, points, matrices):
+        """See `ViewTransform`."""
+        lidar2img, _, _, img_aug, lidar_aug = matrices
+        if points is None or lidar2img is None:
+            missing = 'points' if points is None else 'lidar2image'
+            raise ValueError(f'DepthLSSTransform needs {missing}, got None')
+        depth = torch.cat([
+            depth_images(cloud.detach(), lidar2img[b], img_aug[b],
+                         lidar_aug[b], self.image_size)
+            for b, cloud in enumerate(points)])  # (B N) 1 H W
+        depth = self.dtransform(depth.to(img.dtype))
+        return self.split(self.depthnet(torch.cat([depth, img.flatten(0, 1)], 1)))
+
+
+def _halving(channels):
+    def block(stride):
+        return [nn.Conv2d(channels, channels, 3, stride=stride, padding=1,
+                          bias=False),
+                nn.BatchNorm2d(channels), nn.ReLU(True)]
+
+    return nn.Sequential(*block(1), *block(2), *block(1))
