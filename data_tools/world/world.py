@@ -1,0 +1,124 @@
+"""One region of the procedural road world, ready to be driven and rendered."""
+
+import numpy as np
+
+from data_tools.world import camera, lidar
+from data_tools.world.actors import Actor
+from data_tools.world.blocks import random_blocks
+from data_tools.world.ground import build_ground
+from data_tools.world.lanes import LaneGraph
+from data_tools.world.layers import MapLayers, build_layers
+from data_tools.world.layout import random_layout
+from data_tools.world.population import populate
+from data_tools.world.scenery import build_scenery
+from data_tools.world.shadows import CELL, ShadowMap
+from data_tools.world.solids import CENTRE, place
+from data_tools.world.trajectory import ego_trajectory
+from data_tools.world.warp import random_warp
+from data_tools.world.weather import random_weather
+
+MARGIN = 125.0  # ground that is drawn beyond the ego's way, metres
+#: Half the side of the square that any region's plan fits in, metres.
+HALF_REGION = 320.0
+
+
+class World:
+    """A region: its map, things, weather, and the ego vehicle's drive.
+
+    World axes: x, y in the plane, z up, metres; the road is z = 0. Time runs
+    from 0 to `duration` seconds. Everything follows from the seed.
+
+    Args:
+        seed (int | Sequence[int]): Of everything in the region.
+        centre (tuple[float, float]): World position of the plan's middle.
+        side (int): +1 where traffic keeps right, -1 where it keeps left.
+        duration (float): Seconds that the ego drives.
+        cell (float): Metres per cell of the ground's material; its texture
+            has cells twice as large.
+
+    Attributes:
+        map (MapLayers): The vector map.
+        ego (Trajectory): Of the ego's rear axle.
+        actors (list[Actor]): Everything with a box.
+        weather (Weather): Light and air.
+    """
+
+    def __init__(self, seed, *, centre=(0., 0.), side: int = 1,
+                 duration: float = 10., cell: float = 0.05):
+        if side not in (-1, 1):
+            raise ValueError(f'side must be -1 or 1, got {side}')
+        if not duration >= 0:
+            raise ValueError(f'duration must not be negative, got {duration}')
+        if not cell > 0:
+            raise ValueError(f'cell must be positive, got {cell}')
+        # One stream per part: a change of one leaves the others alone.
+        plan, fill, route, fauna, flora, sky, skin = (
+            np.random.default_rng(s)
+            for s in np.random.SeedSequence(seed).spawn(7))
+        layout = random_layout(plan, side)
+        warp = random_warp(plan, centre)
+        blocks = random_blocks(fill, layout)
+        graph = LaneGraph(layout)
+        self.duration = float(duration)
+        self.map: MapLayers = build_layers(layout, blocks, graph, warp)
+        self.ego = ego_trajectory(route, graph, warp, duration + 1)
+        self.weather = random_weather(sky)
+        self.actors: list[Actor] = populate(fauna, layout, blocks, warp,
+                                            self.ego, duration)
+        way = self.ego.xy[self.ego.times <= duration + 1]
+        bounds = (*(way.min(0) - MARGIN), *(way.max(0) + MARGIN))
+        self.ground = build_ground(skin, layout, blocks, self.map, warp,
+                                   bounds, cell)
+        scenery = build_scenery(flora, layout, blocks, warp)
+        middle = np.array(bounds).reshape(2, 2).mean(0)
+        reach = .5 * np.hypot(*(way.max(0) - way.min(0))) + 240
+        near = np.hypot(*(scenery[:, CENTRE:CENTRE + 2] - middle).T) < reach
+        self._scenery = scenery[near]
+        size = [int(n * cell / CELL) + 1 for n in self.ground.material.shape]
+        self._shadows = ShadowMap(self.ground.origin, tuple(size),
+                                  self.weather.sun)
+        self._shadows.add_still(self._scenery)
+
+    def solids(self, time: float) -> np.ndarray:
+        """Table of everything above the ground at `time`."""
+        parts = [self._scenery]
+        for thing, actor in enumerate(self.actors):
+            x, y, yaw = actor.pose(time)
+            parts.append(place(actor.rows, x, y, actor.base, yaw, thing))
+        return np.concatenate(parts)
+
+    def _shadow(self, solids: np.ndarray, time: float) -> np.ndarray:
+        outlines = []
+        for actor in self.actors:
+            x, y, yaw = actor.pose(time)
+            length, width, _ = actor.size
+            box = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)], float)
+            box *= (length / 2, width / 2)
+            c, s = np.cos(yaw), np.sin(yaw)
+            outlines.append(box @ np.array([[c, s], [-s, c]]) + (x, y))
+        return self._shadows.with_moving(solids[len(self._scenery):],
+                                         outlines)
+
+    def photograph(self, time: float, intrinsic: np.ndarray,
+                   size: tuple[int, int], world_from_camera: np.ndarray,
+                   seed: int = 0) -> camera.Shot:
+        """Picture, depth, labels and objects; see `camera.render`."""
+        solids = self.solids(time)
+        return camera.render(solids, len(self.actors), self.ground,
+                             self._shadow(solids, time), self.weather,
+                             intrinsic, size, world_from_camera, seed)
+
+    def scan(self, time: float, pattern: lidar.BeamPattern,
+             world_from_lidar: np.ndarray, seed: int = 0) -> lidar.Sweep:
+        """One LiDAR sweep; see `lidar.scan`."""
+        return lidar.scan(self.solids(time), self.ground, self.weather,
+                          pattern, world_from_lidar, seed)
+
+    def ego_pose(self, time: float) -> np.ndarray:
+        """World from ego (4, 4): rear axle on the road, x ahead, z up."""
+        x, y, yaw = self.ego.pose(time)
+        pose = np.eye(4)
+        c, s = np.cos(yaw), np.sin(yaw)
+        pose[:2, :2] = (c, -s), (s, c)
+        pose[:2, 3] = x, y
+        return pose
