@@ -20,7 +20,7 @@ AMP "only available on gpu"       `ddp.CPUAmpOptimWrapper` (engine)
 import os
 import subprocess
 
-from ddp_perception.safe_unpickler import load_checkpoint_file
+from ddp_perception.checkpoints.reading import load_checkpoint_file
 
 
 def load_checkpoints_safely(trusted: bool = False) -> None:
@@ -52,7 +52,7 @@ def patch_numpy_long() -> None:
     NumPy 1.24 removed the alias; NumPy 2 has a type of that name again.
     """
     import numpy as np
-    if not hasattr(np, 'long'):
+    if 'long' not in vars(np):  # hasattr() would warn
         np.long = np.int64
 
 
