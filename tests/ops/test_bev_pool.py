@@ -1,0 +1,140 @@
+import pytest
+import torch
+
+from ddp_perception.ops.bev_pool import (
+    VoxelGrid,
+    bags_from_cells,
+    bev_pool,
+    cells_from_coordinates,
+)
+
+
+def random_problem(dtype=torch.float32, images=2, depths=3, pixels=10,
+                   channels=4, cells=7):
+    g = torch.Generator().manual_seed(0)
+    depth = torch.rand(images, depths, pixels, generator=g, dtype=dtype)
+    features = torch.randn(images, channels, pixels, generator=g, dtype=dtype)
+    where = torch.randint(-1, cells - 1, (images, depths, pixels), generator=g)
+    return depth, features, where, cells  # the last cell stays empty
+
+
+def pool_by_loop(depth, features, cells, num_cells):
+    out = features.new_zeros(num_cells, features.shape[1])
+    for n, d, p in torch.cartesian_prod(*map(torch.arange, cells.shape)):
+        if cells[n, d, p] >= 0:
+            out[cells[n, d, p]] += depth[n, d, p] * features[n, :, p]
+    return out
+
+
+def pool_by_outer_product(depth, features, cells, num_cells):
+    lifted = depth[..., None] * features.transpose(1, 2)[:, None]  # N D P C
+    inside = cells >= 0
+    out = features.new_zeros(num_cells, features.shape[1])
+    return out.index_add(0, cells[inside], lifted[inside])
+
+
+def test_bev_pool_equals_a_loop_over_pairs():
+    depth, features, cells, num_cells = random_problem()
+    pooled = bev_pool(depth, features, bags_from_cells(cells, num_cells))
+    torch.testing.assert_close(
+        pooled, pool_by_loop(depth, features, cells, num_cells))
+    assert not pooled[-1].any()
+
+
+def test_bev_pool_and_its_gradients_equal_the_outer_product():
+    depth, features, cells, num_cells = random_problem(
+        images=3, depths=11, pixels=35, channels=8, cells=40)
+    bags = bags_from_cells(cells, num_cells)
+    weight = torch.randn(num_cells, 8, generator=torch.Generator().manual_seed(1))
+    results = []
+    for pool in (lambda d, f: bev_pool(d, f, bags),
+                 lambda d, f: pool_by_outer_product(d, f, cells, num_cells)):
+        inputs = [x.clone().requires_grad_() for x in (depth, features)]
+        out = pool(*inputs)
+        results.append((out, *torch.autograd.grad((out * weight).sum(), inputs)))
+    for ours, theirs in zip(*results):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_bev_pool_gradcheck():
+    depth, features, cells, num_cells = random_problem(torch.float64)
+    bags = bags_from_cells(cells, num_cells)
+    assert torch.autograd.gradcheck(
+        lambda d, f: bev_pool(d, f, bags),
+        (depth.requires_grad_(), features.requires_grad_()))
+
+
+@pytest.mark.parametrize('which', [0, 1])
+def test_bev_pool_gives_a_gradient_to_one_input_alone(which):
+    depth, features, cells, num_cells = random_problem(torch.float64)
+    inputs = [depth, features]
+    inputs[which].requires_grad_()
+    bags = bags_from_cells(cells, num_cells)
+    assert torch.autograd.gradcheck(lambda d, f: bev_pool(d, f, bags), inputs)
+
+
+def test_bev_pool_of_nothing_inside_the_grid_is_zero():
+    depth, features, cells, _ = random_problem()
+    features.requires_grad_()
+    pooled = bev_pool(depth, features, bags_from_cells(cells * 0 - 1, 5))
+    pooled.sum().backward()
+    assert pooled.shape == (5, 4) and not pooled.any()
+    assert not features.grad.any()
+
+
+def test_bags_name_pixel_and_order_of_hand_made_pairs():
+    cells = torch.tensor([[[1, -1], [0, 1]], [[-1, 1], [3, 0]]])  # N D P
+    bags = bags_from_cells(cells, 4)
+    assert bags.offsets.tolist() == [0, 2, 5, 5]
+    assert bags.order.tolist() == [2, 7, 0, 3, 5, 6]
+    assert bags.pixels.tolist() == [0, 3, 0, 1, 3, 2]
+
+
+def test_bags_reject_a_cell_outside_the_grid():
+    with pytest.raises(ValueError, match='below num_cells = 3, got 3'):
+        bags_from_cells(torch.tensor([[[0, 3]]]), 3)
+
+
+def test_bev_pool_rejects_bags_of_another_shape():
+    depth, features, cells, num_cells = random_problem()
+    bags = bags_from_cells(cells, num_cells)
+    with pytest.raises(ValueError, match=r'\(2, 2, 10\).*\(2, 3, 10\)'):
+        bev_pool(depth[:, :2], features, bags)
+    with pytest.raises(ValueError, match='features must be'):
+        bev_pool(depth, features[..., :9], bags)
+
+
+@pytest.mark.parametrize('shape', [(4, 3, 2), (4096, 4096, 2)])
+def test_cells_are_numbered_z_then_x_then_y_and_rounded_down(shape):
+    inside = [[0.0, 0.0, 0.0], [3.9, 2.9, 1.9], [1.2, 2.0, 1.0]]
+    outside = [[-0.1, 0, 0], [0, -0.9, 0], [0, 0, -1e-3], [shape[0], 0, 0],
+               [0, shape[1], 0], [0, 0, 2], [float('nan'), 0, 0],
+               [float('inf'), 0, 0], [0, -1e30, 0]]
+    points = torch.tensor(inside + outside).T[None]  # 1 3 n
+    nx, ny, _ = shape
+    cells = cells_from_coordinates(points, shape)
+    assert cells.dtype == torch.int32
+    assert cells[0].tolist() == [
+        0, (nx + 3) * ny + 2, (nx + 1) * ny + 2] + [-1] * len(outside)
+
+
+def test_truncation_lets_points_below_the_border_into_the_first_cell():
+    points = torch.tensor([[-0.9, 0.5, 0.5], [-1.0, 0.5, 0.5],
+                           [0.5, -0.9, -0.9]]).T[None]
+    assert cells_from_coordinates(points, (2, 2, 1)).tolist() == [[-1, -1, -1]]
+    assert cells_from_coordinates(
+        points, (2, 2, 1), truncate=True).tolist() == [[0, -1, 0]]
+
+
+def test_grid_takes_metres_to_cells():
+    grid = VoxelGrid([-51.2, 51.2, 0.4], [-10, 20, 0.5], [-10, 10, 20])
+    assert grid.shape == (256, 60, 1) and grid.num_cells == 256 * 60
+    point = torch.tensor([-51.0, 20.0, 0.0, 1.0], dtype=torch.float64)
+    expected = torch.tensor([0.5, 60.0, 0.5, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(grid.from_metric() @ point, expected)
+
+
+@pytest.mark.parametrize('bound', [[0, 1], [1, 0, .5], [0, 1, 0], [0, 1, .3]])
+def test_grid_rejects_a_bad_axis(bound):
+    with pytest.raises(ValueError, match='ybound'):
+        VoxelGrid([0, 1, .5], bound, [0, 1, 1])
