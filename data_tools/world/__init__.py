@@ -9,6 +9,8 @@ from any pose; writers of data sets store what they need of it.
 from data_tools.world.actors import Actor
 from data_tools.world.camera import Shot
 from data_tools.world.lidar import BeamPattern, Sweep
-from data_tools.world.world import HALF_REGION, World
+from data_tools.world.regions import HALF_REGION, Region, plan_region
+from data_tools.world.world import World
 
-__all__ = ['Actor', 'BeamPattern', 'HALF_REGION', 'Shot', 'Sweep', 'World']
+__all__ = ['Actor', 'BeamPattern', 'HALF_REGION', 'Region', 'Shot', 'Sweep',
+           'World', 'plan_region']

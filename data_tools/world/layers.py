@@ -17,6 +17,8 @@ from data_tools.world.lanes import LaneGraph
 from data_tools.world.layout import ROADS_PER_AXIS, Layout
 from data_tools.world.warp import Warp
 
+# Many and of no area that is measured: chords may lie a few cm off the curve.
+_COARSE = ('road_segment', 'road_block', 'lane', 'lane_connector')
 LAYERS = ('drivable_area', 'road_segment', 'road_block', 'lane',
           'lane_connector', 'ped_crossing', 'walkway', 'stop_line',
           'carpark_area', 'road_divider', 'lane_divider', 'traffic_light')
@@ -77,15 +79,20 @@ class _Builder:
     def add(self, layer: str, key: str, shape, refs=None, **attributes):
         """Append a record; `shape` is in the layout plane."""
         if isinstance(shape, list):
-            world = [self.warp.geometry(s) for s in shape]
+            world = [self._bend(layer, s) for s in shape]
         else:
-            world = self.warp.geometry(shape)
+            world = self._bend(layer, shape)
             if not world.is_valid:
                 # A corner that only touches itself may cross after bending.
                 world = max(polygons_of(shapely.make_valid(world)),
                             key=lambda part: part.area)
         self.layers[layer].append(MapRecord(key, world, refs or {},
                                             attributes))
+
+    def _bend(self, layer: str, shape):
+        if layer in _COARSE:
+            return self.warp.geometry(shape, 6.0)
+        return self.warp.geometry(shape, 3.0).simplify(.004)
 
     def drivable(self):
         area = box(*self.layout.extent).difference(
@@ -133,8 +140,9 @@ class _Builder:
         for connector in self.graph.connectors:
             width = self.graph.lanes[connector.source].width
             self.add('lane_connector', connector.key,
-                     LineString(connector.line).buffer(
-                         .5 * width, cap_style='flat', quad_segs=4))
+                     LineString(connector.line[::4] if connector.turn else
+                                connector.line[[0, -1]]).buffer(
+                         .5 * width, cap_style='flat', join_style='mitre'))
 
     @staticmethod
     def _edge_type(road, d: float, forward: bool) -> str:

@@ -4,22 +4,17 @@ import numpy as np
 
 from data_tools.world import camera, lidar
 from data_tools.world.actors import Actor
-from data_tools.world.blocks import random_blocks
 from data_tools.world.ground import build_ground
-from data_tools.world.lanes import LaneGraph
-from data_tools.world.layers import MapLayers, build_layers
-from data_tools.world.layout import random_layout
+from data_tools.world.layers import MapLayers
 from data_tools.world.population import populate
+from data_tools.world.regions import plan_region
 from data_tools.world.scenery import build_scenery
 from data_tools.world.shadows import CELL, ShadowMap
 from data_tools.world.solids import CENTRE, place
 from data_tools.world.trajectory import ego_trajectory
-from data_tools.world.warp import random_warp
 from data_tools.world.weather import random_weather
 
 MARGIN = 125.0  # ground that is drawn beyond the ego's way, metres
-#: Half the side of the square that any region's plan fits in, metres.
-HALF_REGION = 320.0
 
 
 class World:
@@ -45,23 +40,19 @@ class World:
 
     def __init__(self, seed, *, centre=(0., 0.), side: int = 1,
                  duration: float = 10., cell: float = 0.05):
-        if side not in (-1, 1):
-            raise ValueError(f'side must be -1 or 1, got {side}')
         if not duration >= 0:
             raise ValueError(f'duration must not be negative, got {duration}')
         if not cell > 0:
             raise ValueError(f'cell must be positive, got {cell}')
+        region = plan_region(seed, centre, side)
+        layout, blocks, warp = region.layout, region.blocks, region.warp
         # One stream per part: a change of one leaves the others alone.
-        plan, fill, route, fauna, flora, sky, skin = (
+        _, _, route, fauna, flora, sky, skin = (
             np.random.default_rng(s)
             for s in np.random.SeedSequence(seed).spawn(7))
-        layout = random_layout(plan, side)
-        warp = random_warp(plan, centre)
-        blocks = random_blocks(fill, layout)
-        graph = LaneGraph(layout)
         self.duration = float(duration)
-        self.map: MapLayers = build_layers(layout, blocks, graph, warp)
-        self.ego = ego_trajectory(route, graph, warp, duration + 1)
+        self.map: MapLayers = region.map
+        self.ego = ego_trajectory(route, region.graph, warp, duration + 1)
         self.weather = random_weather(sky)
         self.actors: list[Actor] = populate(fauna, layout, blocks, warp,
                                             self.ego, duration)

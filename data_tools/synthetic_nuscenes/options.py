@@ -1,0 +1,61 @@
+"""What a synthetic set is made from; two sets with equal options are equal."""
+
+from dataclasses import asdict, dataclass
+
+#: Rises whenever the same options give other bytes than before.
+GENERATOR = 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of a set.
+
+    Attributes:
+        seed (int): Of everything.
+        version (str): 'v1.0-mini' or 'v1.0-trainval', whose scene names and
+            splits are used.
+        scenes (int): Train and val together; a fifth are val scenes.
+        keyframes (int): Per scene, 0.5 s apart.
+        image_size (tuple[int, int]): Width, height in pixels.
+        lidar_sweeps (int): Sweeps before each key frame, 0 to 9, 0.05 s
+            apart.
+        camera_sweeps (int): Pictures between key frames, 0 to 5.
+        beams (int): LiDAR rings.
+        azimuths (int): LiDAR firings per turn.
+        jpeg_quality (int): 1 to 100.
+
+    Raises:
+        ValueError: an option is out of its range.
+    """
+
+    seed: int = 0
+    version: str = 'v1.0-mini'
+    scenes: int = 10
+    keyframes: int = 12
+    image_size: tuple[int, int] = (480, 270)
+    lidar_sweeps: int = 9
+    camera_sweeps: int = 0
+    beams: int = 32
+    azimuths: int = 1080
+    jpeg_quality: int = 92
+
+    def __post_init__(self):
+        object.__setattr__(self, 'image_size', tuple(self.image_size))
+        ranges = {'seed': (0, 2**31 - 1), 'keyframes': (1, 400),
+                  'lidar_sweeps': (0, 9), 'camera_sweeps': (0, 5),
+                  'beams': (2, 128), 'azimuths': (16, 4096),
+                  'jpeg_quality': (1, 100)}
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f'{name} must lie in {low}..{high}, '
+                                 f'got {value}')
+        if len(self.image_size) != 2 or min(self.image_size) < 16:
+            raise ValueError('image_size must be (width, height) of at least '
+                             f'16 pixels, got {self.image_size}')
+
+    def record(self) -> dict:
+        """JSON-ready description, the generator's number included."""
+        values = asdict(self)
+        values['image_size'] = list(self.image_size)
+        return {'generator': GENERATOR, **values}

@@ -1,0 +1,52 @@
+"""The plan of one region: roads, what lies between, and its vector map."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_tools.world.blocks import Block, random_blocks
+from data_tools.world.lanes import LaneGraph
+from data_tools.world.layers import MapLayers, build_layers
+from data_tools.world.layout import Layout, random_layout
+from data_tools.world.warp import Warp, random_warp
+
+#: Half the side of the square that any region's plan fits in, metres.
+HALF_REGION = 320.0
+
+
+@dataclass
+class Region:
+    """A region without anything that moves or shines.
+
+    Attributes:
+        layout (Layout), blocks (list[Block]), graph (LaneGraph): The plan,
+            in the layout plane.
+        warp (Warp): From the layout plane to the world.
+        map (MapLayers): The vector map, in the world.
+    """
+
+    layout: Layout
+    blocks: list[Block]
+    graph: LaneGraph
+    warp: Warp
+    map: MapLayers
+
+
+def plan_region(seed, centre: tuple[float, float], side: int) -> Region:
+    """Draw the plan of a region.
+
+    Args:
+        seed (int | Sequence[int]): Of everything in the region.
+        centre (tuple[float, float]): World position of the plan's middle.
+        side (int): +1 where traffic keeps right, -1 where it keeps left.
+    """
+    if side not in (-1, 1):
+        raise ValueError(f'side must be -1 or 1, got {side}')
+    plan, fill = (np.random.default_rng(s)
+                  for s in np.random.SeedSequence(seed).spawn(2))
+    layout = random_layout(plan, side)
+    warp = random_warp(plan, centre)
+    blocks = random_blocks(fill, layout)
+    graph = LaneGraph(layout)
+    return Region(layout, blocks, graph, warp,
+                  build_layers(layout, blocks, graph, warp))
