@@ -15,7 +15,7 @@ class Golden(dict):
         with np.load(path) as archive:
             arrays = {name: archive[name] for name in archive.files}
         self.meta = json.loads(str(arrays.pop('meta', '{}')))
-        super().__init__((name, torch.from_numpy(np.ascontiguousarray(array)))
+        super().__init__((name, torch.from_numpy(np.array(array)))
                          for name, array in arrays.items())
 
     def under(self, prefix):

@@ -1,0 +1,151 @@
+"""One denoising step of the map decoder against mmcv's stock parts.
+
+Run as ``python -m benchmarks.decoder``. The baseline is the same network with
+the same weights, made of mmcv's MultiScaleDeformableAttention and FFN and
+torch's LayerNorm, and called as the original calls it: a sequence-first
+stream, position terms and reference points made anew in each call, the fusing
+1x1 convolution over the concatenation of features and noisy map, and the
+scale and shift as an operation of their own. Ours computes the features' half
+of that convolution and the position terms once per image; both are left out
+of its time, as they are of a step, and reported as a case of their own.
+"""
+import argparse
+
+import torch
+from mmcv.cnn.bricks.transformer import FFN
+from mmcv.ops import MultiScaleDeformableAttention
+from torch import nn
+
+from benchmarks.timing import compare, report
+from ddp_perception.decoder import Denoiser, MapDecoder
+from ddp_perception.diffusion import NoiseSchedule
+
+CHANNELS, HEADS, POINTS, FEEDFORWARD = 256, 8, 4, 1024
+CASES = {
+    'decoder_128x256': dict(size=(128, 256), layers=6, feats=256, classes=19),
+    'decoder_bev_200x200': dict(size=(200, 200), layers=6, feats=512, classes=6),
+}
+
+
+class StockLayer(nn.Module):
+    """Attention, norm, feed-forward, norm, scale and shift from stock parts."""
+
+    def __init__(self):
+        super().__init__()
+        self.attn = MultiScaleDeformableAttention(CHANNELS, HEADS, 1, POINTS, dropout=0.)
+        self.ffn = FFN(CHANNELS, FEEDFORWARD, ffn_drop=0., act_cfg=dict(type='GELU'))
+        self.norm1, self.norm2 = nn.LayerNorm(CHANNELS), nn.LayerNorm(CHANNELS)
+        self.time = nn.Sequential(nn.SiLU(), nn.Linear(4 * CHANNELS, 2 * CHANNELS))
+
+    def forward(self, x, position, time, **where):
+        """Refine (Q, B, C) tokens."""
+        x = self.norm1(self.attn(x, query_pos=position, **where))
+        x = self.norm2(self.ffn(x))
+        scale, shift = self.time(time).chunk(2, 1)
+        return x * (scale + 1) + shift
+
+
+class StockDenoiser(nn.Module):
+    """The network of :class:`Denoiser` from stock parts, with its weights."""
+
+    def __init__(self, ours: Denoiser):
+        super().__init__()
+        self.fuse, self.predictor = ours.fuse, ours.predictor
+        self.time_embedding = ours.time_embedding
+        self.layers = nn.ModuleList(StockLayer() for _ in ours.decoder.layers)
+        names = {'expand.': 'ffn.layers.0.0.', 'reduce.': 'ffn.layers.1.',
+                 'time.': 'time.1.'}
+        for stock, layer in zip(self.layers, ours.decoder.layers, strict=True):
+            state = layer.state_dict()
+            for old, new in names.items():
+                state = {key.replace(old, new) if key.startswith(old) else key: value
+                         for key, value in state.items()}
+            stock.load_state_dict(state)
+
+    def forward(self, feats, z, log_snr):
+        """Predict (B, classes, H, W) from features and a noisy map."""
+        size = feats.shape[-2:]
+        x = self.fuse(torch.cat([feats, z], 1))
+        position = _stock_position(size, feats.device)
+        rows, cols = torch.meshgrid(
+            torch.linspace(0.5, size[0] - 0.5, size[0], device=z.device) / size[0],
+            torch.linspace(0.5, size[1] - 0.5, size[1], device=z.device) / size[1],
+            indexing='ij')
+        where = dict(
+            reference_points=torch.stack([cols, rows], -1).view(1, -1, 1, 2),
+            spatial_shapes=torch.tensor([list(size)], device=z.device),
+            level_start_index=torch.tensor([0], device=z.device))
+        time = self.time_embedding(log_snr.reshape(-1))
+        x = x.flatten(2).permute(2, 0, 1)  # (H W) B C
+        for layer in self.layers:
+            x = layer(x, position, time, **where)
+        return self.predictor(x.permute(1, 2, 0).reshape(-1, CHANNELS, *size))
+
+
+def _stock_position(size, device):
+    """Sine encoding of every cell, (H W, 1, C)."""
+    half = CHANNELS // 2
+    index = torch.arange(half, dtype=torch.float32, device=device)
+    period = 10000 ** (2 * torch.div(index, 2, rounding_mode='floor') / half)
+    ones = torch.ones(1, *size, device=device)
+    parts = []
+    for dim in (1, 2):
+        place = ones.cumsum(dim)
+        place = (place - 0.5) / (place.narrow(dim, size[dim - 1] - 1, 1) + 1e-6)
+        phase = place[..., None] * 2 * torch.pi / period
+        parts.append(torch.stack([phase[..., 0::2].sin(), phase[..., 1::2].cos()],
+                                 4).flatten(3))
+    return torch.cat(parts, 3).flatten(1, 2).permute(1, 0, 2)
+
+
+def build(layers, feats, classes, device):
+    """Return a denoiser whose samples spread, and its stock twin."""
+    torch.manual_seed(0)
+    ours = Denoiser(feats, CHANNELS, predictor=nn.Conv2d(CHANNELS, classes, 1),
+                    decoder=MapDecoder(CHANNELS, layers, HEADS, POINTS, FEEDFORWARD,
+                                       time_channels=4 * CHANNELS))
+    for layer in ours.decoder.layers:  # as after training, not as initialised
+        nn.init.normal_(layer.attn.sampling_offsets.weight, std=0.05)
+        nn.init.normal_(layer.attn.attention_weights.weight, std=0.05)
+    ours = ours.to(device).eval()
+    return ours, StockDenoiser(ours).to(device).eval()
+
+
+@torch.no_grad()
+def run(name, *, size, layers, feats, classes, device, rounds, warmup):
+    """Measure a step, and a step together with what is done once per image."""
+    ours, stock = build(layers, feats, classes, device)
+    features = torch.randn(1, feats, *size, device=device)
+    z = torch.randn(1, CHANNELS, *size, device=device)
+    level = NoiseSchedule().level(torch.tensor(0.5, device=device))
+    condition = ours.condition(features)
+    settings = dict(rounds=rounds, warmup=warmup, device=device, dtype=torch.float32)
+    print(f'{name}: {layers} layers, {CHANNELS} channels, {size[0]}x{size[1]} cells, '
+          f'{rounds} rounds after {warmup}', flush=True)
+    return [
+        compare(f'{name}_step', lambda: ours(z, level, condition),
+                lambda: stock(features, z, level.log_snr), **settings),
+        compare(f'{name}_step_and_condition',
+                lambda: ours(z, level, ours.condition(features)),
+                lambda: stock(features, z, level.log_snr), **settings),
+    ]
+
+
+def main(argv=None):
+    """Run the cases and print their figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--case', choices=sorted(CASES), action='append',
+                        help='measure this case only (may be repeated)')
+    parser.add_argument('--rounds', type=int, default=5, help='timed rounds')
+    parser.add_argument('--warmup', type=int, default=1, help='untimed rounds')
+    parser.add_argument('--device', default='cpu', help='cpu or cuda')
+    args = parser.parse_args(argv)
+    results = []
+    for name in args.case or CASES:
+        results += run(name, **CASES[name], device=args.device, rounds=args.rounds,
+                       warmup=args.warmup)
+    report(results)
+
+
+if __name__ == '__main__':
+    main()
