@@ -1,0 +1,178 @@
+"""One picture of a frame: six cameras around the predicted and true map."""
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ddp_perception.datasets.map_classes import MAP_CLASSES
+from ddp_perception.visualization.camera import FARTHEST, draw_camera
+from ddp_perception.visualization.maps import (
+    class_colours,
+    draw_map,
+    paint_order,
+)
+
+LAYOUT = (('CAM_FRONT_LEFT', 'CAM_FRONT', 'CAM_FRONT_RIGHT'),
+          ('CAM_BACK_LEFT', 'CAM_BACK', 'CAM_BACK_RIGHT'))
+"""Cameras above and below the maps, left to right."""
+
+# The layout, in inches: the cameras span the width, the maps lie between.
+WIDTH = 15.0
+GAP = 0.06
+TITLE = 0.28  # above each image and map
+TOP = 0.38  # above everything
+MAP = 5.2
+MARGIN_LEFT = 0.75  # y label and ticks
+MARGIN_BELOW = 0.6  # x label and ticks
+LEGEND = 2.9
+
+
+@dataclass
+class MapFrame:
+    """What a picture shows, as arrays.
+
+    Args:
+        prediction: (C, X, Y) probabilities in [0, 1], or None.
+        truth: (C, X, Y), 0 or 1, or None.
+        images: (H, W, 3) uint8 RGB by camera name; others are left blank.
+        img_from_lidar: (4, 4) by camera name, see `project_points`.
+        points: (n, 3 or more) LiDAR points, metres, or None.
+        classes: C names.
+        palette: C RGB triples of 0 to 255, or None for nuScenes' own.
+        xbound: least, greatest x and cell size in metres; x points right.
+        ybound: the same of y, which points forward.
+        title: of the picture.
+    """
+
+    prediction: np.ndarray | None = None
+    truth: np.ndarray | None = None
+    images: dict = field(default_factory=dict)
+    img_from_lidar: dict = field(default_factory=dict)
+    points: np.ndarray | None = None
+    classes: tuple = MAP_CLASSES
+    palette: tuple | None = None
+    xbound: tuple = (-50, 50, 0.5)
+    ybound: tuple = (-50, 50, 0.5)
+    title: str = ''
+
+
+def draw_frame(frame, threshold=0.5, points_in_images=True):
+    """Draw a frame.
+
+    Args:
+        frame (MapFrame): What to show. A map that is None is left out.
+        threshold (float | Sequence[float]): Probability from which a class
+            is drawn, for all classes or one for each.
+        points_in_images (bool): Project LiDAR points into the images.
+
+    Returns:
+        matplotlib.figure.Figure: Not attached to any window.
+
+    Raises:
+        ValueError: neither prediction nor truth is given, or a shape does
+            not fit the classes.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    maps = _maps(frame, threshold)
+    if not maps:
+        raise ValueError('a picture needs a prediction or a truth, got neither')
+    block = len(maps) * (MARGIN_LEFT + MAP) + LEGEND
+    width, row = block + 0.2, 0.0
+    if frame.images:
+        width = max(WIDTH, width)
+        row = TITLE + (width - 4 * GAP) / 3 * _aspect(frame.images)
+    height = TOP + 2 * row + TITLE + MAP + MARGIN_BELOW
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+
+    def axes_at(left, bottom, wide, high):
+        return figure.add_axes(
+            (left / width, bottom / height, wide / width, high / height))
+
+    for bottom, names in zip((height - TOP - row, 0), LAYOUT, strict=True):
+        for column, name in enumerate(names):
+            if name in frame.images:
+                wide = (width - 4 * GAP) / 3
+                axes = axes_at(GAP + column * (wide + GAP), bottom, wide,
+                               row - TITLE)
+                draw_camera(axes, frame.images[name], _title(name),
+                            frame.points if points_in_images else None,
+                            frame.img_from_lidar.get(name))
+    left = (width - block) / 2
+    for title, masks in maps:
+        left += MARGIN_LEFT
+        draw_map(axes_at(left, row + MARGIN_BELOW, MAP, MAP), masks, title,
+                 frame.classes, frame.palette, frame.xbound, frame.ybound,
+                 frame.points)
+        left += MAP
+    _draw_legend(axes_at(left + 0.25, row + MARGIN_BELOW, LEGEND - 0.25, MAP),
+                 frame, points_in_images)
+    figure.suptitle(frame.title, fontsize=11, y=1 - 0.08 / height, va='top')
+    return figure
+
+
+def save_frame(frame, path, threshold=0.5, points_in_images=True, dpi=100):
+    """Draw a frame into a file; its folder is made where it is missing.
+
+    Args:
+        frame (MapFrame): See `draw_frame`.
+        path (str | Path): The file; its suffix decides the format.
+        threshold (float | Sequence[float]): See `draw_frame`.
+        points_in_images (bool): See `draw_frame`.
+        dpi (int): Pixels per inch; 15 inches wide.
+
+    Returns:
+        Path: The file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw_frame(frame, threshold, points_in_images).savefig(path, dpi=dpi)
+    return path
+
+
+def _maps(frame, threshold):
+    maps = []
+    if frame.prediction is not None:
+        threshold = np.asarray(threshold, dtype=float)
+        if threshold.ndim:
+            threshold = threshold[:, None, None]
+        maps.append(('predicted map', frame.prediction >= threshold))
+    if frame.truth is not None:
+        maps.append(('true map', np.asarray(frame.truth) > 0))
+    return maps
+
+
+def _aspect(images):
+    shapes = [image.shape for image in images.values()]
+    return max((shape[0] / shape[1] for shape in shapes), default=0.5625)
+
+
+def _title(name):
+    return name.removeprefix('CAM_').replace('_', ' ').lower()
+
+
+def _draw_legend(axes, frame, points_in_images):
+    from matplotlib.patches import Patch
+    axes.set_axis_off()
+    colours = class_colours(frame.classes, frame.palette)
+    handles = [Patch(facecolor=np.divide(colours[i], 255), edgecolor='grey',
+                     label=frame.classes[i].replace('_', ' '))
+               for i in paint_order(frame.classes)]
+    handles.append(Patch(facecolor='white', edgecolor='black',
+                         label='vehicle, its tip forward'))
+    axes.legend(handles=handles, loc='upper left', bbox_to_anchor=(0, 1),
+                borderaxespad=0, fontsize=10, frameon=False,
+                title='Map classes, later over earlier', alignment='left')
+    if points_in_images and frame.points is not None and frame.img_from_lidar:
+        _draw_depth_scale(axes)
+
+
+def _draw_depth_scale(axes):
+    inner = axes.inset_axes([0.02, 0.1, 0.85, 0.03])
+    inner.imshow(np.linspace(0, 1, 256)[None], aspect='auto', cmap='turbo_r',
+                 extent=(0, FARTHEST, 0, 1))
+    inner.set(yticks=[], xlabel='depth of the LiDAR points (m)')
+    inner.xaxis.label.set_size(8)
+    inner.tick_params(labelsize=8)

@@ -1,0 +1,106 @@
+"""A bird's-eye-view map: forward up, right to the right, metres."""
+import numpy as np
+
+from ddp_perception.datasets.map_classes import MAP_CLASSES, MAP_PALETTE
+
+PAINT_ORDER = ('drivable_area', 'carpark_area', 'walkway', 'ped_crossing',
+               'stop_line', 'divider')
+"""Large areas first, so that what is thin stays visible on them."""
+
+VEHICLE = (-0.87, 0.87, -1.60, 2.48)
+"""Left, right, rear and front of nuScenes' vehicle (4.08 x 1.73 m) in metres
+from the LiDAR, which sits 0.94 m ahead of the rear axle."""
+
+BACKGROUND = (255, 255, 255)
+
+
+def class_colours(classes, palette=None):
+    """Return an RGB colour of 0 to 255 per class.
+
+    Args:
+        classes (Sequence[str]): Names; those of nuScenes have colours.
+        palette (Sequence, optional): One RGB triple per class instead.
+
+    Raises:
+        ValueError: no palette is given for an unknown class, or it has
+            another length.
+    """
+    if palette is None:
+        known = dict(zip(MAP_CLASSES, MAP_PALETTE, strict=True))
+        unknown = [name for name in classes if name not in known]
+        if unknown:
+            raise ValueError(f'no colour is known for the classes {unknown}; '
+                             'pass a palette')
+        return [known[name] for name in classes]
+    if len(palette) != len(classes):
+        raise ValueError(f'palette must hold {len(classes)} colours, got '
+                         f'{len(palette)}')
+    return [tuple(colour) for colour in palette]
+
+
+def paint_order(classes):
+    """Return the indices of the classes in the order of painting."""
+    rank = {name: index for index, name in enumerate(PAINT_ORDER)}
+    return sorted(range(len(classes)),
+                  key=lambda i: rank.get(classes[i], len(rank) + i))
+
+
+def paint_map(masks, classes=MAP_CLASSES, palette=None):
+    """Paint overlapping classes into one picture.
+
+    Args:
+        masks (ndarray): (C, X, Y), true where a class is. Axis 1 grows with
+            x, axis 2 with y.
+        classes (Sequence[str]): C names.
+        palette (Sequence, optional): C RGB triples of 0 to 255.
+
+    Returns:
+        ndarray: (Y, X, 3) uint8, RGB. Row 0 is the least y, to be shown with
+        ``origin='lower'``.
+
+    Raises:
+        ValueError: the shape does not fit the classes.
+    """
+    masks = np.asarray(masks)
+    if masks.ndim != 3 or len(masks) != len(classes):
+        raise ValueError(f'masks must be ({len(classes)}, X, Y), one per '
+                         f'class, got {masks.shape}')
+    colours = class_colours(classes, palette)
+    picture = np.empty((masks.shape[2], masks.shape[1], 3), np.uint8)
+    picture[:] = BACKGROUND
+    for index in paint_order(classes):
+        picture[masks[index].T.astype(bool)] = colours[index]
+    return picture
+
+
+def draw_map(axes, masks, title='', classes=MAP_CLASSES, palette=None,
+             xbound=(-50, 50, 0.5), ybound=(-50, 50, 0.5), points=None):
+    """Draw a map with the vehicle on it into matplotlib axes.
+
+    Args:
+        axes (matplotlib.axes.Axes): Where.
+        masks (ndarray): (C, X, Y), true where a class is.
+        title (str): Above the map.
+        classes (Sequence[str]): C names.
+        palette (Sequence, optional): C RGB triples of 0 to 255.
+        xbound (Sequence[float]): Grid of axis 1: least, greatest, step in
+            metres; x points right.
+        ybound (Sequence[float]): Grid of axis 2; y points forward.
+        points (ndarray, optional): (n, 3 or more) LiDAR points in metres,
+            drawn lightly.
+    """
+    from matplotlib.patches import Polygon
+    axes.imshow(paint_map(masks, classes, palette), origin='lower',
+                extent=(*xbound[:2], *ybound[:2]), interpolation='nearest')
+    if points is not None and len(points):
+        axes.scatter(points[:, 0], points[:, 1], s=0.2, c='black', alpha=0.12,
+                     linewidths=0)
+    left, right, rear, front = VEHICLE
+    axes.add_patch(Polygon(
+        [(left, rear), (right, rear), (right, front - 1), (0, front),
+         (left, front - 1)], closed=True, facecolor='white', edgecolor='black',
+        linewidth=1.2, zorder=3))
+    axes.set(xlim=xbound[:2], ylim=ybound[:2], aspect='equal',
+             xlabel='x, to the right (m)', ylabel='y, forward (m)')
+    axes.tick_params(labelsize=8)
+    axes.set_title(title, fontsize=10, pad=4)

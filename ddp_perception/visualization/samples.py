@@ -1,0 +1,88 @@
+"""From a predicted data sample to the arrays of a picture."""
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ddp_perception.datasets.map_classes import MAP_CLASSES
+from ddp_perception.visualization.figure import LAYOUT, MapFrame
+
+POINT_FIELDS = 5
+"""float32 numbers per point in a nuScenes LiDAR file."""
+
+
+def frame_from_sample(sample, classes=MAP_CLASSES, palette=None,
+                      xbound=(-50, 50, 0.5), ybound=(-50, 50, 0.5)):
+    """Collect what a picture of a sample shows.
+
+    Images and points come from the files that the sample names, so the
+    picture shows them as they were recorded, whatever size the model saw.
+
+    Args:
+        sample (Det3DDataSample): Holds ``pred_map_seg`` (probabilities),
+            ``gt_map_seg``, or both; metainfo of `ddp.PackMapInputs`.
+        classes (Sequence[str]): Names in the order of the maps.
+        palette (Sequence, optional): One RGB triple of 0 to 255 per class.
+        xbound (Sequence[float]): Least, greatest, step of the map's axis 1.
+        ybound (Sequence[float]): The same of its axis 2.
+
+    Returns:
+        MapFrame: To be handed to `draw_frame`.
+    """
+    meta = sample.metainfo
+    paths = {}
+    for index, path in enumerate(meta.get('img_path') or []):
+        name = camera_name(path)
+        if name is not None:
+            paths[name] = index, path
+    matrices = meta.get('lidar2img')
+    lidar_path = meta.get('lidar_path')
+    return MapFrame(
+        prediction=_array(sample, 'pred_map_seg'),
+        truth=_array(sample, 'gt_map_seg'),
+        images={name: np.asarray(Image.open(path).convert('RGB'))
+                for name, (_, path) in paths.items()},
+        img_from_lidar={} if matrices is None else {
+            name: np.asarray(matrices[index])
+            for name, (index, _) in paths.items()},
+        points=read_lidar(lidar_path) if lidar_path else None,
+        classes=tuple(classes), palette=palette, xbound=tuple(xbound),
+        ybound=tuple(ybound), title=describe(meta))
+
+
+def camera_name(path):
+    """Return the nuScenes camera that an image path names, or None.
+
+    nuScenes writes it between double underscores in the file's name and as
+    the name of the folder.
+    """
+    path = Path(path)
+    parts = {*path.name.split('__'), path.parent.name}
+    names = [name for row in LAYOUT for name in row if name in parts]
+    return names[0] if names else None
+
+
+def read_lidar(path):
+    """Read a nuScenes LiDAR file: (n, 5) x, y, z, intensity, ring."""
+    points = np.fromfile(path, dtype=np.float32)
+    return points[:points.size // POINT_FIELDS * POINT_FIELDS].reshape(
+        -1, POINT_FIELDS)
+
+
+def describe(meta):
+    """Return a title: which frame it is and what the prediction averages."""
+    parts = [str(meta[key]) for key in ('scene_name', 'map_location', 'token')
+             if meta.get(key)]
+    passes = meta.get('decoder_passes')
+    if passes:
+        parts.append('{seeds} seed(s) x {steps} step(s), {averaged} averaged'
+                     .format(**passes))
+    return '   '.join(parts)
+
+
+def _array(sample, key):
+    field = sample.get(key)
+    if field is None:
+        return None
+    data = field['data'] if isinstance(field, dict) else field.data
+    return data.detach().cpu().numpy()

@@ -1,0 +1,187 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from mmdet3d.structures import Det3DDataSample
+from mmengine.structures import PixelData
+from PIL import Image
+
+from ddp_perception.datasets.map_classes import MAP_CLASSES, MAP_PALETTE
+from ddp_perception.visualization import (
+    MapFrame,
+    draw_camera,
+    draw_frame,
+    draw_map,
+    frame_from_sample,
+    paint_map,
+    project_points,
+    save_frame,
+)
+from ddp_perception.visualization.maps import VEHICLE, paint_order
+from ddp_perception.visualization.samples import camera_name, read_lidar
+
+COLOUR = dict(zip(MAP_CLASSES, MAP_PALETTE))
+
+
+def _masks(**cells):
+    masks = np.zeros((6, 20, 30), bool)
+    for name, (x, y) in cells.items():
+        masks[MAP_CLASSES.index(name), x, y] = True
+    return masks
+
+
+def _shown_at(axes, x, y):
+    """Colour of the drawn map at a place in metres."""
+    image = axes.get_images()[0]
+    left, right, low, high = image.get_extent()
+    picture = np.asarray(image.get_array())
+    assert image.origin == 'lower'
+    row = int((y - low) / (high - low) * picture.shape[0])
+    column = int((x - left) / (right - left) * picture.shape[1])
+    return tuple(picture[row, column])
+
+
+def test_map_shows_forward_up_and_right_to_the_right():
+    axes = Figure().add_subplot()
+    # cell (i, j): x = -10 + i + .5 to the right, y = -15 + j + .5 forward
+    masks = _masks(walkway=(17, 27), divider=(2, 4))
+    draw_map(axes, masks, xbound=(-10, 10, 1), ybound=(-15, 15, 1))
+    assert _shown_at(axes, 7.5, 12.5) == COLOUR['walkway']
+    assert _shown_at(axes, -7.5, -10.5) == COLOUR['divider']
+    assert _shown_at(axes, 12.5 - 10, 7.5) == (255, 255, 255)
+    assert axes.get_xlim() == (-10, 10) and axes.get_ylim() == (-15, 15)
+    assert not axes.xaxis_inverted() and not axes.yaxis_inverted()
+
+
+def test_vehicle_is_drawn_at_the_origin_with_its_tip_forward():
+    axes = Figure().add_subplot()
+    draw_map(axes, _masks())
+    outline = axes.patches[0].get_xy()
+    tip = outline[outline[:, 1].argmax()]
+    assert tuple(tip) == (0, VEHICLE[3])
+    assert np.ptp(outline[:, 0]) == pytest.approx(1.74)
+    assert np.ptp(outline[:, 1]) == pytest.approx(4.08)
+
+
+def test_thin_classes_stay_visible_on_areas():
+    everywhere = np.ones((6, 4, 5), bool)
+    assert (paint_map(everywhere) == COLOUR['divider']).all()
+    masks = _masks(drivable_area=(3, 4), stop_line=(3, 4), ped_crossing=(3, 4))
+    assert tuple(paint_map(masks)[4, 3]) == COLOUR['stop_line']
+    order = [MAP_CLASSES[i] for i in paint_order(MAP_CLASSES)]
+    assert order[0] == 'drivable_area' and order[-1] == 'divider'
+
+
+def test_classes_keep_their_colour_in_another_order():
+    masks = np.zeros((2, 3, 4), bool)
+    masks[0, 1, 2] = True
+    picture = paint_map(masks, ('divider', 'walkway'))
+    assert tuple(picture[2, 1]) == COLOUR['divider']
+
+
+def test_painting_rejects_other_shapes_and_unknown_classes():
+    with pytest.raises(ValueError, match=r'\(6, X, Y\).*\(5, 3, 4\)'):
+        paint_map(np.zeros((5, 3, 4)))
+    with pytest.raises(ValueError, match="'canal'.*palette"):
+        paint_map(np.zeros((1, 3, 4)), ('canal', ))
+    assert paint_map(np.ones((1, 3, 4)), ('canal', ), [(1, 2, 3)]).max() == 3
+
+
+def test_projection_of_hand_worked_points():
+    # A pinhole looking along y (forward): u = 50 + 10 x/y, v = 40 - 10 z/y.
+    matrix = np.array([[10, 50, 0, 0], [0, 40, -10, 0], [0, 1, 0, 0],
+                       [0, 0, 0, 1.]])
+    points = np.array([[4, 2, 0, 9], [0, 4, 2, 9], [0, -5, 0, 9], [0, .5, 0, 9],
+                       [50, 2, 0, 9]])
+    pixels, depth, index = project_points(points, matrix, (80, 100))
+    np.testing.assert_allclose(pixels, [[70, 40], [50, 35]])
+    np.testing.assert_allclose(depth, [2, 4])
+    np.testing.assert_array_equal(index, [0, 1])
+    with pytest.raises(ValueError, match=r'\(3, 4\)'):
+        project_points(points, matrix[:3], (80, 100))
+    with pytest.raises(ValueError, match=r'\(5, 2\)'):
+        project_points(points[:, :2], matrix, (80, 100))
+
+
+def test_near_points_are_drawn_over_far_ones():
+    axes = Figure().add_subplot()
+    matrix = np.diag([1., 1, 1, 1])
+    points = np.array([[2, 2, 2.], [30, 30, 30], [7, 7, 7]])
+    draw_camera(axes, np.zeros((20, 40, 3), np.uint8), 'front', points, matrix)
+    assert list(axes.collections[0].get_array()) == [30, 7, 2]
+    assert axes.get_ylim() == (19.5, -0.5)
+
+
+def test_frame_leaves_out_what_is_absent(tmp_path):
+    masks = _masks(walkway=(1, 2))
+    titles = [axes.get_title() for axes in draw_frame(
+        MapFrame(prediction=masks * 0.9)).axes]
+    assert 'predicted map' in titles and 'true map' not in titles
+    images = {'CAM_FRONT': np.zeros((9, 16, 3), np.uint8),
+              'CAM_BACK_LEFT': np.zeros((9, 16, 3), np.uint8)}
+    frame = MapFrame(prediction=masks * 0.9, truth=masks, images=images)
+    titles = [axes.get_title() for axes in draw_frame(frame).axes]
+    assert [t for t in titles if t] == ['front', 'back left', 'predicted map',
+                                        'true map']
+    path = save_frame(frame, tmp_path / 'new folder' / 'picture.png', dpi=20)
+    assert Image.open(path).size[0] == 300
+    with pytest.raises(ValueError, match='neither'):
+        draw_frame(MapFrame())
+
+
+def test_threshold_per_class_decides_what_is_drawn():
+    prediction = np.full((6, 4, 5), 0.4)
+    frame = MapFrame(prediction=prediction)
+    levels = [0.5, 0.5, 0.35, 0.5, 0.5, 0.5]
+    axes = [a for a in draw_frame(frame, levels).axes
+            if a.get_title() == 'predicted map'][0]
+    assert _shown_at(axes, 0, 0) == COLOUR['walkway']
+
+
+def test_camera_names_are_found_in_nuscenes_paths():
+    assert camera_name('a/n015-x__CAM_BACK__153.jpg') == 'CAM_BACK'
+    assert camera_name('samples/CAM_FRONT_LEFT/1.jpg') == 'CAM_FRONT_LEFT'
+    assert camera_name('a/b.jpg') is None
+
+
+def test_sample_gives_files_matrices_and_maps(tmp_path):
+    paths, matrices = [], []
+    for index, name in enumerate(('CAM_BACK', 'CAM_FRONT')):
+        paths.append(str(tmp_path / f'log__{name}__1.png'))
+        Image.fromarray(np.full((6, 8, 3), (index, 0, 200), np.uint8)).save(paths[-1])
+        matrices.append(np.eye(4) * (index + 1))
+    lidar = tmp_path / 'points.bin'
+    np.arange(15, dtype=np.float32).tofile(lidar)
+    sample = Det3DDataSample(metainfo=dict(
+        img_path=paths, lidar2img=np.stack(matrices), lidar_path=str(lidar),
+        token='abc', decoder_passes=dict(seeds=2, steps=3, averaged=6)))
+    sample.pred_map_seg = PixelData(data=torch.full((6, 4, 5), 0.25))
+    frame = frame_from_sample(sample)
+    assert tuple(frame.images['CAM_FRONT'][0, 0]) == (1, 0, 200)  # RGB
+    np.testing.assert_array_equal(frame.img_from_lidar['CAM_FRONT'],
+                                  np.eye(4) * 2)
+    np.testing.assert_array_equal(frame.points[2], np.arange(10, 15))
+    assert frame.truth is None and frame.prediction.max() == 0.25
+    assert 'abc' in frame.title and '6 averaged' in frame.title
+
+
+def test_real_lidar_lines_up_as_mmdet3d_projects_it(real_dir):
+    from mmdet3d.structures import points_cam2img
+    folder = real_dir / 'nuscenes_sample'
+    record = json.loads((folder / 'info.json').read_text())['data_list'][0]
+    points = read_lidar(folder / record['lidar_points']['lidar_path'])
+    assert points.shape == (34688, 5)
+    for name, view in record['images'].items():
+        camera = np.eye(4)
+        camera[:3, :3] = np.asarray(view['cam2img'])[:3, :3]
+        lidar2cam = np.asarray(view['lidar2cam'])
+        pixels, depth, index = project_points(points, camera @ lidar2cam,
+                                              (900, 1600))
+        assert camera_name(view['img_path']) == name
+        assert len(depth) > 2000
+        in_camera = points[index, :3] @ lidar2cam[:3, :3].T + lidar2cam[:3, 3]
+        np.testing.assert_allclose(
+            points_cam2img(in_camera.astype(np.float32), camera.astype(np.float32)),
+            pixels, atol=0.05)
