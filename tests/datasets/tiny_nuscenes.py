@@ -24,8 +24,8 @@ _HALF_SECOND = 500_000  # microseconds between key frames
 def ground_colour(points):
     """Return the colour (n, 3) BGR of places (n, 2 or more) in the world."""
     x, y = points[:, 0], points[:, 1]
-    return np.stack([127 + 100 * np.sin(x / 4), 127 + 100 * np.cos(y / 5),
-                     127 + 100 * np.sin((x + y) / 6)], 1)
+    return np.stack([127 + 100 * np.sin(x / 1.4), 127 + 100 * np.cos(y / 1.6),
+                     127 + 100 * np.sin((x + y) / 2)], 1)
 
 
 def write_tiny_nuscenes(root, version='v1.0-mini',
