@@ -72,6 +72,8 @@ def frame_info(nusc, sample, max_sweeps=10):
     global_from_lidar = global_from_ego @ ego_from_lidar
     scene = nusc.get('scene', sample['scene_token'])
     log = nusc.get('log', scene['log_token'])
+    sweeps = [_sweep(nusc, record, global_from_lidar)
+              for record in _sweeps(nusc, lidar, max_sweeps)]
     return {
         'token': sample['token'],
         'timestamp': sample['timestamp'] / 1e6,
@@ -83,8 +85,8 @@ def frame_info(nusc, sample, max_sweeps=10):
             'lidar_path': PurePosixPath(lidar['filename']).name,
             'lidar2ego': ego_from_lidar.tolist(),
         },
-        'lidar_sweeps': [_sweep(nusc, record, global_from_lidar)
-                         for record in _sweeps(nusc, lidar, max_sweeps)],
+        # mmdet3d tells a frame without sweeps by the missing key.
+        **({'lidar_sweeps': sweeps} if sweeps else {}),
         'instances': [_instance(nusc, token, global_from_lidar)
                       for token in sample['anns']],
         **map_fields(scene, log),
