@@ -1,7 +1,6 @@
 """BEVFusion with a map segmentation head."""
 from collections.abc import Sequence
 
-import torch
 from mmcv.ops import Voxelization
 from mmdet3d.models import Base3DDetector
 from mmdet3d.registry import MODELS as MMDET3D_MODELS
