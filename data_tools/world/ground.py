@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numba
 import numpy as np
+from shapely import box
 
 from data_tools.world import surfaces
 from data_tools.world.blocks import Block
@@ -65,15 +66,7 @@ def _draw(raster, layout: Layout, blocks: list[Block], layers: MapLayers,
     def put(shape, name):
         fill(raster, shape, surfaces.INDEX[name], origin, cell)
 
-    region = warp.geometry(_extent_polygon(layout))
-    put(region, 'asphalt')
-    for _ in range(60):
-        u = rng.uniform(layout.extent[0], layout.extent[2])
-        road = layout.across[rng.integers(len(layout.across))]
-        d = rng.uniform(-road.half_width, road.half_width - 2)
-        patch = road.rectangle(u, u + rng.uniform(1, 9), d,
-                               d + rng.uniform(.5, 2))
-        put(warp.geometry(patch), 'repair')
+    put(warp.geometry(box(*layout.extent)), 'asphalt')
     for block in blocks:
         put(warp.geometry(block.outline), 'grass')
         put(warp.geometry(block.core.buffer(.6)), block.use)
@@ -86,9 +79,18 @@ def _draw(raster, layout: Layout, blocks: list[Block], layers: MapLayers,
             put(warp.geometry(part), 'kerb')
     for shape in layers.polygons('carpark_area'):
         put(shape, 'parking')
+    # OpenCV fills a polygon's border cells, too: the road comes after what
+    # it borders on, or slivers of raised ground would part it from its bays.
+    for shape in layers.polygons('drivable_area'):
+        put(shape, 'asphalt')
+    for _ in range(60):
+        u = rng.uniform(layout.extent[0], layout.extent[2])
+        road = layout.across[rng.integers(len(layout.across))]
+        d = rng.uniform(-road.half_width, road.half_width - 2)
+        patch = road.rectangle(u, u + rng.uniform(1, 9), d,
+                               d + rng.uniform(.5, 2))
+        put(warp.geometry(patch), 'repair')
     for block in blocks:
-        for way in block.driveways:
-            put(warp.geometry(way), 'asphalt')
         for park in block.car_parks:
             for line in park.paint:
                 put(warp.geometry(line), 'bay_paint')
@@ -96,11 +98,6 @@ def _draw(raster, layout: Layout, blocks: list[Block], layers: MapLayers,
     for link in layout.links:
         for name, shape in link_paint(layout, link, zebra):
             put(warp.geometry(shape), name)
-
-
-def _extent_polygon(layout: Layout):
-    from shapely import box
-    return box(*layout.extent)
 
 
 @numba.njit(cache=True, nogil=True)
