@@ -27,6 +27,8 @@ class BaseMapHead(BaseModule):
             ``'yx'`` for (B, C, Y, X), as mmdet3d's other detectors do.
         loss: ``'focal'`` (gamma 2, no class weight) or ``'ce'``, per class.
         loss_weight: factor of all losses.
+        keep_steps: predictions also give every sampling step's probabilities
+            to their sample, for figures by step.
 
     Shape:
         feats: (B, in_channels, *cells of input_scope), LiDAR frame, or a list
@@ -41,7 +43,8 @@ class BaseMapHead(BaseModule):
     def __init__(self, in_channels: int, classes: Sequence[str],
                  input_scope: Scope, output_scope: Scope, *,
                  bev_axes: str = 'xy', loss: str = 'focal',
-                 loss_weight: float = 1., init_cfg: dict | None = None):
+                 loss_weight: float = 1., keep_steps: bool = False,
+                 init_cfg: dict | None = None):
         super().__init__(init_cfg)
         if bev_axes not in ('xy', 'yx'):
             raise ValueError(f"bev_axes must be 'xy' or 'yx', got {bev_axes!r}")
@@ -57,6 +60,7 @@ class BaseMapHead(BaseModule):
         self.bev_axes = bev_axes
         self.loss_name = loss
         self.loss_weight = loss_weight
+        self.keep_steps = keep_steps
 
     @abstractmethod
     def training_logits(self, feats: Tensor, masks: Tensor) -> Tensor:
@@ -122,8 +126,8 @@ class BaseMapHead(BaseModule):
                              f'output_scope, got {tuple(masks.shape[1:])}')
         return self.map_losses(self.training_logits(feats, masks), masks)
 
-    def predict(self, feats: Tensor | Sequence[Tensor], batch_data_samples: Sequence,
-                keep_steps: bool = False) -> list[PixelData]:
+    def predict(self, feats: Tensor | Sequence[Tensor],
+                batch_data_samples: Sequence) -> list[PixelData]:
         """Map probabilities of a batch, float32.
 
         Every sample gets the metainfo ``decoder_passes``, and with
@@ -134,7 +138,7 @@ class BaseMapHead(BaseModule):
         probabilities = self.reduce(steps)
         for index, sample in enumerate(batch_data_samples):
             sample.set_metainfo(dict(decoder_passes=self.passes))
-            if keep_steps:
+            if self.keep_steps:
                 sample.set_field(torch.stack([step[index].mean(0) for step in steps]),
                                  'map_step_probs')
         return [PixelData(data=item) for item in probabilities]

@@ -15,7 +15,7 @@ class ConvMapHead(BaseMapHead):
 
     Args:
         in_channels, classes, input_scope, output_scope, bev_axes, loss,
-            loss_weight: see :class:`BaseMapHead`.
+            loss_weight, keep_steps: see :class:`BaseMapHead`.
         channels: of the hidden layers; ``in_channels`` by default.
         prescale_factor: resize features by this factor before they are
             carried to the output grid.
@@ -25,11 +25,12 @@ class ConvMapHead(BaseMapHead):
 
     def __init__(self, in_channels: int, classes: Sequence[str], input_scope: Scope,
                  output_scope: Scope, *, bev_axes: str = 'xy', loss: str = 'focal',
-                 loss_weight: float = 1., channels: int | None = None,
+                 loss_weight: float = 1., keep_steps: bool = False,
+                 channels: int | None = None,
                  prescale_factor: float = 1., init_cfg: dict | None = None):
         super().__init__(in_channels, classes, input_scope, output_scope,
                          bev_axes=bev_axes, loss=loss, loss_weight=loss_weight,
-                         init_cfg=init_cfg)
+                         keep_steps=keep_steps, init_cfg=init_cfg)
         channels = channels or in_channels
         self.prescale_factor = prescale_factor
         self.classifier = nn.Sequential(

@@ -38,7 +38,7 @@ class MapSegHead(BaseMapHead):
 
     Args:
         in_channels, classes, input_scope, output_scope, bev_axes, loss,
-            loss_weight: see :class:`BaseMapHead`.
+            loss_weight, keep_steps: see :class:`BaseMapHead`.
         channels: width of the map decoder, and of the noisy map.
         num_layers, num_heads, num_points, feedforward_channels: of the map
             decoder.
@@ -63,7 +63,8 @@ class MapSegHead(BaseMapHead):
 
     def __init__(self, in_channels: int, classes: Sequence[str], input_scope: Scope,
                  output_scope: Scope, *, bev_axes: str = 'xy', loss: str = 'focal',
-                 loss_weight: float = 1., channels: int = 256, num_layers: int = 5,
+                 loss_weight: float = 1., keep_steps: bool = False,
+                 channels: int = 256, num_layers: int = 5,
                  num_heads: int = 8, num_points: int = 4,
                  feedforward_channels: int | None = None,
                  decoder_scope: Scope | None = None, scale: float = 0.01,
@@ -75,7 +76,7 @@ class MapSegHead(BaseMapHead):
                  init_cfg: dict | None = None):
         super().__init__(in_channels, classes, input_scope, output_scope,
                          bev_axes=bev_axes, loss=loss, loss_weight=loss_weight,
-                         init_cfg=init_cfg)
+                         keep_steps=keep_steps, init_cfg=init_cfg)
         self.sampler = Sampler(**(sampler or {}))
         decoder_grid = BEVGrid.of(decoder_scope or self.output_grid)
         decoder = MapDecoder(channels, num_layers, num_heads, num_points,

@@ -48,12 +48,13 @@ def test_losses_equal_the_published_ones(reference_dir):
 def test_head_has_the_interface_of_the_diffusion_head():
     settings = {key: SETTINGS[key]
                 for key in ('in_channels', 'classes', 'input_scope', 'output_scope')}
-    head = MODELS.build(dict(type='ddp.ConvMapHead', channels=5, **settings)).eval()
+    head = MODELS.build(dict(type='ddp.ConvMapHead', channels=5, keep_steps=True,
+                             **settings)).eval()
     batch = samples()
     losses = head.loss(FEATS, batch)
     assert len(losses) == 3 and all(loss > 0 for loss in losses.values())
     with torch.no_grad():
-        maps = head.predict(FEATS, batch, keep_steps=True)
+        maps = head.predict(FEATS, batch)
     assert maps[0].data.shape == (3, 12, 16)
     torch.testing.assert_close(batch[0].map_step_probs[0], maps[0].data)
     assert batch[0].decoder_passes == dict(seeds=1, steps=1, averaged=1)

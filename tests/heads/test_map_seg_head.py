@@ -177,10 +177,10 @@ def test_aligned_feedback_keeps_metres_and_the_switch_stretches():
 
 
 def test_prediction_keeps_steps_on_request_and_says_what_it_averages():
-    head = build(sampler=dict(num_steps=4, num_seeds=2))
+    head = build(sampler=dict(num_steps=4, num_seeds=2), keep_steps=True)
     batch = samples()
     with torch.no_grad():
-        maps = head.predict(FEATS, batch, keep_steps=True)
+        maps = head.predict(FEATS, batch)
     assert maps[1].data.shape == (3, 12, 16)
     assert batch[1].map_step_probs.shape == (4, 3, 12, 16)
     torch.testing.assert_close(batch[1].map_step_probs[-1], maps[1].data)

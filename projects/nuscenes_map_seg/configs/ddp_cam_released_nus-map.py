@@ -1,0 +1,8 @@
+# Reproduces the released model: layers without time, feedback stretched between
+# the grids, voxel indices truncated, and the mean of all 5 x 3 decoder passes.
+_base_ = './ddp_cam_3step_8xb4-20e_nus-map.py'
+
+model = dict(
+    view_transform=dict(truncate_indices=True),
+    seg_head=dict(time_conditioning=False, aligned_feedback=False,
+                  sampler=dict(num_steps=3, num_seeds=5, average='all')))
