@@ -45,7 +45,8 @@ class NuScenesMapDataset(NuScenesDataset):
 
     Other arguments are those of mmdet3d's NuScenesDataset.
 
-    Every sample has, besides mmdet3d's keys, lidar2ego (4, 4) and map_root.
+    Every sample has, besides mmdet3d's keys, lidar2ego (4, 4), map_root and
+    test_mode.
 
     Raises:
         ValueError: frames lack `map_location`; says how to add it.
@@ -108,11 +109,12 @@ class NuScenesMapDataset(NuScenesDataset):
         return frames
 
     def parse_data_info(self, info):
-        """Add `lidar2ego` and `map_root` to mmdet3d's sample."""
+        """Add lidar2ego, map_root and test_mode to mmdet3d's sample."""
         info.setdefault('instances', [])  # the test split has none
         info = super().parse_data_info(info)
         info['lidar2ego'] = info.get('lidar_points', {}).get('lidar2ego')
         info['map_root'] = self.data_root
+        info['test_mode'] = self.test_mode
         return info
 
 

@@ -24,7 +24,7 @@ def pipeline(train=False, **masks):
     return [
         dict(type='ddp.LoadMultiViewImages'),
         dict(type='ddp.LoadPoints'),
-        dict(type='ddp.LoadSweeps', sweeps_num=2, test_mode=not train),
+        dict(type='ddp.LoadSweeps', sweeps_num=2),
         dict(type='ddp.ImageAug3D', final_dim=FINAL_DIM,
              resize_lim=(.82, 1.) if train else (.9, .9),
              rot_lim=(-5.4, 5.4), rand_flip=True, is_train=train),

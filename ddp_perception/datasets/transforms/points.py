@@ -93,10 +93,13 @@ class LoadSweeps(BaseTransform):
             metres of the sensor in both x and y (the vehicle's roof).
         pad_empty_sweeps (bool): Where there is no sweep at all, repeat the
             key frame `sweeps_num` times, so that the density stays alike.
-        test_mode (bool): Take the latest sweeps instead of random ones.
+        test_mode (bool, optional): Take the latest sweeps instead of random
+            ones. By default where the data set is in test mode, so that
+            evaluation repeats.
         backend_args (dict, optional): Of mmengine's file backend.
 
-    Reads: points, timestamp, lidar_sweeps (optional). Writes: points.
+    Reads: points, timestamp; lidar_sweeps, test_mode (optional). Writes:
+    points.
 
     Source: MIT BEVFusion and mmdet3d's LoadPointsFromMultiSweeps. Departs
     from the latter: a sweep is moved by the exact inverse of its lidar2sensor
@@ -104,7 +107,7 @@ class LoadSweeps(BaseTransform):
     """
 
     def __init__(self, sweeps_num=9, load_dim=5, remove_close=1.,
-                 pad_empty_sweeps=True, test_mode=False, backend_args=None):
+                 pad_empty_sweeps=True, test_mode=None, backend_args=None):
         if sweeps_num < 0 or load_dim < 5:
             raise ValueError('sweeps_num must be at least 0 and load_dim at '
                              f'least 5, got {sweeps_num} and {load_dim}')
@@ -126,14 +129,16 @@ class LoadSweeps(BaseTransform):
         if not sweeps and self.pad_empty_sweeps:
             far = points.new_point(self._far(points.tensor.numpy()))
             clouds += [far] * self.sweeps_num
-        for index in self._choose(len(sweeps)):
+        test_mode = (results.get('test_mode', False)
+                     if self.test_mode is None else self.test_mode)
+        for index in self._choose(len(sweeps), test_mode):
             cloud = self._load(sweeps[index], results['timestamp'])
             clouds.append(points.new_point(cloud[:, :points.shape[1]]))
         results['points'] = points.cat(clouds)
         return results
 
-    def _choose(self, available):
-        if available <= self.sweeps_num or self.test_mode:
+    def _choose(self, available, test_mode):
+        if available <= self.sweeps_num or test_mode:
             return range(min(available, self.sweeps_num))
         return np.random.choice(available, self.sweeps_num, replace=False)
 

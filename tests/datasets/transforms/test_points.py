@@ -91,16 +91,18 @@ def test_random_sweeps_differ_and_obey_the_seed(tmp_path):
                                              (2, 3))
     sweeps = [sweep_of(tmp_path, index, world) for index in range(1, 7)]
 
-    def ages(seed, count):
+    def ages(seed, count, **more):
         np.random.seed(seed)
         path = sweeps[0]['lidar_points']['lidar_path']
-        results = LoadPoints()(frame(path, lidar_sweeps=sweeps))
+        results = LoadPoints()(frame(path, lidar_sweeps=sweeps, **more))
         points = LoadSweeps(count, remove_close=0.)(results)['points']
         return points.tensor[2::2, 3].tolist()
 
     assert ages(3, 3) == ages(3, 3)
     assert len(set(ages(3, 3))) == 3
     assert len({tuple(ages(seed, 3)) for seed in range(8)}) > 1
+    # A data set in test mode always gets the latest ones.
+    assert ages(3, 3, test_mode=True) == [1, 2, 3]
     assert sorted(ages(0, 9)) == [1, 2, 3, 4, 5, 6]  # fewer than asked for
 
 
