@@ -31,7 +31,7 @@ OPENMMLAB = [
 NUSCENES = [
     'nuscenes-devkit>=1.1.10',
     'numpy>=1.23,<2',
-    'shapely>=1.8',
+    'shapely>=2.0',
     'opencv-python>=4.6',
     'tqdm>=4.60',
 ]

@@ -16,8 +16,12 @@ _SCALE_TOLERANCE = 1e-5  # 0.5 mm at 50 m
 class MapRasterizer:
     """Draw the masks of a BEV grid placed anywhere on a map.
 
-    Each class is drawn in the grid's own frame, so the same cell rule holds
-    under every augmentation. Where the grid is neither scaled nor mirrored
+    Cell (i, j) spans [i, i + 1) steps from the least x and [j, j + 1) from
+    the least y. The cell rule is the devkit's: vertices are rounded to whole
+    cells and the outline belongs to the area, so areas reach up to a cell
+    beyond their border; dividers are two cells wide. Each class is drawn in
+    the grid's own frame, mirrored or not, so this rule holds alike under every
+    augmentation. Where the grid is neither scaled nor mirrored
     the masks equal nuscenes-devkit's `get_map_mask` bit by bit, except where
     that fails (a divider clipped into several parts, an invalid drivable
     polygon) or lets a hole erase another polygon of its layer.

@@ -154,4 +154,7 @@ def _polygon(record, nodes):
 def _repaired(polygon):
     if polygon is None or polygon.is_valid:
         return polygon
-    return shapely.make_valid(polygon)
+    parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(polygon)))
+    # Without the lines that are left of spikes: they have no area.
+    return shapely.MultiPolygon(
+        [part for part in parts if part.geom_type == 'Polygon'])

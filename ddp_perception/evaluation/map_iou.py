@@ -15,7 +15,8 @@ def count_map(probability, label, thresholds=THRESHOLDS):
     """Count true positives, false positives and false negatives.
 
     A cell counts as predicted where its probability is at least the
-    threshold, compared in float32. Every cell counts; none is ignored.
+    threshold, compared in float32. Every cell of the grid counts, seen by a
+    sensor or not; none is ignored. Cells are those of `MapRasterizer`.
 
     Args:
         probability (Tensor): (C, X, Y), in [0, 1].

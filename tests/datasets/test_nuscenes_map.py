@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
+from nuscenes.map_expansion.map_api import NuScenesMap
 from torch.utils.data import DataLoader
 
+from benchmarks.map_masks import devkit_masks
+from data_tools.prepare_nuscenes import prepare
 from ddp_perception.datasets import NuScenesMapDataset
 from ddp_perception.datasets.transforms import CAMERAS, LoadMapMasks
+from ddp_perception.evaluation import iter_masks
 from ddp_perception.registry import DATASETS
 
 from .tiny_nuscenes import LOCATION, ground_colour
@@ -278,3 +282,41 @@ def test_real_frame_loads_and_its_points_land_as_lidar2img_says(real_dir):
         np.testing.assert_allclose(found, expected, atol=.05)
         seen = ((expected > 0) & (expected < (704, 256))).all(1)
         assert seen.sum() > 1000  # every camera sees part of the sweep
+
+
+def test_masks_of_a_data_set_are_those_of_its_samples(tiny_root):
+    dataset = build(tiny_root, test_mode=True)
+    masks = list(iter_masks(dataset, LoadMapMasks()))
+    assert len(masks) == 3
+    for index, mask in enumerate(masks):
+        packed = dataset[index]['data_samples'].gt_map_seg.data
+        np.testing.assert_array_equal(mask, packed.numpy())
+
+
+@pytest.mark.slow
+def test_synthetic_nuscenes_from_preparation_to_masks(tmp_path):
+    """The masks of a written world are the devkit's, in every location."""
+    from data_tools.synthetic_nuscenes.__main__ import main as synthesize
+    root = tmp_path / 'nuscenes'
+    synthesize([str(root), '--scenes', '2', '--keyframes', '2', '--image-size',
+                '160x90', '--lidar-sweeps', '1', '--beams', '8', '--azimuths',
+                '180', '--workers', '1'])
+    prepare(root, 'v1.0-mini', progress=False)
+    frames = 0
+    for split in ('train', 'val'):
+        dataset = build(root, split, test_mode=True)
+        for index in range(len(dataset)):
+            sample = dataset[index]['data_samples']
+            nuscenes_map = NuScenesMap(str(root), sample.map_location)
+            masks = sample.gt_map_seg.data.numpy()
+            assert masks[0].mean() > .1  # the vehicle drives on a road
+            try:
+                expected = devkit_masks(nuscenes_map,
+                                        sample.ego2global @ sample.lidar2ego)
+            except TypeError:  # a divider clipped into several parts
+                continue
+            np.testing.assert_array_equal(masks[1:], expected[1:])
+            # A hole of the drivable area may have erased some of it there.
+            assert not (expected[0] & ~masks[0]).any()
+            frames += 1
+    assert frames >= 2

@@ -64,3 +64,14 @@ def test_records_without_enough_nodes_are_skipped():
         {'road_divider': [[], [(0., 0.)], [(0., 0.), (1., 1.)]]}))
     assert len(vector_map.geometries['drivable_area']) == 1
     assert len(vector_map.geometries['road_divider']) == 1
+
+
+def test_spike_of_a_drivable_polygon_is_cut_off():
+    spiked = [(0., 0.), (5., 0.), (5., 5.), (9., 5.), (5., 5.), (0., 5.)]
+    bow_tie = [(0., 0.), (2., 2.), (2., 0.), (0., 2.)]
+    vector_map = VectorMap.from_records(expansion_records(
+        {'drivable_area': [(spiked, []), (bow_tie, [])]}))
+    areas = [shape.area for shape in vector_map.geometries['drivable_area']]
+    assert areas == [25., 2.]
+    for shape in vector_map.geometries['drivable_area']:
+        assert shape.is_valid and shape.bounds[2] <= 5.
