@@ -143,19 +143,21 @@ def bags_from_cells(cells: Tensor, num_cells: int) -> BEVBags:
         raise ValueError('at most 2^31 - 1 (pixel, depth) pairs are possible, '
                          f'got {cells.numel()}')
     cells = cells.to(torch.int32)
-    depths, pixels = cells.shape[1:]
     flat = cells.flatten()
     kept = (flat >= 0).nonzero().squeeze(1).to(torch.int32)
     # A radix sort of int32 keys on CPU; stable, so that sums repeat exactly.
     by_cell, rank = torch.sort(flat.index_select(0, kept), stable=True)
-    order = kept.index_select(0, rank)
-    sizes = torch.bincount(by_cell, minlength=num_cells)
-    if sizes.numel() > num_cells:
+    if len(by_cell) and by_cell[-1] >= num_cells:
         raise ValueError(f'cells must be below num_cells = {num_cells}, got '
-                         f'{sizes.numel() - 1}')
-    offsets = (sizes.cumsum(0) - sizes).to(torch.int32)
-    image = torch.div(order, depths * pixels, rounding_mode='floor')
-    return BEVBags(order, image * pixels + order % pixels, offsets, cells)
+                         f'{int(by_cell[-1])}')
+    order = kept.index_select(0, rank)
+    offsets = torch.searchsorted(
+        by_cell, torch.arange(num_cells, dtype=torch.int32, device=cells.device),
+        out_int32=True)
+    images, _, pixels = cells.shape
+    pixel = torch.arange(images * pixels, dtype=torch.int32, device=cells.device)
+    pixel = pixel.view(images, 1, pixels).expand_as(cells).reshape(-1)
+    return BEVBags(order, pixel.index_select(0, order), offsets, cells)
 
 
 def bev_pool(depth: Tensor, features: Tensor, bags: BEVBags) -> Tensor:

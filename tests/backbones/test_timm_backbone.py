@@ -95,7 +95,7 @@ def test_pretrained_weights_are_asked_of_timm(monkeypatch):
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="no model 'resnet17'; similar ones"):
         TimmBackbone('resnet17')
-    with pytest.raises(ValueError, match=r"\(0, 9\) ask for levels"):
+    with pytest.raises(ValueError, match=r'\(0, 9\) ask for levels'):
         TimmBackbone('test_resnet', out_indices=(0, 9))
     with pytest.raises(ValueError, match='cannot freeze 7'):
         TimmBackbone('test_resnet', frozen_stages=7)
