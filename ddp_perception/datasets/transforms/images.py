@@ -205,8 +205,7 @@ def augment(image, final_dim, size, corner, flip, angle):
         matrix that does the same to (u, v, depth, 1).
     """
     height, width = final_dim
-    picture = Image.fromarray(image.astype(np.uint8)).resize(size)
-    picture = picture.crop((*corner, corner[0] + width, corner[1] + height))
+    picture = _resized_crop(image, size, corner, (width, height))
     matrix = np.diag([size[0] / image.shape[1], size[1] / image.shape[0],
                       1., 1.])
     matrix[:2, 3] = -np.asarray(corner)
@@ -224,3 +223,23 @@ def augment(image, final_dim, size, corner, flip, angle):
         turn[:2, 3] = middle - turn[:2, :2] @ middle
         matrix = turn @ matrix
     return np.asarray(picture).astype(image.dtype), matrix
+
+
+def _resized_crop(image, size, corner, crop):
+    """Resize to `size` (bicubic) and crop, computing the crop alone."""
+    left, top = (max(place, 0) for place in corner)
+    right, bottom = (min(place + length, limit) for place, length, limit
+                     in zip(corner, crop, size, strict=True))
+    result = Image.new('RGB', crop)
+    if left < right and top < bottom:
+        x, y = image.shape[1] / size[0], image.shape[0] / size[1]
+        # Only the rows that the filter reaches.
+        reach = 2 * max(y, 1) + 1
+        first = max(int(top * y - reach), 0)
+        rows = image[first:int(bottom * y + reach) + 1]
+        piece = Image.fromarray(rows.astype(np.uint8, copy=False)).resize(
+            (right - left, bottom - top), Image.Resampling.BICUBIC,
+            box=(left * x, top * y - first, min(right * x, image.shape[1]),
+                 min(bottom * y - first, len(rows))))
+        result.paste(piece, (left - corner[0], top - corner[1]))
+    return result

@@ -4,6 +4,7 @@ import copy
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from ddp_perception.datasets.transforms import (CAMERAS, ImageAug3D,
                                                 LoadMultiViewImages)
@@ -119,6 +120,17 @@ def test_matrix_tells_where_pixels_go(flip, angle):
     # The rotation takes the nearest pixel: up to one source pixel off.
     assert np.abs(found - colour(*places[:2, seen])).mean() < 3.5
     assert np.abs(found - colour(*places[:2, seen])).max() < 14
+
+
+@pytest.mark.parametrize('corner', [(20, 9), (-7, -5), (60, 30), (200, 0)])
+def test_crop_is_that_of_the_whole_resized_picture(corner):
+    image = np.random.default_rng(0).integers(
+        0, 255, (90, 160, 3), dtype=np.uint8)
+    found, _ = augment(image, (40, 64), (101, 57), corner, False, 0.)
+    whole = Image.fromarray(image).resize((101, 57))
+    expected = np.asarray(whole.crop((*corner, corner[0] + 64, corner[1] + 40)
+                                     ))
+    assert np.abs(found.astype(int) - expected).max() <= 1
 
 
 def test_training_draws_within_its_ranges_and_obeys_the_seed():
