@@ -1,5 +1,6 @@
 """Data sets and their pipeline steps, registered as ``ddp.<Type>``."""
 from . import transforms
+from .balanced import BalancedDataset
 from .nuscenes_map import NuScenesMapDataset
 
-__all__ = ['NuScenesMapDataset', 'transforms']
+__all__ = ['BalancedDataset', 'NuScenesMapDataset', 'transforms']
