@@ -44,7 +44,7 @@ train_dataloader = dict(
     batch_size=4, num_workers=4, persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     # Class-balanced by the boxes of the frames, as in the published recipe.
-    dataset=dict(type='CBGSDataset', dataset=train_dataset))
+    dataset=dict(type='ddp.BalancedDataset', dataset=train_dataset))
 val_dataloader = dict(
     batch_size=1, num_workers=4, persistent_workers=True, drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False), dataset=val_dataset)
