@@ -20,8 +20,6 @@ AMP "only available on gpu"       `ddp.CPUAmpOptimWrapper` (engine)
 import os
 import subprocess
 
-from ddp_perception.checkpoints.reading import load_checkpoint_file
-
 
 def load_checkpoints_safely(trusted: bool = False) -> None:
     """Make mmengine read local checkpoint files through our reader.
@@ -38,6 +36,8 @@ def load_checkpoints_safely(trusted: bool = False) -> None:
             you trust. A later call replaces this setting.
     """
     from mmengine.runner.checkpoint import CheckpointLoader
+
+    from ddp_perception.checkpoints.reading import load_checkpoint_file
 
     def load_from_local(filename, map_location=None):
         return load_checkpoint_file(filename, map_location, trusted=trusted)

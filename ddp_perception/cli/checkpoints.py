@@ -1,0 +1,210 @@
+"""Find checkpoints, and refuse those of another configuration."""
+from dataclasses import dataclass
+from pathlib import Path
+
+from ddp_perception.cli.errors import UserError
+
+_SHOWN = 4
+
+
+@dataclass
+class Difference:
+    """How a file's parameters differ from a model's.
+
+    Args:
+        missing: names that only the model has.
+        unexpected: names that only the file has.
+        mismatched: (name, shape in the model, shape in the file).
+        common: how many agree in name and shape.
+    """
+
+    missing: list
+    unexpected: list
+    mismatched: list
+    common: int
+
+    def __bool__(self):
+        """Whether there is any difference."""
+        return bool(self.missing or self.unexpected or self.mismatched)
+
+    def __str__(self):
+        """Describe it in a few lines."""
+        lines = []
+        if self.missing:
+            lines.append(f'{len(self.missing)} parameters of the model are not '
+                         f'in the file: {_few(self.missing)}')
+        if self.unexpected:
+            lines.append(f'{len(self.unexpected)} parameters of the file are '
+                         f'not in the model: {_few(self.unexpected)}')
+        if self.mismatched:
+            lines.append(f'{len(self.mismatched)} have another shape: ' + _few(
+                [f'{name} {model} in the model, {file} in the file'
+                 for name, model, file in self.mismatched]))
+        lines.append(f'{self.common} agree')
+        return '\n'.join(f'  {line}' for line in lines)
+
+
+def _few(items):
+    more = len(items) - _SHOWN
+    return ', '.join(items[:_SHOWN]) + (f' and {more} more' if more > 0 else '')
+
+
+def compare_states(model_state, file_state):
+    """Compare two state dicts by name and shape.
+
+    Args:
+        model_state (dict[str, Tensor]): Of the model.
+        file_state (dict[str, Tensor]): Of the file.
+
+    Returns:
+        Difference: False where they agree.
+    """
+    common = model_state.keys() & file_state.keys()
+    mismatched = [(name, tuple(model_state[name].shape),
+                   tuple(file_state[name].shape))
+                  for name in model_state if name in common
+                  and model_state[name].shape != file_state[name].shape]
+    return Difference(
+        missing=[name for name in model_state if name not in common],
+        unexpected=[name for name in file_state if name not in common],
+        mismatched=mismatched, common=len(common) - len(mismatched))
+
+
+def require_checkpoint(path):
+    """Raise UserError unless the path is a file, or an address to fetch."""
+    if '://' in str(path):
+        return
+    path = Path(path).expanduser()
+    if path.is_dir():
+        files = sorted(str(file) for file in path.glob('*.pth'))[:5]
+        raise UserError(f'checkpoint {path} is a folder' + (
+            f'; it has {", ".join(files)}' if files else ''))
+    if not path.is_file():
+        raise UserError(f'checkpoint {path} does not exist')
+
+
+def read_state(path, trusted=False):
+    """Read a checkpoint's parameters.
+
+    Args:
+        path (str | Path): The file.
+        trusted (bool): See `load_checkpoint_file`.
+
+    Returns:
+        tuple[dict, dict]: State dict without DDP's ``module.`` prefix, and
+        the meta data (empty where there is none).
+
+    Raises:
+        UserError: the file is missing, unreadable, no checkpoint, or holds
+            objects that are refused.
+    """
+    import pickle
+    import zipfile
+
+    import torch
+    from mmengine.runner.checkpoint import CheckpointLoader
+
+    from ddp_perception.checkpoints.reading import (
+        RefusedObject,
+        load_checkpoint_file,
+    )
+    require_checkpoint(path)
+    try:
+        if '://' in str(path):
+            content = CheckpointLoader.load_checkpoint(str(path), 'cpu')
+        else:
+            content = load_checkpoint_file(path, trusted=trusted)
+    except RefusedObject as error:
+        raise UserError(str(error)) from None
+    except (RuntimeError, EOFError, pickle.UnpicklingError,
+            zipfile.BadZipFile, OSError, ValueError) as error:
+        raise UserError(f'{path} cannot be read as a checkpoint: {error}; is '
+                        'the file complete?') from error
+    meta = {}
+    if isinstance(content, dict):
+        meta = content.get('meta') or {}
+        content = content.get('state_dict', content)
+    if not isinstance(content, dict) or not content or not all(
+            isinstance(value, torch.Tensor) for value in content.values()):
+        raise UserError(f'{path} is not a checkpoint: it holds no state_dict '
+                        'of tensors')
+    return {name.removeprefix('module.'): value
+            for name, value in content.items()}, meta
+
+
+def require_fit(model, path, config_path, trusted=False):
+    """Refuse a checkpoint of another configuration before anything runs.
+
+    Args:
+        model (torch.nn.Module): Built from the configuration.
+        path (str | Path): The checkpoint.
+        config_path (str | Path): For the message.
+        trusted (bool): See `load_checkpoint_file`.
+
+    Returns:
+        dict: The state dict.
+
+    Raises:
+        UserError: names or shapes differ; lists a few.
+    """
+    state, meta = read_state(path, trusted)
+    difference = compare_states(model.state_dict(), state)
+    if difference:
+        origin = meta.get('experiment_name')
+        raise UserError(
+            f'checkpoint {path} does not fit the model of {config_path}:\n'
+            f'{difference}\n'
+            'It comes from another configuration'
+            + (f' (its run was named {origin})' if origin else '')
+            + '; use that one, or the changes made to it with --cfg-options.')
+    return state
+
+
+def load_weights(model, path, config_path, trusted=False):
+    """Load a checkpoint into a model, every parameter of it.
+
+    Raises:
+        UserError: see `require_fit`.
+    """
+    model.load_state_dict(require_fit(model, path, config_path, trusted))
+
+
+def require_overlap(model, path, config_path, trusted=False):
+    """Check a checkpoint that is to initialise a part of a model.
+
+    Returns:
+        Difference: What stays as initialised, to be shown.
+
+    Raises:
+        UserError: not one parameter agrees in name and shape.
+    """
+    state, _ = read_state(path, trusted)
+    difference = compare_states(model.state_dict(), state)
+    if not difference.common:
+        raise UserError(f'checkpoint {path} has nothing in common with the '
+                        f'model of {config_path}:\n{difference}')
+    return difference
+
+
+def latest_checkpoint(work_dir):
+    """Return the checkpoint that a run in a work directory wrote last.
+
+    Args:
+        work_dir (str | Path): The directory. It may have moved since.
+
+    Returns:
+        Path | None: None where there is none.
+
+    Raises:
+        UserError: the file that the run names as its last is gone.
+    """
+    work_dir = Path(work_dir)
+    pointer = work_dir / 'last_checkpoint'
+    if not pointer.is_file():
+        return None
+    named = Path(pointer.read_text().strip())
+    for path in (named, work_dir / named.name):
+        if path.is_file():
+            return path
+    raise UserError(f'{pointer} names {named}, which does not exist; give the '
+                    'checkpoint to go on from as --resume FILE')

@@ -1,0 +1,231 @@
+"""Read a configuration and change what the command line asks for."""
+import argparse
+import os
+from pathlib import Path
+
+from ddp_perception.cli.errors import UserError
+
+
+def load_config(path, cfg_options=(), data_root=None):
+    """Read a configuration file.
+
+    Args:
+        path (str | Path): The file.
+        cfg_options (Sequence[str]): KEY=VALUE texts.
+        data_root (str | Path, optional): Replaces every data root.
+
+    Returns:
+        mmengine.config.Config: With the changes.
+
+    Raises:
+        UserError: the file is missing or cannot be read, or an option is not
+            KEY=VALUE.
+    """
+    from mmengine.config import Config, DictAction
+    path = Path(path)
+    if not path.is_file():
+        near = sorted(str(file) for file in path.parent.glob('*.py')
+                      if path.parent.name and file.stem != '__init__')[:8]
+        raise UserError(f'configuration {path} does not exist' + (
+            '; that folder has ' + ', '.join(near) if near else ''))
+    if path.suffix not in ('.py', '.json', '.yaml', '.yml'):
+        raise UserError(f'configuration {path} must be a .py, .json or .yaml '
+                        'file; is it the checkpoint? The order is CONFIG '
+                        'CHECKPOINT')
+    try:
+        cfg = Config.fromfile(str(path))
+    except (SyntaxError, FileNotFoundError, NameError, KeyError, TypeError,
+            ValueError) as error:
+        raise UserError(f'configuration {path} cannot be read: '
+                        f'{type(error).__name__}: {error}') from error
+    bad = [option for option in cfg_options if '=' not in option]
+    if bad:
+        raise UserError(f'--cfg-options takes KEY=VALUE, got {bad[0]!r}')
+    if cfg_options:
+        parser = argparse.ArgumentParser()
+        parser.add_argument('--options', nargs='+', action=DictAction)
+        options = parser.parse_args(['--options', *cfg_options]).options
+        try:
+            cfg.merge_from_dict(options)
+        except (KeyError, TypeError, IndexError) as error:
+            raise UserError(f'--cfg-options does not fit {path}: {error}'
+                            ) from error
+    if data_root is not None:
+        set_data_root(cfg, data_root)
+    return cfg
+
+
+def set_data_root(cfg, root):
+    """Replace the data root everywhere in a configuration.
+
+    Every ``data_root`` becomes `root`, and every text that begins with an old
+    one (a metric's annotation file, say) moves along.
+
+    Args:
+        cfg (mmengine.config.Config): Changed in place.
+        root (str | Path): The new root.
+    """
+    content = cfg._cfg_dict
+    old = sorted({value.rstrip('/') for value in _data_roots(content)},
+                 key=len, reverse=True)
+    _replace_root(content, old, str(root).rstrip('/') or '/')
+
+
+def _data_roots(node):
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == 'data_root' and isinstance(value, str):
+                if value.strip('./'):
+                    yield value
+            else:
+                yield from _data_roots(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _data_roots(value)
+
+
+def _replace_root(node, old, new):
+    """Replace in place where possible; return the node to store."""
+    if isinstance(node, dict):
+        for key in list(node):
+            if key == 'data_root' and isinstance(node[key], str):
+                node[key] = new + '/' * node[key].endswith('/')
+            else:
+                node[key] = _replace_root(node[key], old, new)
+        return node
+    if isinstance(node, (list, tuple)):
+        return type(node)(_replace_root(value, old, new) for value in node)
+    if isinstance(node, str):
+        for root in old:
+            if node.rstrip('/') == root or node.startswith(root + '/'):
+                return new + node[len(root):]
+    return node
+
+
+def innermost_dataset(dataset):
+    """Return a data set's settings from inside wrappers (CBGS, repeat)."""
+    while 'dataset' in dataset and 'ann_file' not in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
+def require_info_files(cfg, loaders):
+    """Raise before anything is built where an info file is missing.
+
+    Args:
+        cfg (mmengine.config.Config): The configuration.
+        loaders (Sequence[str]): Names such as 'train_dataloader'.
+
+    Raises:
+        UserError: names the file and the command that writes it.
+    """
+    for name in loaders:
+        if not cfg.get(name):
+            continue
+        dataset = innermost_dataset(cfg[name]['dataset'])
+        root = dataset.get('data_root') or ''
+        if not dataset.get('ann_file'):
+            continue
+        path = os.path.join(root, dataset['ann_file'])
+        if os.path.isfile(path):
+            continue
+        where = root or '.'
+        reason = ('' if os.path.isdir(where) else
+                  f' (the data root {where} does not exist)')
+        raise UserError(
+            f'the info file {path} of {name} is missing{reason}.\n'
+            f'  Write it with:  ddp-perception prepare nuscenes {where}\n'
+            '  Data elsewhere:  add --data-root DIR\n'
+            '  No data at all:  ddp-perception synthesize nuscenes '
+            f'{where}  first')
+
+
+def default_work_dir(cfg, config_path, work_dir=None):
+    """Set where logs and checkpoints go: option, configuration, or by name."""
+    cfg.work_dir = str(work_dir or cfg.get('work_dir')
+                       or Path('work_dirs') / Path(config_path).stem)
+
+
+def use_tensorboard(cfg):
+    """Let the run write TensorBoard event files into its work directory.
+
+    Raises:
+        UserError: the package is missing.
+    """
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        raise UserError('--tensorboard needs the package tensorboard: '
+                        'pip install tensorboard') from None
+    if not cfg.get('visualizer'):
+        cfg.visualizer = {'type': 'Visualizer',
+                          'vis_backends': [{'type': 'LocalVisBackend'}]}
+    backends = list(cfg.visualizer.get('vis_backends') or [])
+    if not any('TensorboardVisBackend' in str(b['type']) for b in backends):
+        backends.append({'type': 'TensorboardVisBackend'})
+    cfg.visualizer.vis_backends = backends
+
+
+def use_amp(cfg):
+    """Train in mixed precision: float16 on a GPU, bfloat16 on a CPU."""
+    if 'AmpOptimWrapper' not in str(cfg.optim_wrapper.get('type', '')):
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def adapt_amp(cfg):
+    """Replace mmengine's mixed precision by ours where there is no GPU.
+
+    Configurations that ask for `AmpOptimWrapper` then train on a CPU too.
+
+    Returns:
+        bool: Whether something was replaced.
+    """
+    import torch
+    wrapper = cfg.get('optim_wrapper') or {}
+    if torch.cuda.is_available() or wrapper.get('type') != 'AmpOptimWrapper':
+        return False
+    wrapper['type'] = 'ddp.CPUAmpOptimWrapper'
+    for key in ('loss_scale', 'dtype', 'use_fsdp'):
+        wrapper.pop(key, None)
+    return True
+
+
+def seed_epochs(cfg):
+    """Let a resumed run see the random numbers of an uninterrupted one."""
+    hooks = list(cfg.get('custom_hooks') or [])
+    if not any(hook['type'] == 'ddp.EpochSeedHook' for hook in hooks):
+        hooks.append({'type': 'ddp.EpochSeedHook'})
+    cfg.custom_hooks = hooks
+
+
+def set_sampling(cfg, num_steps=None, num_seeds=None, seed=None):
+    """Change the sampler of the map head.
+
+    Args:
+        cfg (mmengine.config.Config): Changed in place.
+        num_steps (int, optional): Denoising steps.
+        num_seeds (int, optional): Noise samples that are averaged.
+        seed (int, optional): Of the noise. Ignored where the head does not
+            sample.
+
+    Raises:
+        UserError: a number is below one, or the head does not sample.
+    """
+    changes = {name: value for name, value in
+               (('num_steps', num_steps), ('num_seeds', num_seeds))
+               if value is not None}
+    for name, value in changes.items():
+        if value < 1:
+            raise UserError(f'--{name.replace("_", "-")} must be at least 1, '
+                            f'got {value}')
+    head = cfg.model.get('seg_head')
+    samples = head and str(head['type']).endswith('MapSegHead')
+    if changes and not samples:
+        raise UserError('--num-steps and --num-seeds need a diffusion head; '
+                        'the configuration has '
+                        f'{head["type"] if head else "no seg_head"}')
+    if seed is not None:
+        changes['seed'] = seed
+    if samples and changes:
+        head['sampler'] = {**(head.get('sampler') or {}), **changes}

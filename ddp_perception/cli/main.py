@@ -1,0 +1,89 @@
+"""Choose a sub-command and run it."""
+import argparse
+import importlib
+import sys
+
+from ddp_perception import __version__
+from ddp_perception.cli.errors import UserError
+
+COMMANDS = {
+    'prepare': 'write the info files of a data set that you have',
+    'synthesize': 'write a small synthetic data set',
+    'train': 'train a model from a configuration',
+    'test': 'evaluate a checkpoint on the test or validation split',
+    'predict': 'predict maps for frames and draw them',
+    'demo': 'all of it on a CPU in minutes: synthesize, train, test, predict',
+}
+
+EXTRAS = 'pip install "ddp_perception[all]"'
+
+EPILOG = """\
+a first run on your own nuScenes:
+  ddp-perception prepare nuscenes /data/nuscenes --version v1.0-mini
+  ddp-perception train CONFIG --data-root /data/nuscenes
+  ddp-perception test CONFIG CHECKPOINT --data-root /data/nuscenes
+  ddp-perception predict CONFIG CHECKPOINT /data/nuscenes --out maps
+"ddp-perception COMMAND --help" explains each.
+"""
+
+
+def top_parser():
+    """Return the parser that lists the sub-commands."""
+    parser = argparse.ArgumentParser(
+        prog='ddp-perception', usage='ddp-perception COMMAND ...',
+        description="Diffusion dense heads for mmdet3d: bird's-eye-view map "
+        'segmentation on nuScenes.\n\ncommands:\n' + ''.join(
+            f'  {name:12}{summary}\n' for name, summary in COMMANDS.items()),
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('command', metavar='COMMAND', choices=COMMANDS,
+                        help=argparse.SUPPRESS)
+    parser.add_argument('--version', action='version',
+                        version=f'ddp_perception {__version__}')
+    return parser
+
+
+def command_parser(name, module):
+    """Return the parser of one sub-command."""
+    parser = argparse.ArgumentParser(
+        prog=f'ddp-perception {name}', description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    module.add_arguments(parser)
+    return parser
+
+
+def main(argv=None):
+    """Run the command line.
+
+    A sub-command's module has either ``main(argv)``, with a parser of its
+    own, or ``add_arguments(parser)`` and ``run(args)``.
+
+    Args:
+        argv (list[str], optional): Arguments, by default the process's own.
+
+    Returns:
+        int: Exit status; 2 where the user can set something right.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    name = top_parser().parse_args(argv[:1] or ['--help']).command
+    try:
+        module = importlib.import_module(f'ddp_perception.cli.{name}')
+        if hasattr(module, 'main'):
+            return module.main(argv[1:]) or 0
+        return module.run(command_parser(name, module).parse_args(argv[1:])) or 0
+    except UserError as error:
+        print(f'ddp-perception {name}: error: {error}', file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith(('ddp_perception', 'data_tools')):
+            raise
+        print(f'ddp-perception {name}: error: the package {error.name!r} is '
+              'missing; this command needs more than the core. Install it, or '
+              f'all of them with  {EXTRAS}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('\ninterrupted', file=sys.stderr)
+        return 130
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""Options that several sub-commands share."""
+
+
+def add_config(parser):
+    """Add the configuration file and the options that change it."""
+    parser.add_argument('config', metavar='CONFIG',
+                        help='configuration file (.py), e.g. one of '
+                        'projects/nuscenes_map_seg/configs')
+    group = parser.add_argument_group('configuration')
+    group.add_argument('--data-root', metavar='DIR',
+                       help='where the data set lies; replaces data_root '
+                       'everywhere in the configuration')
+    group.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE',
+                       default=[], help='change single settings, e.g. '
+                       '--cfg-options train_cfg.max_epochs=5 '
+                       'model.seg_head.sampler.num_steps=10')
+
+
+def add_trust(parser):
+    """Add the option that admits checkpoints with any object in them."""
+    parser.add_argument(
+        '--trust-checkpoint', action='store_true',
+        help='read checkpoint files that hold arbitrary Python objects; such '
+        'a file can run any code, so only for files whose origin you trust')
+
+
+def add_distributed(parser):
+    """Add the options for many processes."""
+    group = parser.add_argument_group('many GPUs or processes')
+    group.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'],
+                       default='none', help='how the processes were started; '
+                       'e.g. torchrun --nproc-per-node=8 -m '
+                       'ddp_perception.cli train CONFIG --launcher pytorch')
+    group.add_argument('--local-rank', '--local_rank', type=int,
+                       metavar='N', help='accepted for older launchers and '
+                       'used where LOCAL_RANK is not set')
+
+
+def add_seed(parser):
+    """Add the options of randomness."""
+    parser.add_argument('--seed', type=int, metavar='N',
+                        help='seed of every random number (default: that of '
+                        'the configuration, or a new one, which is logged)')
+
+
+def add_sampling(parser):
+    """Add the options of the diffusion sampler."""
+    group = parser.add_argument_group('sampling')
+    group.add_argument('--num-steps', type=int, metavar='N',
+                       help="denoising steps (default: the configuration's)")
+    group.add_argument('--num-seeds', type=int, metavar='N',
+                       help='noise samples to average over (default: the '
+                       "configuration's)")

@@ -1,0 +1,214 @@
+"""What ``ddp-perception predict`` is made of; usable from Python too."""
+import copy
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ddp_perception import compat
+from ddp_perception.cli.configuration import innermost_dataset
+from ddp_perception.cli.errors import UserError
+
+
+def find_info_file(frames, split='val'):
+    """Return the info file that is meant.
+
+    Args:
+        frames (str | Path): Info file, or nuScenes root that has one.
+        split (str): Which of a root's info files.
+
+    Returns:
+        Path: An existing file, absolute.
+
+    Raises:
+        UserError: there is none; says how to write it.
+    """
+    frames = Path(frames).expanduser()
+    if frames.is_file():
+        if frames.suffix not in ('.json', '.pkl', '.pickle'):
+            raise UserError(f'{frames} must be an info file (.json or .pkl) '
+                            'or a nuScenes root')
+        return frames.absolute()
+    if not frames.is_dir():
+        raise UserError(f'{frames} is neither a file nor a folder')
+    path = frames / f'nuscenes_infos_{split}.pkl'
+    if path.is_file():
+        return path.absolute()
+    others = sorted(p.name for p in (*frames.glob('*infos_*.pkl'),
+                                     *frames.glob('info*.json')))
+    raise UserError(
+        f'{frames} has no {path.name}' + (
+            f'; it has {", ".join(others)}: give one of them as FRAMES'
+            if others else '. Write it with:  ddp-perception prepare nuscenes '
+            f'{frames}'))
+
+
+def choose_device(name=None):
+    """Return the torch device of a name, a GPU by default where there is one.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    import torch
+    if name is None:
+        name = 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f'--device {name}: {error}') from None
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f'--device {name}: torch sees '
+                        f'{torch.cuda.device_count()} GPUs')
+    return device
+
+
+def build_dataset(cfg, info_file, data_root, data_prefix='auto', truth=True,
+                  limit=None):
+    """Build the configuration's test data set over other frames.
+
+    Args:
+        cfg (mmengine.config.Config): Has ``test_dataloader``.
+        info_file (Path): Frames.
+        data_root (str | Path): Where their files lie.
+        data_prefix (str): 'nuscenes', 'flat' or 'auto' to look.
+        truth (bool): Load the true map too where the root has the map.
+        limit (int, optional): Only the first frames.
+
+    Returns:
+        mmengine.dataset.BaseDataset: In test mode.
+
+    Raises:
+        UserError: the configuration has no test data set or the info file
+            is of another format.
+    """
+    from mmengine.fileio import load
+    from mmengine.registry import init_default_scope
+
+    from ddp_perception.datasets.nuscenes_map import FLAT_PREFIX, NUSCENES_PREFIX
+    from ddp_perception.registry import DATASETS
+    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
+    if not loader:
+        raise UserError('the configuration has no test_dataloader')
+    try:
+        content = load(info_file)
+        frames = content['data_list']
+    except (KeyError, TypeError, ValueError, EOFError) as error:
+        raise UserError(f'{info_file} is not an info file of format v2 (with '
+                        'metainfo and data_list)') from error
+    if not frames:
+        raise UserError(f'{info_file} has no frames')
+    settings = copy.deepcopy(dict(innermost_dataset(loader['dataset'])))
+    settings.update(data_root=str(data_root), ann_file=str(info_file),
+                    test_mode=True, indices=limit)
+    settings.pop('data_prefix', None)
+    if data_prefix != 'auto':
+        settings['data_prefix'] = (FLAT_PREFIX if data_prefix == 'flat'
+                                   else NUSCENES_PREFIX)
+    if not (truth and _has_maps(data_root, frames)):
+        settings['pipeline'] = [
+            step for step in settings['pipeline']
+            if not str(step['type']).endswith('LoadMapMasks')]
+        settings['load_map'] = False
+    init_default_scope(cfg.get('default_scope', 'mmdet3d'))
+    return DATASETS.build(settings)
+
+
+def _has_maps(root, frames):
+    places = {frame.get('map_location') for frame in frames}
+    return None not in places and all(
+        os.path.isfile(os.path.join(root, 'maps', 'expansion', f'{place}.json'))
+        for place in places)
+
+
+def build_model(cfg, device):
+    """Build the configuration's model for inference, without its weights.
+
+    Args:
+        cfg (mmengine.config.Config): Has ``model``.
+        device (torch.device): Where the model goes.
+
+    Returns:
+        torch.nn.Module: In evaluation mode.
+    """
+    from mmengine.model import revert_sync_batchnorm
+    from mmengine.registry import MODELS, init_default_scope
+    compat.patch_spconv_cpu()
+    init_default_scope(cfg.get('default_scope', 'mmdet3d'))
+    settings = copy.deepcopy(cfg.model)
+    backbone = settings.get('img_backbone') or {}
+    if backbone.get('pretrained') is True:
+        backbone['pretrained'] = False  # the checkpoint replaces them
+    model = MODELS.build(settings)
+    if device.type == 'cpu':
+        model = revert_sync_batchnorm(model)
+    return model.to(device).eval()
+
+
+def predict_all(model, dataset, out_dir, pictures=True, threshold=0.5,
+                progress=True):
+    """Predict every frame of a data set and write the files.
+
+    Args:
+        model (torch.nn.Module): With a ``seg_head``, its weights loaded.
+        dataset (mmengine.dataset.BaseDataset): In test mode.
+        out_dir (str | Path): Where ``<token>.npz`` and ``<token>.png`` go.
+        pictures (bool): Draw them.
+        threshold (float): Probability from which a picture shows a class.
+        progress (bool): Show a bar with the time left.
+
+    Returns:
+        int: Number of frames.
+
+    Raises:
+        UserError: the model predicts no map, or a frame's files are missing
+            or damaged; names the frame. Earlier frames are written.
+    """
+    import torch
+    from mmengine.dataset import pseudo_collate
+    from tqdm import tqdm
+
+    from ddp_perception.visualization import frame_from_sample, save_frame
+    head = getattr(model, 'seg_head', None)
+    if head is None:
+        raise UserError('the configuration has no seg_head: its model '
+                        'predicts no map')
+    scope = {'classes': head.classes,
+             'xbound': head.output_grid.xbound, 'ybound': head.output_grid.ybound}
+    out_dir = Path(out_dir)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    dataset.full_init()
+    for index in tqdm(range(len(dataset)), unit='frame', desc='predicting',
+                      disable=not progress):
+        info = dataset.get_data_info(index)
+        name = str(info.get('token') or f'{index:06d}')
+        try:
+            batch = pseudo_collate([dataset[index]])
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f'frame {name} cannot be loaded: {error}') from error
+        with torch.no_grad():
+            sample = model.test_step(batch)[0]
+        write_map(out_dir / f'{name}.npz', sample.pred_map_seg.data, **scope)
+        if pictures:
+            save_frame(frame_from_sample(sample, **scope),
+                       out_dir / f'{name}.png', threshold)
+    return len(dataset)
+
+
+def write_map(path, probabilities, classes, xbound, ybound):
+    """Write one map as a compressed NumPy archive.
+
+    Args:
+        path (Path): The file; replaced when complete.
+        probabilities (Tensor): (C, X, Y) in [0, 1]; stored as float16.
+        classes (Sequence[str]): C names.
+        xbound (Sequence[float]): Least, greatest, step of axis 1 in metres;
+            x points to the right of the vehicle.
+        ybound (Sequence[float]): The same of axis 2, y forward.
+    """
+    partial = path.with_name(f'.{path.name}.partial')
+    with open(partial, 'wb') as file:
+        np.savez_compressed(
+            file, probabilities=probabilities.cpu().numpy().astype(np.float16),
+            classes=np.array(classes), xbound=np.array(xbound, float),
+            ybound=np.array(ybound, float))
+    os.replace(partial, path)

@@ -1,0 +1,52 @@
+"""What train and test do alike around mmengine's Runner."""
+import os
+
+from ddp_perception import compat
+from ddp_perception.cli import configuration
+from ddp_perception.cli.errors import UserError
+
+
+def prepare_process(cfg, launcher='none', local_rank=None, trusted=False):
+    """Apply the workarounds that a run may need, and join the other processes.
+
+    Args:
+        cfg (mmengine.config.Config): Changed where there is no GPU.
+        launcher (str): 'none', 'pytorch' or 'slurm'.
+        local_rank (int, optional): As older launchers pass it.
+        trusted (bool): See `load_checkpoints_safely`.
+
+    Raises:
+        UserError: the launcher's variables are missing.
+    """
+    if local_rank is not None:
+        os.environ.setdefault('LOCAL_RANK', str(local_rank))
+    compat.load_checkpoints_safely(trusted)
+    compat.patch_numpy_long()
+    compat.patch_spconv_cpu()
+    cfg.launcher = launcher
+    try:
+        compat.init_distributed(launcher)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    compat.adapt_model_wrapper(cfg, launcher)
+
+
+def build_runner(cfg):
+    """Build the Runner; wrong settings become messages.
+
+    Raises:
+        UserError: a data set or its map is missing or incomplete.
+    """
+    from mmengine.runner import Runner
+
+    import ddp_perception  # noqa: F401  makes the ddp types known
+    if configuration.adapt_amp(cfg):
+        print('no GPU: mixed precision runs in bfloat16')
+    return Runner.from_cfg(cfg)
+
+
+def bare_model(runner):
+    """Return the model without the wrapper of distributed training."""
+    from mmengine.model import is_model_wrapper
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model

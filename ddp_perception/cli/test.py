@@ -1,0 +1,71 @@
+"""Evaluate a checkpoint on the test split of a configuration.
+
+Prints the IoU of each map class at every threshold and the mean of the best,
+with the number of decoder passes that the figures average.
+
+Examples:
+  ddp-perception test CONFIG work_dirs/demo/epoch_10.pth
+  ddp-perception test CONFIG CHECKPOINT --data-root /data/nuscenes \\
+      --num-steps 10 --out figures.json --show-dir pictures
+"""
+import json
+from pathlib import Path
+
+from ddp_perception.cli import checkpoints, configuration, options, runner
+from ddp_perception.cli.errors import UserError
+
+
+def add_arguments(parser):
+    """Add the options of this sub-command."""
+    options.add_config(parser)
+    parser.add_argument('checkpoint', metavar='CHECKPOINT',
+                        help='file that training wrote (.pth)')
+    parser.add_argument('--work-dir', metavar='DIR', help='where logs go')
+    parser.add_argument('--out', metavar='FILE',
+                        help='write the figures to a JSON file too')
+    parser.add_argument('--show-dir', metavar='DIR',
+                        help='draw predicted and true maps into a folder')
+    parser.add_argument('--show-limit', type=int, default=20, metavar='N',
+                        help='how many pictures, spread over the split '
+                        '(default: %(default)s)')
+    options.add_sampling(parser)
+    options.add_seed(parser)
+    options.add_trust(parser)
+    options.add_distributed(parser)
+
+
+def run(args):
+    """Run this sub-command."""
+    cfg = configuration.load_config(args.config, args.cfg_options,
+                                    args.data_root)
+    checkpoints.require_checkpoint(args.checkpoint)
+    missing = [key for key in ('test_dataloader', 'test_cfg', 'test_evaluator')
+               if cfg.get(key) is None]
+    if missing:
+        raise UserError(f'{args.config} cannot be tested: it has no '
+                        f'{", ".join(missing)}')
+    configuration.default_work_dir(cfg, args.config, args.work_dir)
+    configuration.require_info_files(cfg, ['test_dataloader'])
+    configuration.set_sampling(cfg, args.num_steps, args.num_seeds, args.seed)
+    if args.seed is not None:
+        cfg.randomness = {**(cfg.get('randomness') or {}), 'seed': args.seed}
+    if args.show_dir:
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), {
+            'type': 'ddp.MapPictureHook', 'out_dir': args.show_dir,
+            'limit': args.show_limit}]
+    cfg.load_from, cfg.resume = None, False
+    runner.prepare_process(cfg, args.launcher, args.local_rank,
+                           args.trust_checkpoint)
+    run_ = runner.build_runner(cfg)
+    checkpoints.load_weights(runner.bare_model(run_), args.checkpoint,
+                             args.config, args.trust_checkpoint)
+    run_.logger.info(f'weights of {args.checkpoint}')
+    figures = run_.test()
+    if args.out and run_.rank == 0:
+        path = Path(args.out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(
+            {name: float(value) for name, value in figures.items()},
+            indent=1, sort_keys=True) + '\n')
+        run_.logger.info(f'figures written to {path}')
+    return 0

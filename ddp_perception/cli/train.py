@@ -1,0 +1,101 @@
+"""Train a model from a configuration.
+
+Progress with the time left, losses and figures appear in the terminal and in
+the work directory (default: work_dirs/<name of the configuration>), where the
+checkpoints lie too.
+
+Examples:
+  ddp-perception train projects/nuscenes_map_seg/configs/demo.py
+  ddp-perception train CONFIG --data-root /data/nuscenes --amp --seed 0
+  ddp-perception train CONFIG --resume            (go on after an interruption)
+  torchrun --nproc-per-node=8 -m ddp_perception.cli train CONFIG \\
+      --launcher pytorch --amp                    (eight GPUs)
+"""
+from ddp_perception.cli import checkpoints, configuration, options, runner
+from ddp_perception.cli.errors import UserError
+
+
+def add_arguments(parser):
+    """Add the options of this sub-command."""
+    options.add_config(parser)
+    parser.add_argument('--work-dir', metavar='DIR',
+                        help='where logs and checkpoints go')
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='FILE',
+                        help='go on from FILE, or from the last checkpoint in '
+                        'the work directory')
+    parser.add_argument('--load-from', metavar='FILE',
+                        help='start from the weights in FILE as far as they '
+                        'fit (a detection checkpoint, say), from epoch 0')
+    parser.add_argument('--amp', action='store_true',
+                        help='mixed precision: float16 on a GPU, bfloat16 on '
+                        'a CPU')
+    parser.add_argument('--tensorboard', action='store_true',
+                        help='write TensorBoard events into the work '
+                        'directory')
+    parser.add_argument('--deterministic', action='store_true',
+                        help='choose cuDNN algorithms that repeat exactly')
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help='scale the learning rate with the total batch '
+                        "size, as the configuration's auto_scale_lr says")
+    options.add_seed(parser)
+    options.add_trust(parser)
+    options.add_distributed(parser)
+
+
+def run(args):
+    """Run this sub-command."""
+    if args.resume and args.load_from:
+        raise UserError('--resume goes on with a run and --load-from begins '
+                        'one; give only one of them')
+    cfg = configuration.load_config(args.config, args.cfg_options,
+                                    args.data_root)
+    configuration.default_work_dir(cfg, args.config, args.work_dir)
+    configuration.require_info_files(cfg, ['train_dataloader',
+                                           'val_dataloader'])
+    _set_start(cfg, args)
+    if args.seed is not None or args.deterministic:
+        randomness = dict(cfg.get('randomness') or {})
+        if args.seed is not None:
+            randomness['seed'] = args.seed
+        randomness['deterministic'] = args.deterministic
+        cfg.randomness = randomness
+    if args.amp:
+        configuration.use_amp(cfg)
+    if args.tensorboard:
+        configuration.use_tensorboard(cfg)
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+            raise UserError('--auto-scale-lr needs auto_scale_lr = '
+                            'dict(base_batch_size=N) in the configuration')
+        cfg.auto_scale_lr.enable = True
+    configuration.seed_epochs(cfg)
+    runner.prepare_process(cfg, args.launcher, args.local_rank,
+                           args.trust_checkpoint)
+    run_ = runner.build_runner(cfg)
+    model = runner.bare_model(run_)
+    if cfg.get('resume'):
+        checkpoints.require_fit(model, cfg.load_from, args.config,
+                                args.trust_checkpoint)
+    elif cfg.get('load_from'):
+        difference = checkpoints.require_overlap(
+            model, cfg.load_from, args.config, args.trust_checkpoint)
+        run_.logger.info(f'starting from {cfg.load_from}:\n{difference}')
+    run_.train()
+    run_.logger.info(f'checkpoints and logs are in {run_.work_dir}')
+    return 0
+
+
+def _set_start(cfg, args):
+    """Decide which checkpoint training starts from, if any."""
+    if args.load_from:
+        checkpoints.require_checkpoint(args.load_from)
+        cfg.load_from, cfg.resume = args.load_from, False
+    elif args.resume == 'auto':
+        latest = checkpoints.latest_checkpoint(cfg.work_dir)
+        if latest is None:
+            print(f'no checkpoint in {cfg.work_dir} yet: starting anew')
+        cfg.load_from = None if latest is None else str(latest)
+        cfg.resume = latest is not None
+    elif args.resume:
+        checkpoints.require_checkpoint(args.resume)
+        cfg.load_from, cfg.resume = args.resume, True

@@ -1,0 +1,87 @@
+import pytest
+import torch
+
+from ddp_perception.cli import checkpoints
+from ddp_perception.cli.errors import UserError
+
+
+def _state(**shapes):
+    return {name: torch.zeros(shape) for name, shape in shapes.items()}
+
+
+def test_equal_states_do_not_differ():
+    assert not checkpoints.compare_states(_state(a=(2, 3)), _state(a=(2, 3)))
+
+
+def test_difference_lists_a_few_of_each_kind():
+    model = _state(a=(2, 3), same=(1, ), **{f'new{i}': 1 for i in range(6)})
+    file = _state(a=(3, 2), same=(1, ), old=(4, ))
+    difference = checkpoints.compare_states(model, file)
+    text = str(difference)
+    assert difference and difference.common == 1
+    assert '6 parameters of the model are not in the file: new0, new1, new2, ' \
+        'new3 and 2 more' in text
+    assert '1 parameters of the file are not in the model: old' in text
+    assert 'a (2, 3) in the model, (3, 2) in the file' in text
+
+
+def test_test_refuses_a_checkpoint_of_another_configuration(
+        error_of, run, tiny_config, tiny_root, tmp_path):
+    run('train', tiny_config, '--data-root', tiny_root, '--work-dir', tmp_path,
+        '--cfg-options', 'train_cfg.max_epochs=1', 'model.width=6')
+    message = error_of('test', tiny_config, tmp_path / 'epoch_1.pth',
+                       '--data-root', tiny_root, '--work-dir', tmp_path)
+    assert 'does not fit' in message and 'another configuration' in message
+    assert 'hidden.weight (4, 1) in the model, (6, 1) in the file' in message
+    assert 'its run was named tiny_' in message
+    run('test', tiny_config, tmp_path / 'epoch_1.pth', '--data-root', tiny_root,
+        '--work-dir', tmp_path, '--cfg-options', 'model.width=6')
+
+
+def test_weights_of_distributed_training_load_without_their_prefix(tmp_path):
+    model = torch.nn.Linear(2, 3)
+    path = tmp_path / 'ddp.pth'
+    torch.save({'state_dict': {'module.weight': torch.ones(3, 2),
+                               'module.bias': torch.ones(3)}}, path)
+    checkpoints.load_weights(model, path, 'config.py')
+    assert (model.weight == 1).all()
+
+
+@pytest.mark.parametrize('content, message', [
+    (b'not a checkpoint', 'cannot be read as a checkpoint'),
+    (b'', 'cannot be read as a checkpoint'),
+    ([1, 2], 'holds no state_dict'),
+    ({'state_dict': {}}, 'holds no state_dict'),
+    ({'a': 'text'}, 'holds no state_dict'),
+])
+def test_files_that_are_no_checkpoints_are_named(tmp_path, content, message):
+    path = tmp_path / 'file.pth'
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(UserError, match=f'file.pth.* {message}'):
+        checkpoints.read_state(path)
+
+
+def test_truncated_checkpoint_is_named(tmp_path):
+    path = tmp_path / 'file.pth'
+    torch.save({'weight': torch.randn(100, 100)}, path)
+    path.write_bytes(path.read_bytes()[:20_000])
+    with pytest.raises(UserError, match='file.pth.*complete'):
+        checkpoints.read_state(path)
+
+
+def test_missing_checkpoint_is_named_before_the_data_is_looked_for(
+        error_of, tiny_config, tmp_path):
+    assert 'none.pth does not exist' in error_of(
+        'test', tiny_config, tmp_path / 'none.pth')
+    (tmp_path / 'epoch_9.pth').touch()
+    assert 'epoch_9.pth' in error_of('test', tiny_config, tmp_path)
+
+
+def test_latest_checkpoint_that_is_gone_is_named(tmp_path):
+    assert checkpoints.latest_checkpoint(tmp_path) is None
+    (tmp_path / 'last_checkpoint').write_text('/gone/epoch_3.pth')
+    with pytest.raises(UserError, match='/gone/epoch_3.pth.*--resume FILE'):
+        checkpoints.latest_checkpoint(tmp_path)

@@ -1,0 +1,85 @@
+import pytest
+from mmengine.config import Config
+
+from ddp_perception.cli import configuration
+from ddp_perception.cli.errors import UserError
+
+
+def test_data_root_is_replaced_everywhere():
+    cfg = Config({
+        'data_root': 'data/nuscenes/',
+        'other': 'data/nuscenes_extra/x.pkl',
+        'train_dataloader': {'dataset': {'type': 'CBGSDataset', 'dataset': {
+            'data_root': 'data/nuscenes/', 'ann_file': 'a.pkl',
+            'pipeline': [{'type': 'T', 'map_root': 'data/nuscenes/maps'}]}}},
+        'val_evaluator': {'ann_file': 'data/nuscenes/b.pkl'},
+        'model': {'files': ('data/nuscenes', 'elsewhere/data/nuscenes/c')}})
+    configuration.set_data_root(cfg, '/new/place/')
+    assert cfg.data_root == '/new/place/'
+    inner = cfg.train_dataloader.dataset.dataset
+    assert inner.data_root == '/new/place/' and inner.ann_file == 'a.pkl'
+    assert inner.pipeline[0].map_root == '/new/place/maps'
+    assert cfg.val_evaluator.ann_file == '/new/place/b.pkl'
+    assert tuple(cfg.model.files) == ('/new/place', 'elsewhere/data/nuscenes/c')
+    assert cfg.other == 'data/nuscenes_extra/x.pkl'
+
+
+def test_data_root_of_the_current_folder_moves_no_other_text():
+    cfg = Config({'data_root': './', 'model': {'file': './weights.pth'}})
+    configuration.set_data_root(cfg, '/new')
+    assert cfg.data_root == '/new/' and cfg.model.file == './weights.pth'
+
+
+def test_info_files_are_looked_for_inside_wrappers(tmp_path):
+    cfg = Config({'train_dataloader': {'dataset': {
+        'type': 'RepeatDataset', 'times': 2, 'dataset': {
+            'data_root': str(tmp_path), 'ann_file': 'infos.pkl'}}}})
+    with pytest.raises(UserError, match='infos.pkl of train_dataloader'):
+        configuration.require_info_files(cfg, ['train_dataloader'])
+    (tmp_path / 'infos.pkl').touch()
+    configuration.require_info_files(cfg, ['train_dataloader', 'val_dataloader'])
+
+
+def test_tensorboard_is_added_once_and_keeps_other_backends():
+    cfg = Config({'visualizer': {'type': 'Det3DLocalVisualizer',
+                                 'vis_backends': [{'type': 'LocalVisBackend'}]}})
+    configuration.use_tensorboard(cfg)
+    configuration.use_tensorboard(cfg)
+    assert [b.type for b in cfg.visualizer.vis_backends] == [
+        'LocalVisBackend', 'TensorboardVisBackend']
+    assert cfg.visualizer.type == 'Det3DLocalVisualizer'
+
+
+def test_epoch_seeding_keeps_other_hooks():
+    cfg = Config({'custom_hooks': [{'type': 'EMAHook'}]})
+    configuration.seed_epochs(cfg)
+    configuration.seed_epochs(cfg)
+    assert [hook.type for hook in cfg.custom_hooks] == ['EMAHook',
+                                                        'ddp.EpochSeedHook']
+
+
+def test_sampling_options_reach_diffusion_heads_only():
+    cfg = Config({'model': {'seg_head': {
+        'type': 'ddp.MapSegHead', 'sampler': {'num_steps': 3, 'average': 'all'}}}})
+    configuration.set_sampling(cfg, num_steps=7, seed=2)
+    assert dict(cfg.model.seg_head.sampler) == {
+        'num_steps': 7, 'average': 'all', 'seed': 2}
+    with pytest.raises(UserError, match='--num-seeds must be at least 1, got 0'):
+        configuration.set_sampling(cfg, num_seeds=0)
+    cfg.model.seg_head.type = 'ddp.ConvMapHead'
+    configuration.set_sampling(cfg, seed=2)
+    with pytest.raises(UserError, match='ConvMapHead'):
+        configuration.set_sampling(cfg, num_steps=2)
+
+
+def test_broken_configuration_is_named(tmp_path):
+    path = tmp_path / 'broken.py'
+    path.write_text('model = dict(\n')
+    with pytest.raises(UserError, match='broken.py cannot be read.*Syntax'):
+        configuration.load_config(path)
+    path = tmp_path / 'epoch_1.pth'
+    path.touch()
+    with pytest.raises(UserError, match='order is CONFIG CHECKPOINT'):
+        configuration.load_config(path)
+    with pytest.raises(UserError, match='that folder has .*broken.py'):
+        configuration.load_config(tmp_path / 'brokn.py')

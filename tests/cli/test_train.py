@@ -1,0 +1,187 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ddp_perception.checkpoints.reading import load_checkpoint_file
+from ddp_perception.cli.main import main
+from tests.cli import tiny
+
+NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason='for CPUs')
+
+
+def _weights(path):
+    return load_checkpoint_file(path)['state_dict']
+
+
+def test_train_then_test_writes_checkpoint_and_figures(
+        run, tiny_config, tiny_root, tmp_path):
+    work = tmp_path / 'work'
+    run('train', tiny_config, '--data-root', tiny_root, '--work-dir', work,
+        '--seed', 3, '--tensorboard')
+    assert (work / 'epoch_4.pth').is_file()
+    assert list(work.rglob('events.out.tfevents.*'))
+    log = next(work.rglob('*.log')).read_text()
+    assert 'eta:' in log and 'Epoch(train) [4][3/3]' in log
+    out = tmp_path / 'figures' / 'test.json'
+    run('test', tiny_config, work / 'epoch_4.pth', '--data-root', tiny_root,
+        '--work-dir', work, '--out', out, '--seed', 3)
+    figures = json.loads(out.read_text())
+    assert figures['count'] == 5
+    run('test', tiny_config, work / 'epoch_1.pth', '--data-root', tiny_root,
+        '--work-dir', work, '--out', tmp_path / 'first.json', '--seed', 3)
+    first = json.loads((tmp_path / 'first.json').read_text())
+    assert first['mean_prediction'] != figures['mean_prediction']
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_resumed_training_equals_uninterrupted_training(
+        run, tiny_config, tiny_root, tmp_path, workers):
+    common = ['train', tiny_config, '--data-root', tiny_root, '--seed', 5]
+    options = ['--cfg-options', f'train_dataloader.num_workers={workers}']
+    run(*common, '--work-dir', tmp_path / 'whole', *options)
+    parts = [*map(str, common), '--work-dir', str(tmp_path / 'parts')]
+    assert main([*parts, *options, 'custom_hooks.0.type=PullThePlug',
+                 'custom_hooks.0.epoch=2']) == 130
+    assert not (tmp_path / 'parts' / 'epoch_3.pth').exists()
+    run(*common, '--work-dir', tmp_path / 'parts', '--resume', *options)
+    whole, parts = (_weights(tmp_path / name / 'epoch_4.pth')
+                    for name in ('whole', 'parts'))
+    for name in whole:
+        assert torch.equal(whole[name], parts[name]), name
+
+
+def test_epochs_draw_different_random_numbers(run, tiny_config, tiny_root,
+                                              tmp_path, monkeypatch):
+    drawn = []
+    item = tiny.TinyDataset.__getitem__
+
+    def remember(self, index):
+        sample = item(self, index)
+        drawn.append(float(sample['x']) - self.values[index])
+        return sample
+
+    monkeypatch.setattr(tiny.TinyDataset, '__getitem__', remember)
+    run('train', tiny_config, '--data-root', tiny_root, '--work-dir', tmp_path,
+        '--seed', 0, '--cfg-options', 'train_cfg.max_epochs=2')
+    assert len(drawn) == 24 and len(set(drawn)) == 24
+
+
+def test_resume_without_checkpoint_starts_anew(run, tiny_config, tiny_root,
+                                               tmp_path, capsys):
+    run('train', tiny_config, '--data-root', tiny_root, '--work-dir', tmp_path,
+        '--resume', '--cfg-options', 'train_cfg.max_epochs=1')
+    assert 'starting anew' in capsys.readouterr().out
+    assert (tmp_path / 'epoch_1.pth').is_file()
+
+
+def test_resume_finds_checkpoint_of_a_moved_work_dir(run, tiny_config, tiny_root,
+                                                     tmp_path):
+    common = ['train', tiny_config, '--data-root', tiny_root]
+    run(*common, '--work-dir', tmp_path / 'old', '--cfg-options',
+        'train_cfg.max_epochs=1')
+    os.rename(tmp_path / 'old', tmp_path / 'new')
+    run(*common, '--work-dir', tmp_path / 'new', '--resume', '--cfg-options',
+        'train_cfg.max_epochs=2')
+    assert _weights(tmp_path / 'new' / 'epoch_2.pth')
+    assert not (tmp_path / 'old').exists()
+
+
+def test_resume_refuses_a_checkpoint_of_another_configuration(
+        run, error_of, tiny_config, tiny_root, tmp_path):
+    common = ['train', tiny_config, '--data-root', tiny_root, '--work-dir',
+              tmp_path]
+    run(*common, '--cfg-options', 'train_cfg.max_epochs=1')
+    before = (tmp_path / 'epoch_1.pth').read_bytes()
+    message = error_of(*common, '--resume', '--cfg-options', 'model.width=6')
+    assert 'hidden.weight (6, 1) in the model, (4, 1) in the file' in message
+    assert (tmp_path / 'epoch_1.pth').read_bytes() == before
+
+
+def test_load_from_takes_what_fits(run, error_of, tiny_config, tiny_root,
+                                   tmp_path):
+    source = tmp_path / 'other.pth'
+    torch.save({'hidden.weight': torch.full((4, 1), 7.), 'head.x': torch.ones(2)},
+               source)
+    common = ['train', tiny_config, '--data-root', tiny_root, '--work-dir',
+              tmp_path, '--load-from']
+    run(*common, source, '--cfg-options', 'train_cfg.max_epochs=1',
+        'optim_wrapper.optimizer.lr=0.0')
+    assert (_weights(tmp_path / 'epoch_1.pth')['hidden.weight'] == 7).all()
+    torch.save({'head.x': torch.ones(2)}, source)
+    assert 'nothing in common' in error_of(*common, source)
+
+
+@NO_GPU
+@pytest.mark.parametrize('asked', ['--amp', 'by the configuration'])
+def test_amp_trains_in_bfloat16_without_gpu(run, tiny_config, tiny_root,
+                                            tmp_path, asked):
+    options = ['train_cfg.max_epochs=1']
+    amp = ['--amp']
+    if asked != '--amp':
+        amp = []
+        options += ['optim_wrapper.type=AmpOptimWrapper',
+                    'optim_wrapper.loss_scale=512.0']
+    run('train', tiny_config, '--data-root', tiny_root, '--work-dir', tmp_path,
+        *amp, '--cfg-options', *options)
+    assert tiny.OUTPUT_DTYPES[-1] == torch.bfloat16
+    weights = _weights(tmp_path / 'epoch_1.pth')
+    assert {w.dtype for w in weights.values()} == {torch.float32}
+    run('train', tiny_config, '--data-root', tiny_root, '--work-dir', tmp_path,
+        '--cfg-options', 'train_cfg.max_epochs=1')
+    assert tiny.OUTPUT_DTYPES[-1] == torch.float32
+
+
+@NO_GPU
+def test_two_processes_train_and_test_like_one(tiny_config, tiny_root, tmp_path,
+                                               run, repository_dir):
+    work = tmp_path / 'work'
+    done = subprocess.run(
+        [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node=2',
+         '--master-port=29643', '-m', 'ddp_perception.cli', 'train', tiny_config,
+         '--data-root', str(tiny_root), '--work-dir', str(work), '--launcher',
+         'pytorch', '--cfg-options', 'train_cfg.max_epochs=1',
+         'train_cfg.val_interval=1'],
+        env={**os.environ, 'OMP_NUM_THREADS': '1'}, cwd=repository_dir,
+        capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert '[1/2]' in done.stdout + done.stderr  # 12 samples, 2 processes, 4 each
+    scalars = next(work.rglob('scalars.json')).read_text().splitlines()
+    both = json.loads(scalars[-1])
+    out = tmp_path / 'one.json'
+    run('test', tiny_config, work / 'epoch_1.pth', '--data-root', tiny_root,
+        '--work-dir', work, '--out', out, '--cfg-options',
+        'test_dataloader.dataset.type=QuietDataset')
+    one = json.loads(out.read_text())
+    assert one['count'] == both['count'] == 5
+    assert one['mean_prediction'] == pytest.approx(both['mean_prediction'])
+
+
+@pytest.mark.parametrize('arguments, fragments', [
+    (['no/such.py'], ['no/such.py does not exist']),
+    (['CONFIG', '--data-root', '/no/where'],
+     ['/no/where/train.json', 'does not exist',
+      'ddp-perception prepare nuscenes /no/where', '--data-root']),
+    (['CONFIG', '--data-root', 'ROOT', '--resume', 'a.pth'],
+     ['a.pth does not exist']),
+    (['CONFIG', '--data-root', 'ROOT', '--resume', 'ROOT'], ['is a folder']),
+    (['CONFIG', '--resume', '--load-from', 'a.pth'], ['only one']),
+    (['CONFIG', '--cfg-options', 'width'], ['KEY=VALUE', "'width'"]),
+    (['CONFIG', '--data-root', 'ROOT', '--launcher', 'pytorch'],
+     ['RANK', 'torchrun']),
+    (['CONFIG', '--data-root', 'ROOT', '--auto-scale-lr'],
+     ['base_batch_size']),
+])
+def test_train_says_what_is_wrong(error_of, tiny_config, tiny_root, monkeypatch,
+                                  tmp_path, arguments, fragments):
+    monkeypatch.chdir(tmp_path)
+    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'):
+        monkeypatch.delenv(name, raising=False)
+    names = {'CONFIG': tiny_config, 'ROOT': tiny_root}
+    message = error_of('train', *(names.get(a, a) for a in arguments))
+    for fragment in fragments:
+        assert fragment in message
+    assert not (tmp_path / 'work_dirs').exists()
