@@ -97,7 +97,7 @@ class PointCountModel(BaseModel):
                                         output_grid=BEVGrid.of(scope))
 
     def forward(self, inputs, data_samples, mode='predict'):
-        (x_low, x_high, x_step), (y_low, y_high, y_step) = (
+        (x_low, _, x_step), (y_low, _, y_step) = (
             self.seg_head.output_grid.xbound, self.seg_head.output_grid.ybound)
         shape = self.seg_head.output_grid.shape
         for points, sample in zip(inputs['points'], data_samples):
