@@ -284,3 +284,23 @@ def test_fuser_names_maps_that_do_not_fit():
         fuser([torch.zeros(1, 3, 4, 5), torch.zeros(1, 2, 4, 5)])
     with pytest.raises(ValueError, match='same size, got'):
         fuser([torch.zeros(1, 2, 4, 5), torch.zeros(1, 3, 5, 4)])
+
+
+def test_fusion_trains_under_bfloat16_autocast():
+    model = tiny.build(tiny.fusion_config(), train=True)
+    inputs, samples = tiny.batch(1, 2)
+    with torch.autocast('cpu', torch.bfloat16):
+        losses = model(inputs, samples, mode='loss')
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all()
+               for p in model.parameters())
+
+
+def test_a_copy_predicts_the_same():
+    model = tiny.build(tiny.fusion_config())
+    inputs, samples = tiny.batch(1, 2)
+    with torch.no_grad():
+        expected = model(inputs, samples, mode='tensor')['map']
+        copied = copy.deepcopy(model)(inputs, samples, mode='tensor')['map']
+    assert torch.equal(expected, copied)

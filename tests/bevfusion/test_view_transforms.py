@@ -288,3 +288,63 @@ def test_bad_arguments_are_named():
     aug[2, 2] = 2.0
     with pytest.raises(ValueError, match='must map pixels to pixels'):
         planar_augmentation(aug)
+
+
+def test_lifted_pixels_project_back_onto_themselves(kept):
+    transform = golden_transform(kept, LSSTransform)
+    _, points, lidar2img, cam2img, cam2lidar, img_aug, lidar_aug = (
+        a if a is None else a[0].double() for a in arguments(kept))
+    lifted = transform.lift(cam2img, cam2lidar, img_aug, lidar_aug)
+    for camera in range(2):
+        for depth in (0, 7):
+            image = depth_images(
+                lifted[camera, :, depth].T, lidar2img, img_aug, lidar_aug,
+                transform.image_size)[camera, 0]
+            # The features' pixels are every 95 / 11 and 63 / 7 of the image.
+            u, v = transform.pixels
+            inner = (u > 1) & (u < 94) & (v > 1) & (v < 62)
+            seen = torch.stack([
+                image[(v + dv).long(), (u + du).long()]
+                for dv in (-.01, .01) for du in (-.01, .01)]).amax(0)
+            torch.testing.assert_close(
+                seen[inner], transform.depths[depth].expand(inner.sum()),
+                rtol=1e-4, atol=1e-4)
+
+
+def test_real_frame_points_lift_to_the_cells_they_lie_in(real_dir):
+    """Each point, seen at its pixel and depth, is lifted back to itself."""
+    import json
+
+    import numpy as np
+    folder = real_dir / 'nuscenes_sample'
+    frame = json.loads((folder / 'info.json').read_text())['data_list'][0]
+    (path,) = folder.glob('*LIDAR_TOP*')
+    points = torch.from_numpy(
+        np.fromfile(path, dtype=np.float32).reshape(-1, 5)[:, :3].copy())
+    cam2img = torch.eye(4, dtype=torch.float64).repeat(6, 1, 1)
+    lidar2cam = cam2img.clone()
+    for i, camera in enumerate(frame['images'].values()):
+        cam2img[i, :3, :3] = torch.tensor(camera['cam2img'])
+        lidar2cam[i] = torch.tensor(camera['lidar2cam'])
+    img_aug = torch.eye(4, dtype=torch.float64).repeat(6, 1, 1)
+    img_aug[:, 0, 0] = img_aug[:, 1, 1] = 0.48
+    img_aug[:, 1, 3] = -176
+    turn = torch.tensor([[0.8, -0.6, 0, 1], [-0.6, -0.8, 0, 2], [0, 0, 1.1, 0],
+                         [0, 0, 0, 1]], dtype=torch.float64)  # with a flip
+    moved = (points.double() @ turn[:3, :3].T + turn[:3, 3]).float()
+    images = depth_images(moved, cam2img @ lidar2cam, img_aug, turn, (256, 768))
+    assert (images > 0).sum() > 5000
+    camera, _, row, column = images.nonzero(as_tuple=True)
+    transform = simple_transform()
+    transform.pixels = torch.stack([column + 0.5, row + 0.5])
+    rays = transform.pixels.shape[1]
+    transform.depths = torch.ones(1)
+    lifted = transform.lift(cam2img, lidar2cam.inverse(), img_aug, turn)
+    start = turn @ lidar2cam.inverse()[:, :, 3:]  # of each camera
+    start = start[camera, :3, 0].float()
+    ray = lifted[camera, :, 0, torch.arange(rays)] - start
+    found = start + images[camera, 0, row, column][:, None] * ray
+    nearest = torch.cdist(found[::50], moved).amin(1)
+    # Half a pixel at the depth of the point, at a focal length of 600 pixels.
+    allowed = images[camera, 0, row, column][::50] / 600 * 1.2
+    assert (nearest < allowed).all()
