@@ -1,0 +1,90 @@
+"""What the documents promise is there."""
+import re
+
+import pytest
+import torch
+
+from ddp_perception.cli.main import COMMANDS, command_parser
+
+DOCUMENTS = ('README.md', 'CONTRIBUTING.md')
+
+
+@pytest.fixture(scope='module')
+def readme(repository_dir):
+    return (repository_dir / 'README.md').read_text()
+
+
+def _python_blocks(text):
+    return re.findall(r'```python\n(.*?)```', text, flags=re.DOTALL)
+
+
+def test_snippets_train_and_predict(readme):
+    from mmdet3d.structures import Det3DDataSample
+    from mmengine.structures import PixelData
+    scope = {'torch': torch}
+    for block in _python_blocks(readme):
+        exec(compile(block, 'README.md', 'exec'), scope)
+    assert scope['custom_imports']['imports'] == ['ddp_perception']
+    # The same head, on small grids so that it runs in a second.
+    head = dict(scope['seg_head'], channels=32, num_layers=1, num_heads=4,
+                input_scope=[[-6., 6., 0.6], [-9., 9., 0.6]],
+                output_scope=[[-5., 5., 0.5], [-8., 8., 0.5]])
+    model = scope['MyBEVModel'](head)
+    samples = []
+    for index in range(2):
+        sample = Det3DDataSample(metainfo={'token': str(index)})
+        sample.gt_map_seg = PixelData(data=torch.randint(
+            0, 2, (6, 20, 32), dtype=torch.uint8))
+        samples.append(sample)
+    features = torch.randn(2, 256, 20, 30)
+    losses = model.loss(features, samples)
+    sum(losses.values()).backward()
+    maps = model.predict(features, samples)
+    assert [tuple(m.shape) for m in maps] == [(6, 20, 32)] * 2
+    assert 0 <= maps[0].min() and maps[0].max() <= 1
+
+
+def test_head_snippet_builds_at_full_size(readme):
+    from mmengine.registry import MODELS
+    scope = {}
+    exec(_python_blocks(readme)[0], scope)
+    assert MODELS.build(scope['seg_head']).output_grid.shape == (200, 200)
+
+
+@pytest.mark.parametrize('document', DOCUMENTS)
+def test_make_targets_exist(document, repository_dir):
+    text = (repository_dir / document).read_text()
+    targets = set(re.findall(r'(?:`|^    )make ([a-z-]+)', text, flags=re.MULTILINE))
+    makefile = (repository_dir / 'Makefile').read_text()
+    assert targets
+    assert targets <= set(re.findall(r'^([a-z-]+):', makefile, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize('document', DOCUMENTS)
+def test_linked_and_named_files_exist(document, repository_dir):
+    text = (repository_dir / document).read_text()
+    links = re.findall(r'\]\((?!https?://)([^)#]+)\)', text)
+    paths = re.findall(r'\b((?:projects|tests|benchmarks|scripts|ddp_perception|'
+                       r'data_tools)/[\w./-]*\w)', text)
+    missing = [path for path in {*links, *paths}
+               if not (repository_dir / path).exists()
+               and not path.startswith('ddp_perception/cli.')]
+    assert not missing
+
+
+@pytest.mark.parametrize('document', DOCUMENTS)
+def test_commands_parse(document, repository_dir):
+    """Every ddp-perception line is one that the command line accepts."""
+    import importlib
+    text = (repository_dir / document).read_text().replace('\\\n', ' ')
+    lines = re.findall(r'^    .*?(?:ddp-perception|-m ddp_perception\.cli) +(.*)$',
+                       text, flags=re.MULTILINE)
+    assert lines or document != 'README.md'
+    for line in lines:
+        name, *arguments = line.split()
+        assert name in COMMANDS
+        module = importlib.import_module(f'ddp_perception.cli.{name}')
+        if hasattr(module, 'add_arguments'):
+            command_parser(name, module).parse_args(arguments)
+        elif hasattr(module, 'DATASETS'):
+            assert arguments[0] in module.DATASETS
