@@ -293,4 +293,5 @@ main() {
   fi
 }
 
-main "$@"
+# Sourced, it only defines its functions (the tests do that).
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then main "$@"; fi
