@@ -8,8 +8,10 @@ from mmdet3d.structures import Det3DDataSample
 from torch import Tensor
 
 from ddp_perception.bevfusion.calibration import stack_matrices
+from ddp_perception.bevfusion.view_transforms import ViewTransform
 from ddp_perception.bevfusion.voxelize import (
     check_points,
+    coordinate_order,
     frozen_norms,
     placeholder,
     voxelize,
@@ -24,9 +26,10 @@ class BEVFusion(Base3DDetector):
     Takes the configuration keys of the BEVFusion detector in mmdet3d's
     projects and names its parts alike, so that a detection checkpoint
     initialises it; ``seg_head`` is new. Every part is optional: the parts
-    given decide which of camera and LiDAR the model needs. LiDAR parts may
-    write z, y, x (all of mmdet3d's) or x, y, z (those with the attribute
-    ``coordinate_order = 'xyz'``); every BEV map in the model is (B, C, X, Y).
+    given decide which of camera and LiDAR the model needs. View transforms and
+    middle encoders of mmdet3d's project can be used as well as ours. Voxels
+    reach a middle encoder as z, y, x or x, y, z (see `coordinate_order`);
+    every BEV map in the model is (B, C, X, Y).
 
     Args:
         data_preprocessor: mmdet3d's, with ``voxelize_cfg`` (the arguments of
@@ -141,6 +144,10 @@ class BEVFusion(Base3DDetector):
         """Whether the model predicts a map."""
         return self.seg_head is not None
 
+    @property
+    def _lifting_needs_points(self):
+        return getattr(self.view_transform, 'needs_points', True)
+
     def extract_feat(self, batch_inputs_dict: dict,
                      batch_input_metas: Sequence[dict]
                      ) -> Tensor | Sequence[Tensor]:
@@ -157,7 +164,7 @@ class BEVFusion(Base3DDetector):
         points = batch_inputs_dict.get('points')
         self._check_modalities(imgs, points)
         if points is not None and (self.with_lidar
-                                   or self.view_transform.needs_points):
+                                   or self._lifting_needs_points):
             check_points(points, batch_input_metas)
         bev_maps: list[Tensor | None] = []
         if self.with_camera:
@@ -192,7 +199,7 @@ class BEVFusion(Base3DDetector):
                 'included')
         batch, cameras = imgs.shape[:2]
         keys = ['cam2img', 'cam2lidar', 'img_aug_matrix']
-        if self.view_transform.needs_points:
+        if self._lifting_needs_points:
             keys.append('lidar2img')
         matrices = {key: stack_matrices(metas, key, cameras) for key in keys}
         x = self.img_backbone(imgs.flatten(0, 1))
@@ -200,13 +207,19 @@ class BEVFusion(Base3DDetector):
             x = self.img_neck(x)
         if not isinstance(x, Tensor):
             x = x[0]
-        if points is None and self.view_transform.needs_points:
+        if points is None and self._lifting_needs_points:
             points = [imgs.new_zeros(0, 3)] * batch
+        matrices['lidar_aug_matrix'] = stack_matrices(metas, 'lidar_aug_matrix')
+        if not isinstance(self.view_transform, ViewTransform):
+            # One of mmdet3d's project: wants its matrices beside the images,
+            # and writes to the points.
+            matrices = {key: m.to(imgs) for key, m in matrices.items()}
+            points = [cloud.clone() for cloud in points or []]
         return self.view_transform(
             x.unflatten(0, (batch, cameras)), points,
             matrices.get('lidar2img'), matrices['cam2img'],
             matrices['cam2lidar'], matrices['img_aug_matrix'],
-            stack_matrices(metas, 'lidar_aug_matrix'), metas)
+            matrices['lidar_aug_matrix'], metas)
 
     def extract_pts_feat(self, points: Sequence[Tensor]) -> Tensor:
         """Return the LiDAR's BEV map (B, C, X, Y)."""
@@ -227,8 +240,8 @@ class BEVFusion(Base3DDetector):
             features = voxels.mean()
         else:
             features = self.pts_voxel_encoder(*voxels)
-        order = getattr(self.pts_middle_encoder, 'coordinate_order', 'zyx')
-        if order == 'xyz':
+        if coordinate_order(self.pts_middle_encoder,
+                            self.pts_voxel_layer.grid_size) == 'xyz':
             coors = voxels.coors[:, [0, 3, 2, 1]].contiguous()
             return self.pts_middle_encoder(features, coors, batch)
         return self.pts_middle_encoder(
@@ -238,7 +251,7 @@ class BEVFusion(Base3DDetector):
         for name, needed, value in (
                 ('imgs', self.with_camera, imgs),
                 ('points', self.with_lidar or (
-                    self.with_camera and self.view_transform.needs_points),
+                    self.with_camera and self._lifting_needs_points),
                  points)):
             if needed and value is None and not self.allow_missing_modality:
                 raise ValueError(

@@ -1,5 +1,6 @@
 import copy
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from mmdet3d.structures import Det3DDataSample
 from mmengine.structures import InstanceData
 from torch import nn
 
+from ddp_perception.bevfusion.voxelize import coordinate_order
 from ddp_perception.registry import MODELS
 from tests.bevfusion import tiny
 
@@ -304,3 +306,62 @@ def test_a_copy_predicts_the_same():
         expected = model(inputs, samples, mode='tensor')['map']
         copied = copy.deepcopy(model)(inputs, samples, mode='tensor')['map']
     assert torch.equal(expected, copied)
+
+
+class ProjectLSS(nn.Module):
+    """As in mmdet3d's project: matrices beside the images, points in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.image_size = tiny.IMAGE_SIZE
+
+    def forward(self, img, points, lidar2image, intrinsics, camera2lidar,
+                img_aug, lidar_aug, metas):
+        for cloud in points:
+            cloud -= 1
+        for matrix in (lidar2image, intrinsics, camera2lidar, img_aug):
+            assert matrix.shape == (*img.shape[:2], 4, 4)
+            assert matrix.dtype == img.dtype
+        return img.new_ones(len(img), 12, *tiny.GRID) * lidar_aug[0, 3, 3]
+
+
+def test_a_view_transform_of_mmdet3ds_project_can_be_used():
+    model = tiny.build(tiny.fusion_config())
+    model.view_transform = ProjectLSS()
+    inputs, samples = tiny.batch(1, 2)
+    before = copy.deepcopy(inputs['points'])
+    with torch.no_grad():
+        assert model(inputs, samples, mode='tensor')['map'].isfinite().all()
+    assert all(map(torch.equal, inputs['points'], before))
+
+
+@pytest.mark.parametrize('encoder, order', [
+    (dict(sparse_shape=[41, 160, 128]), 'zyx'),
+    (dict(sparse_shape=[128, 160, 41]), 'xyz'),
+    (dict(sparse_shape=[128, 160, 40]), 'xyz'),
+    (dict(output_shape=[160, 128]), 'zyx'),
+    (dict(sparse_shape=[9, 9, 9], coordinate_order='xyz'), 'xyz')])
+def test_coordinate_order_is_read_off_the_encoder(encoder, order):
+    assert coordinate_order(SimpleNamespace(**encoder), [128, 160, 40]) == order
+
+
+def test_mmdet3ds_own_sparse_encoder_sees_z_y_x():
+    pytest.importorskip('spconv', reason='spconv is not installed')
+    config = copy.deepcopy(tiny.lidar_config(sparse=True))
+    config['pts_middle_encoder'] = dict(
+        type='SparseEncoder', in_channels=5, sparse_shape=[41, 160, 128],
+        base_channels=4, output_channels=6,
+        encoder_channels=((4, ), (4, 4), (4, 4), (4, 4)),
+        encoder_paddings=((1, ), (1, 1), (1, 1), ((0, 1, 1), 1)))
+    model = tiny.build(config)
+    cloud = torch.tensor([[-6.0, 9.0, 0.0, 1.0, 1.0], [-5.5, 9.5, 0.5, 1.0, 1.0]])
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)  # spconv's CPU kernels race
+        with torch.no_grad():
+            bev = model.extract_pts_feat([cloud, cloud[:0]])
+    finally:
+        torch.set_num_threads(threads)
+    assert bev.shape[2:] == tiny.GRID
+    i, j = divmod(int(bev[0].abs().sum(0).argmax()), tiny.GRID[1])
+    assert abs(i - 4) <= 1 and abs(j - 15) <= 1
