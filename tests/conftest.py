@@ -40,3 +40,11 @@ def real_dir():
 def repository_dir():
     """Root of the checkout, for tests that read its files."""
     return ROOT
+
+
+@pytest.fixture(scope='session')
+def synthetic_root(tmp_path_factory):
+    """Tiny synthetic nuScenes root; see `tests/synthetic.py`. Do not write."""
+    from tests.synthetic import make_synthetic_root
+    return make_synthetic_root(
+        tmp_path_factory.mktemp('synthetic') / 'nuscenes')

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.synthetic_nuscenes.tokens import token
+from data_tools.synthetic_nuscenes.tokens import token, tokens
 from data_tools.world.layers import LAYERS, MapLayers
 
 VERSION = '1.3'
@@ -34,13 +34,11 @@ class MapExpansion:
                            'arcline_path_3': {}, 'connectivity': {}}
 
     def _nodes(self, coords, key: str) -> list[str]:
-        tokens = []
-        for n, (x, y) in enumerate(np.asarray(coords)[:, :2]):
-            tokens.append(token(self.location, 'node', key, n))
-            self.json['node'].append({'token': tokens[-1],
-                                      'x': round(float(x), 4),
-                                      'y': round(float(y), 4)})
-        return tokens
+        points = np.round(np.asarray(coords, float)[:, :2], 4).tolist()
+        names = tokens(len(points), self.location, 'node', key)
+        self.json['node'] += [{'token': name, 'x': x, 'y': y} for name, (x, y)
+                              in zip(names, points, strict=True)]
+        return names
 
     def _line(self, coords, key: str) -> str:
         name = token(self.location, 'line', key)
@@ -97,9 +95,9 @@ class MapExpansion:
         for ref, keys in record.refs.items():
             field, target = _REFS[ref]
             many = isinstance(keys, list)
-            tokens = [self._layer_token(target, region, key)
-                      for key in (keys if many else [keys])]
-            out[field] = tokens if many else tokens[0]
+            named = [self._layer_token(target, region, key)
+                     for key in (keys if many else [keys])]
+            out[field] = named if many else named[0]
         self._details(layer, out, record, full)
         self.json[layer].append(out)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from data_tools.world.layers import MapLayers
 
@@ -37,7 +38,4 @@ class MapMask:
     def write(self, path: Path) -> None:
         """Write a PNG."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        ok = cv2.imwrite(str(path), self.image,
-                         [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        if not ok:
-            raise OSError(f'could not write {path}')
+        Image.fromarray(self.image).save(path, compress_level=1)

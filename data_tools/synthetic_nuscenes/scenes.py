@@ -45,6 +45,7 @@ class SceneSpec:
 
     @property
     def number(self) -> int:
+        """The digits of its name."""
         return int(self.name.removeprefix('scene-'))
 
     @property

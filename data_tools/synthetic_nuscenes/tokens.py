@@ -7,3 +7,9 @@ def token(*parts) -> str:
     """The token of a record; the same parts always give the same one."""
     text = '|'.join(str(part) for part in parts)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def tokens(count: int, *parts) -> list[str]:
+    """`count` tokens that share their first digits; cheaper than `token`."""
+    base = token(*parts)[:24]
+    return [f'{base}{n:08x}' for n in range(count)]

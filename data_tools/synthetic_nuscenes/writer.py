@@ -14,8 +14,7 @@ from data_tools.synthetic_nuscenes.map_mask import MapMask
 from data_tools.synthetic_nuscenes.options import Options
 from data_tools.synthetic_nuscenes.scene_writer import SceneWriter
 from data_tools.synthetic_nuscenes.scenes import SceneSpec, canvas, plan_scenes
-from data_tools.synthetic_nuscenes.tables import (mask_filename, write_json,
-                                                  write_tables)
+from data_tools.synthetic_nuscenes.tables import mask_filename, write_json, write_tables
 from data_tools.world.regions import plan_region
 
 MARKER = 'synthetic.json'
@@ -80,45 +79,62 @@ def _write_scene(out: Path, spec: SceneSpec, options: Options,
     write_json(out / _PARTS / f'{spec.name}.json', records)
 
 
-def _run(out: Path, specs: list[SceneSpec], options: Options, workers: int,
-         bar: tqdm) -> None:
-    if workers == 1 or len(specs) < 2:
-        for spec in specs:
+def _region(options: Options, spec: SceneSpec):
+    return plan_region((options.seed, spec.number), spec.centre, spec.side)
+
+
+def _write_map(out: Path, location: str, specs: list[SceneSpec],
+               options: Options) -> None:
+    """Write the expansion and the prior mask of one location."""
+    edge = canvas(len(specs))
+    expansion, mask = MapExpansion(location, edge), MapMask(edge)
+    for spec in specs:
+        layers = _region(options, spec).map
+        expansion.add_region(f'{options.seed}|{spec.name}', layers)
+        mask.add_region(layers)
+    expansion.write(out)
+    mask.write(out / mask_filename(location))
+
+
+def _by_location(specs: list[SceneSpec]) -> dict[str, list[SceneSpec]]:
+    groups: dict[str, list[SceneSpec]] = {}
+    for spec in specs:
+        groups.setdefault(spec.location, []).append(spec)
+    return groups
+
+
+def _run(out: Path, specs: list[SceneSpec], todo: list[SceneSpec],
+         options: Options, workers: int, bar: tqdm) -> None:
+    """Write the scenes of `todo` and the maps of all `specs`."""
+    maps = _by_location(specs)
+    if workers == 1:
+        for spec in todo:
             _write_scene(out, spec, options, lambda: bar.update(1))
+        for location, here in maps.items():
+            _write_map(out, location, here, options)
         return
     # Spawned, not forked: the caller may hold threads.
     context = multiprocessing.get_context('spawn')
     counter = context.Value('q', 0)
-    with ProcessPoolExecutor(min(workers, len(specs)), context,
-                             _share_counter, (counter,)) as pool:
+    with ProcessPoolExecutor(workers, context, _share_counter,
+                             (counter,)) as pool:
         jobs = [pool.submit(_write_scene, out, spec, options)
-                for spec in specs]
+                for spec in todo]
+        jobs += [pool.submit(_write_map, out, location, here, options)
+                 for location, here in maps.items()]
+        shown = 0
         try:
-            while not all(job.done() for job in jobs):
-                bar.update(counter.value - bar.n + bar.initial)
-                if any(job.done() and job.exception() for job in jobs):
-                    break
+            while True:
+                done = [job for job in jobs if job.done()]
+                for job in done:
+                    job.result()  # raises what the worker raised
+                bar.update(counter.value - shown)
+                shown = counter.value
+                if len(done) == len(jobs):
+                    return
                 time.sleep(.1)
-            for job in jobs:
-                if job.done():
-                    job.result()
         finally:
             pool.shutdown(cancel_futures=True)
-        bar.update(counter.value - bar.n + bar.initial)
-
-
-def _write_maps(out: Path, specs: list[SceneSpec], options: Options) -> None:
-    for location in sorted({spec.location for spec in specs}):
-        here = [spec for spec in specs if spec.location == location]
-        edge = canvas(len(here))
-        expansion, mask = MapExpansion(location, edge), MapMask(edge)
-        for spec in here:
-            layers = plan_region((options.seed, spec.number), spec.centre,
-                                 spec.side).map
-            expansion.add_region(f'{options.seed}|{spec.name}', layers)
-            mask.add_region(layers)
-        expansion.write(out)
-        mask.write(out / mask_filename(location))
 
 
 def write_synthetic_nuscenes(
@@ -164,8 +180,7 @@ def write_synthetic_nuscenes(
     with tqdm(total=total, initial=total - len(todo) * keyframes,
               desc='synthetic nuScenes', unit='key frame',
               disable=not progress) as bar:
-        _run(out, todo, options, workers, bar)
-    _write_maps(out, specs, options)
+        _run(out, specs, todo, options, workers, bar)
     write_tables(out / version, [json.loads(parts[s.name].read_text())
                                  for s in specs])
     write_json(out / MARKER, {'options': options.record(), 'complete': True})

@@ -40,6 +40,11 @@ class Actor:
     base: float = 0.
     rider: bool = False
 
+    @property
+    def is_still(self) -> bool:
+        """Whether it never moves."""
+        return len(self.motion.times) == 1
+
     def pose(self, time: float) -> tuple[float, float, float]:
         """World (x, y, yaw) at `time` seconds."""
         return self.motion.pose(time)

@@ -87,7 +87,7 @@ def _kerbside_bays(rng, layout: Layout, side: _Side) -> list[parking.CarPark]:
     bays = []
     for lo, hi in _free_spans(side.link):
         length = min(hi - lo, rng.uniform(18, 42))
-        start = rng.uniform(lo, hi - length)
+        start = lo + rng.random() * (hi - lo - length)
         bays.append(parking.kerbside(
             road, side.road_key, start, start + length, side.sign, depth,
             forward=side.sign == layout.side))

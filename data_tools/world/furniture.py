@@ -3,8 +3,16 @@
 import numpy as np
 
 from data_tools.world import labels
-from data_tools.world.solids import (BOX, CYLINDER, ELLIPSOID, FACADE, FOLIAGE,
-                                     LAMP, SIGN, solid)
+from data_tools.world.solids import (
+    BOX,
+    CYLINDER,
+    ELLIPSOID,
+    FACADE,
+    FOLIAGE,
+    LAMP,
+    SIGN,
+    solid,
+)
 
 WALLS = np.array([
     (196, 182, 160), (168, 112, 88), (206, 204, 198), (148, 150, 152),

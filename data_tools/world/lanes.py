@@ -80,9 +80,11 @@ class LaneGraph:
 
     @staticmethod
     def key(link_key: str, forward: bool, index: int) -> str:
+        """Key of a lane."""
         return f'{link_key}.{"fwd" if forward else "bwd"}{index}'
 
     def heading(self, lane: Lane) -> float:
+        """Layout heading of a lane, radians."""
         return self.layout.road(lane.link.road_key).heading(lane.forward)
 
     def _add_lane(self, link: Link, forward: bool, index: int) -> None:

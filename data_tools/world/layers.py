@@ -79,20 +79,25 @@ class _Builder:
     def add(self, layer: str, key: str, shape, refs=None, **attributes):
         """Append a record; `shape` is in the layout plane."""
         if isinstance(shape, list):
-            world = [self._bend(layer, s) for s in shape]
+            world = [part for s in shape for part in self._bend(layer, s)]
         else:
-            world = self._bend(layer, shape)
-            if not world.is_valid:
-                # A corner that only touches itself may cross after bending.
-                world = max(polygons_of(shapely.make_valid(world)),
-                            key=lambda part: part.area)
+            # A corner that only touches itself may cross after bending.
+            world = max(self._bend(layer, shape),
+                        key=lambda part: part.area)
         self.layers[layer].append(MapRecord(key, world, refs or {},
                                             attributes))
 
-    def _bend(self, layer: str, shape):
-        if layer in _COARSE:
-            return self.warp.geometry(shape, 6.0)
-        return self.warp.geometry(shape, 3.0).simplify(.004)
+    def _bend(self, layer: str, shape) -> list:
+        """Valid world parts on a grid of 0.1 mm, which files can hold."""
+        coarse = layer in _COARSE
+        world = self.warp.geometry(shape, 6.0 if coarse else 3.0)
+        if world.geom_type == 'LineString':
+            return [world]
+        if not coarse:
+            world = world.simplify(.004)
+        if not world.is_valid:
+            world = shapely.make_valid(world)
+        return polygons_of(shapely.set_precision(world, 1e-4))
 
     def drivable(self):
         area = box(*self.layout.extent).difference(

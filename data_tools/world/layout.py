@@ -37,6 +37,7 @@ class Road:
 
     @property
     def half_width(self) -> float:
+        """From the centre line to the kerb, metres."""
         return self.lanes * self.lane_width + self.margin
 
     def point(self, s, d) -> np.ndarray:
@@ -92,6 +93,7 @@ class Link:
 
     @property
     def key(self) -> str:
+        """Unique in the layout."""
         return f'link{self.road_key[0]}.{self.road_key[1]}.{self.index}'
 
     def paint_spans(self) -> list[tuple[float, float]]:
@@ -125,6 +127,7 @@ class Layout:
     links: list[Link] = field(default_factory=list)
 
     def road(self, key: tuple[int, int]) -> Road:
+        """The road of a (axis, index) key."""
         return (self.across, self.along)[key[0]][key[1]]
 
     def intersection(self, i: int, j: int) -> Polygon:

@@ -12,8 +12,18 @@ import numpy as np
 from data_tools.world import raycast, surfaces
 from data_tools.world.ground import Ground
 from data_tools.world.noise import hash01
-from data_tools.world.solids import (BASE, CABIN, CENTRE, COS, FOLIAGE, HALF,
-                                     LIDAR, MATERIAL, OBJECT, SIN)
+from data_tools.world.solids import (
+    BASE,
+    CABIN,
+    CENTRE,
+    COS,
+    FOLIAGE,
+    HALF,
+    LIDAR,
+    MATERIAL,
+    OBJECT,
+    SIN,
+)
 from data_tools.world.weather import Weather
 
 

@@ -7,8 +7,16 @@ width, height), which is what its annotation says.
 import numpy as np
 
 from data_tools.world import labels
-from data_tools.world.solids import (BOX, BUS_BODY, CABIN, CAR_BODY, ELLIPSOID,
-                                     PLAIN, WHEEL, solid)
+from data_tools.world.solids import (
+    BOX,
+    BUS_BODY,
+    CABIN,
+    CAR_BODY,
+    ELLIPSOID,
+    PLAIN,
+    WHEEL,
+    solid,
+)
 
 CAR_COLOURS = np.array([
     (225, 225, 226), (205, 206, 208), (120, 123, 128), (60, 62, 66),

@@ -4,8 +4,7 @@ import numpy as np
 from shapely import LineString, Point
 
 from data_tools.world import paint
-from data_tools.world.actors import (Actor, Crowd, draw_model, draw_size,
-                                     still)
+from data_tools.world.actors import Actor, Crowd, draw_model, draw_size, still
 from data_tools.world.blocks import Block
 from data_tools.world.layout import Layout
 from data_tools.world.surfaces import KERB_HEIGHT

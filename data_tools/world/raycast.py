@@ -13,9 +13,21 @@ import math
 import numba
 import numpy as np
 
-from data_tools.world.solids import (BASE, CENTRE, COS, CYLINDER, ELLIPSOID,
-                                     HALF, OBJECT, SHEAR, SIN, TAPER_X,
-                                     TAPER_Y, TYPE, WHEEL)
+from data_tools.world.solids import (
+    BASE,
+    CENTRE,
+    COS,
+    CYLINDER,
+    ELLIPSOID,
+    HALF,
+    OBJECT,
+    SHEAR,
+    SIN,
+    TAPER_X,
+    TAPER_Y,
+    TYPE,
+    WHEEL,
+)
 
 FAR = 1e9
 _FAST = dict(cache=True, nogil=True, error_model='numpy')

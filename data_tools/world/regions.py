@@ -1,6 +1,7 @@
 """The plan of one region: roads, what lies between, and its vector map."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from data_tools.world.warp import Warp, random_warp
 HALF_REGION = 320.0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Region:
     """A region without anything that moves or shines.
 
@@ -33,7 +34,7 @@ class Region:
 
 
 def plan_region(seed, centre: tuple[float, float], side: int) -> Region:
-    """Draw the plan of a region.
+    """Draw the plan of a region; treat it as read-only, it may be shared.
 
     Args:
         seed (int | Sequence[int]): Of everything in the region.
@@ -42,6 +43,13 @@ def plan_region(seed, centre: tuple[float, float], side: int) -> Region:
     """
     if side not in (-1, 1):
         raise ValueError(f'side must be -1 or 1, got {side}')
+    seed = int(seed) if np.ndim(seed) == 0 else tuple(int(s) for s in seed)
+    return _plan(seed, (float(centre[0]), float(centre[1])), side)
+
+
+# A writer needs a region twice: to drive through it and to write its map.
+@lru_cache(maxsize=8)
+def _plan(seed, centre, side) -> Region:
     plan, fill = (np.random.default_rng(s)
                   for s in np.random.SeedSequence(seed).spawn(2))
     layout = random_layout(plan, side)

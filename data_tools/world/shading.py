@@ -8,10 +8,27 @@ import numpy as np
 from data_tools.world import labels as _labels
 from data_tools.world.noise import hash01, value_noise
 from data_tools.world.raycast import FAR, hit_solid
-from data_tools.world.solids import (BASE, BUS_BODY, CABIN, CAR_BODY, CENTRE,
-                                     COLOUR, COS, CYLINDER, ELLIPSOID, FACADE,
-                                     FOLIAGE, HALF, LABEL, LAMP, MATERIAL,
-                                     SEED, SIGN, SIN, TYPE)
+from data_tools.world.solids import (
+    BASE,
+    BUS_BODY,
+    CABIN,
+    CAR_BODY,
+    CENTRE,
+    COLOUR,
+    COS,
+    CYLINDER,
+    ELLIPSOID,
+    FACADE,
+    FOLIAGE,
+    HALF,
+    LABEL,
+    LAMP,
+    MATERIAL,
+    SEED,
+    SIGN,
+    SIN,
+    TYPE,
+)
 
 _SKY, _SIDEWALK = _labels.SKY, _labels.SIDEWALK
 _FAST = dict(cache=True, nogil=True, error_model='numpy')

@@ -3,8 +3,15 @@
 import cv2
 import numpy as np
 
-from data_tools.world.solids import (BOX, CENTRE, CYLINDER, ELLIPSOID, HALF,
-                                     TYPE, footprint)
+from data_tools.world.solids import (
+    BOX,
+    CENTRE,
+    CYLINDER,
+    ELLIPSOID,
+    HALF,
+    TYPE,
+    footprint,
+)
 
 CELL = 0.25
 MAX_LENGTH = 45.0
@@ -55,18 +62,12 @@ class ShadowMap:
         self._draw(self.still, rows)
         self.still = cv2.blur(self.still, (3, 3))
 
-    def with_moving(self, rows: np.ndarray,
-                    contacts: list[np.ndarray]) -> np.ndarray:
-        """The raster with moving solids and the dark under vehicles.
+    def with_moving(self, rows: np.ndarray) -> np.ndarray:
+        """The raster with what moves, as a copy.
 
         Args:
             rows (N, FIELDS): Solids that move.
-            contacts (list[np.ndarray]): Outlines (4, 2) under vehicles.
         """
         raster = self.still.copy()
         self._draw(raster, rows)
-        for outline in contacts:
-            cells = np.round(((outline - self.origin) / CELL - .5) * 16)
-            cv2.fillConvexPoly(raster, cells.astype(np.int32), 255,
-                               cv2.LINE_8, 4)
         return raster

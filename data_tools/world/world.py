@@ -10,7 +10,7 @@ from data_tools.world.population import populate
 from data_tools.world.regions import plan_region
 from data_tools.world.scenery import build_scenery
 from data_tools.world.shadows import CELL, ShadowMap
-from data_tools.world.solids import CENTRE, place
+from data_tools.world.solids import BOX, CENTRE, place, solid
 from data_tools.world.trajectory import ego_trajectory
 from data_tools.world.weather import random_weather
 
@@ -65,30 +65,25 @@ class World:
         reach = .5 * np.hypot(*(way.max(0) - way.min(0))) + 240
         near = np.hypot(*(scenery[:, CENTRE:CENTRE + 2] - middle).T) < reach
         self._scenery = scenery[near]
+        self._moving = [(thing, actor) for thing, actor in
+                        enumerate(self.actors) if not actor.is_still]
+        still = [(thing, actor) for thing, actor in enumerate(self.actors)
+                 if actor.is_still]
         size = [int(n * cell / CELL) + 1 for n in self.ground.material.shape]
         self._shadows = ShadowMap(self.ground.origin, tuple(size),
                                   self.weather.sun)
-        self._shadows.add_still(self._scenery)
+        self._shadows.add_still(np.concatenate(
+            (self._scenery, *_outlines(still, 0.))))
+        self._still = np.concatenate((self._scenery, *_placed(still, 0.)))
 
     def solids(self, time: float) -> np.ndarray:
         """Table of everything above the ground at `time`."""
-        parts = [self._scenery]
-        for thing, actor in enumerate(self.actors):
-            x, y, yaw = actor.pose(time)
-            parts.append(place(actor.rows, x, y, actor.base, yaw, thing))
-        return np.concatenate(parts)
+        return np.concatenate((self._still, *_placed(self._moving, time)))
 
-    def _shadow(self, solids: np.ndarray, time: float) -> np.ndarray:
-        outlines = []
-        for actor in self.actors:
-            x, y, yaw = actor.pose(time)
-            length, width, _ = actor.size
-            box = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)], float)
-            box *= (length / 2, width / 2)
-            c, s = np.cos(yaw), np.sin(yaw)
-            outlines.append(box @ np.array([[c, s], [-s, c]]) + (x, y))
-        return self._shadows.with_moving(solids[len(self._scenery):],
-                                         outlines)
+    def _shadow(self, time: float) -> np.ndarray:
+        rows = _outlines(self._moving, time)
+        return self._shadows.with_moving(
+            np.concatenate(rows) if rows else self._still[:0])
 
     def photograph(self, time: float, intrinsic: np.ndarray,
                    size: tuple[int, int], world_from_camera: np.ndarray,
@@ -96,7 +91,7 @@ class World:
         """Picture, depth, labels and objects; see `camera.render`."""
         solids = self.solids(time)
         return camera.render(solids, len(self.actors), self.ground,
-                             self._shadow(solids, time), self.weather,
+                             self._shadow(time), self.weather,
                              intrinsic, size, world_from_camera, seed)
 
     def scan(self, time: float, pattern: lidar.BeamPattern,
@@ -113,3 +108,23 @@ class World:
         pose[:2, :2] = (c, -s), (s, c)
         pose[:2, 3] = x, y
         return pose
+
+
+def _placed(actors, time: float) -> list[np.ndarray]:
+    """Solids of (index, actor) pairs at their poses."""
+    tables = []
+    for thing, actor in actors:
+        x, y, yaw = actor.pose(time)
+        tables.append(place(actor.rows, x, y, actor.base, yaw, thing))
+    return tables
+
+
+def _outlines(actors, time: float) -> list[np.ndarray]:
+    """One box per actor: what its shadow is cast by."""
+    tables = []
+    for thing, actor in actors:
+        x, y, yaw = actor.pose(time)
+        half = .5 * np.array(actor.size)
+        row = solid(BOX, (0, 0, half[2]), half * (.96, .96, 1.), 0, (0, 0, 0))
+        tables.append(place(row[None], x, y, 0., yaw, thing))
+    return tables
