@@ -186,7 +186,7 @@ class _Town:
                     self.add('pedestrian', 'standing', still(*pose))
 
     def works(self) -> None:
-        """A few closed stretches at the kerb: barriers, cones, a digger."""
+        """A few closed stretches at the kerb, behind barriers or cones."""
         rng = self.rng
         for link in self.layout.links:
             if rng.random() > .12 or link.end - link.start < 30:
