@@ -32,7 +32,8 @@ class StockLayer(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.attn = MultiScaleDeformableAttention(CHANNELS, HEADS, 1, POINTS, dropout=0.)
+        self.attn = MultiScaleDeformableAttention(CHANNELS, HEADS, 1, POINTS,
+                                                  dropout=0.)
         self.ffn = FFN(CHANNELS, FEEDFORWARD, ffn_drop=0., act_cfg=dict(type='GELU'))
         self.norm1, self.norm2 = nn.LayerNorm(CHANNELS), nn.LayerNorm(CHANNELS)
         self.time = nn.Sequential(nn.SiLU(), nn.Linear(4 * CHANNELS, 2 * CHANNELS))

@@ -1,6 +1,8 @@
 """Data sets and their pipeline steps, registered as ``ddp.<Type>``."""
 from . import transforms
 from .balanced import BalancedDataset
+from .kitti_depth import KITTIDepthDataset
 from .nuscenes_map import NuScenesMapDataset
 
-__all__ = ['BalancedDataset', 'NuScenesMapDataset', 'transforms']
+__all__ = ['BalancedDataset', 'KITTIDepthDataset', 'NuScenesMapDataset',
+           'transforms']

@@ -6,8 +6,7 @@ import numpy as np
 import shapely
 from shapely import affinity
 
-from .map_classes import (LINE_LAYERS, MAP_CLASSES, MAP_LAYERS,
-                          check_map_classes)
+from .map_classes import LINE_LAYERS, MAP_CLASSES, MAP_LAYERS, check_map_classes
 
 _LINE_WIDTH = 2  # pixels, as nuscenes-devkit draws dividers
 _SCALE_TOLERANCE = 1e-5  # 0.5 mm at 50 m

@@ -151,8 +151,9 @@ def _bilinear_bags(col: Tensor, row: Tensor, attention: Tensor,
     weight_top, weight_bottom = weight_top * attention, weight_bottom * attention
     index = torch.stack([corner, corner + heads, corner + width * heads,
                          corner + (width + 1) * heads], 3)
-    weights = torch.stack([weight_top * weight_left, weight_top * weight_right,
-                           weight_bottom * weight_left, weight_bottom * weight_right], 3)
+    weights = torch.stack([
+        weight_top * weight_left, weight_top * weight_right,
+        weight_bottom * weight_left, weight_bottom * weight_right], 3)
     bags = (-1, 4 * col.shape[3])
     return index.view(bags), weights.view(bags)
 

@@ -97,7 +97,8 @@ class Denoiser(nn.Module):
         noisy = self._to_decoder_grid(F.conv2d(
             z, self.fuse.weight[:, self.feat_channels:]))
         images = condition.fused.shape[0]
-        fused = (noisy.unflatten(0, (images, -1)) + condition.fused[:, None]).flatten(0, 1)
+        fused = noisy.unflatten(0, (images, -1)) + condition.fused[:, None]
+        fused = fused.flatten(0, 1)
         embedding = None
         if self.time_embedding is not None:
             value = level.log_snr if self.time_input == 'log_snr' else level.time

@@ -109,7 +109,8 @@ class LabelDiffusion(nn.Module):
             noise = noise[None].expand(batch, *noise.shape)
         expected = (batch, noise.shape[1], self.codec.channels, *size)
         if tuple(noise.shape) != expected:
-            raise ValueError(f'noise must have the shape (seeds, {self.codec.channels}, '
+            raise ValueError('noise must have the shape '
+                             f'(seeds, {self.codec.channels}, '
                              f'{size[0]}, {size[1]}), or that for each of {batch} '
                              f'images, got {tuple(noise.shape)}')
         condition = self.denoiser.condition(feats)

@@ -2,11 +2,19 @@
 
 This room imports torch and the standard library alone.
 """
-from ddp_perception.diffusion.codecs import ClassCodec, LabelCodec, MultiLabelCodec
+from ddp_perception.diffusion.class_codecs import (
+    AnalogBitsCodec,
+    ClassCodec,
+    OneHotCodec,
+)
+from ddp_perception.diffusion.codecs import LabelCodec, MultiLabelCodec
+from ddp_perception.diffusion.depth_codec import DepthCodec
 from ddp_perception.diffusion.noise import seeded_noise
 from ddp_perception.diffusion.sampling import (
     Step,
+    ancestral,
     ddim_update,
+    ddpm_update,
     level_pairs,
     sample_steps,
     sampling_times,
@@ -14,14 +22,19 @@ from ddp_perception.diffusion.sampling import (
 from ddp_perception.diffusion.schedule import Level, NoiseSchedule, corrupt
 
 __all__ = [
+    'AnalogBitsCodec',
     'ClassCodec',
+    'DepthCodec',
     'LabelCodec',
     'Level',
     'MultiLabelCodec',
     'NoiseSchedule',
+    'OneHotCodec',
     'Step',
+    'ancestral',
     'corrupt',
     'ddim_update',
+    'ddpm_update',
     'level_pairs',
     'sample_steps',
     'sampling_times',

@@ -5,6 +5,9 @@ has ``channels``, the width of its continuous map; ``encode(labels, size)``
 for the truth and ``encode_prediction(prediction, size)`` for the feedback of
 the sampler. ``size`` is the height and width of the continuous map.
 
+Here are the base and the codec of overlapping classes; ``class_codecs`` has
+those of one class per pixel, ``depth_codec`` that of metres.
+
 Source: DDP, arXiv:2303.17559, section 3 (encodings of the label map).
 """
 import math
@@ -72,48 +75,6 @@ class EmbeddingCodec(LabelCodec):
         return (2 * embedding.sigmoid() - 1) * self.scale
 
 
-class ClassCodec(EmbeddingCodec):
-    """One class per pixel; the table's last row stands for ignored pixels.
-
-    Args:
-        ignore_index: label of pixels without a class.
-
-    Shape:
-        labels: (B, H, W) or (B, 1, H, W) integers in [0, num_classes) or
-            ``ignore_index``.
-        prediction: (B, num_classes, h, w) logits; the largest counts.
-
-    Raises:
-        ValueError: a label that is neither a class nor ``ignore_index``.
-    """
-
-    def __init__(self, num_classes: int, channels: int, scale: float = 0.01,
-                 ignore_index: int = 255):
-        super().__init__(num_classes, channels, scale)
-        self.ignore_index = ignore_index
-
-    def encode(self, labels: Tensor, size: tuple[int, int]) -> Tensor:
-        """Embed labels, shrunk to ``size`` by nearest neighbour."""
-        if labels.dim() == 4:
-            labels = labels.squeeze(1)
-        rows = nearest_shrink(labels, size).long()
-        ignored = rows == self.ignore_index
-        wrong = ~ignored & ((rows < 0) | (rows >= self.num_classes))
-        if wrong.any():
-            raise ValueError(
-                f'labels must lie in [0, {self.num_classes}) or be '
-                f'{self.ignore_index}, got {rows[wrong].unique()[:8].tolist()}')
-        rows = rows.masked_fill(ignored, self.num_classes)
-        return self._embed(rows)
-
-    def encode_prediction(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
-        """Embed the class with the largest logit."""
-        return self._embed(nearest_shrink(prediction.argmax(1), size))
-
-    def _embed(self, rows: Tensor) -> Tensor:
-        return F.embedding(rows, self.squash(self.table.weight)).permute(0, 3, 1, 2)
-
-
 class MultiLabelCodec(EmbeddingCodec):
     """Overlapping classes: the mean of one vector per class.
 
@@ -163,4 +124,3 @@ class MultiLabelCodec(EmbeddingCodec):
         weight = ((present - absent) / self.num_classes).mT[:, :, None, None]
         masks = masks.to(weight.dtype)
         return self.squash(F.conv2d(masks, weight, absent[0]))
-

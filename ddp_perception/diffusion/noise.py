@@ -4,7 +4,8 @@ from torch import Tensor
 
 
 def seeded_noise(channels: int, size: tuple[int, int], num_seeds: int = 1,
-                 seed: int = 0, device: torch.device | str | None = None) -> Tensor:
+                 seed: int = 0, device: torch.device | str | None = None,
+                 num_draws: int | None = None) -> Tensor:
     """Draw the noise that every image of an evaluation is started from.
 
     The draw is made on the CPU and does not depend on the image, the batch,
@@ -13,16 +14,21 @@ def seeded_noise(channels: int, size: tuple[int, int], num_seeds: int = 1,
     Args:
         channels: channels of the noisy map.
         size: its height and width.
-        num_seeds: draws per image.
+        num_seeds: noise maps per image.
         seed: of the generator, at least 0.
+        num_draws: draws in a row, for samplers that add noise at each step.
 
     Returns:
-        (num_seeds, channels, H, W) float32, standard normal. The first draws
-        are the same whatever ``num_seeds`` is.
+        (num_seeds, channels, H, W) float32, standard normal, or with
+        ``num_draws`` that many in (num_draws, num_seeds, channels, H, W). The
+        first ones are the same whatever both numbers are.
     """
     if num_seeds < 1:
         raise ValueError(f'num_seeds must be at least 1, got {num_seeds}')
-    draws = [torch.randn(channels, *size,
-                         generator=torch.Generator().manual_seed(seed + index))
-             for index in range(num_seeds)]
-    return torch.stack(draws).to(device)
+    generators = [torch.Generator().manual_seed(seed + index)
+                  for index in range(num_seeds)]
+    draws = torch.stack([
+        torch.stack([torch.randn(channels, *size, generator=generator)
+                     for generator in generators])
+        for _ in range(1 if num_draws is None else num_draws)])
+    return (draws[0] if num_draws is None else draws).to(device)

@@ -4,9 +4,10 @@ A sampler knows neither the task nor the network. It is given ``denoise``,
 from a noisy map to a prediction, and ``encode``, from a prediction to the
 clean map that it stands for.
 
-Source: DDIM, arXiv:2010.02502; sampling times of DDP, arXiv:2303.17559.
+Source: DDIM, arXiv:2010.02502; DDPM, arXiv:2006.11239, in the log-SNR form of
+arXiv:2107.00630; sampling times of DDP, arXiv:2303.17559.
 """
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -88,6 +89,41 @@ def ddim_update(z: Tensor, clean: Tensor, now: Level, nxt: Level) -> Tensor:
     return nxt.mix(clean, noise)
 
 
+def ddpm_update(z: Tensor, clean: Tensor, now: Level, nxt: Level,
+                noise: Tensor) -> Tensor:
+    """Draw the next noisy map of the ancestral sampler.
+
+    With ``c = 1 - snr(now) / snr(next)`` the mean is
+    ``alpha_next (z (1 - c) / alpha + c clean)`` and the variance
+    ``sigma_next^2 c``: the distribution of the map at level ``next``, given
+    the one at ``now`` and the clean one. At time 0 the mean itself is taken.
+
+    Args:
+        z: (B, C, H, W) map at level ``now``.
+        clean: predicted clean map, of the same shape.
+        noise: standard normal draw, of the same shape.
+
+    Source: DDPM, arXiv:2006.11239; arXiv:2107.00630, eq. 32 and 33.
+    """
+    decay = now.log_snr - nxt.log_snr
+    kept, renewed = per_item(decay.exp(), z), per_item(-torch.expm1(decay), z)
+    alpha, alpha_next = per_item(now.alpha, z), per_item(nxt.alpha, z)
+    mean = alpha_next * (z * kept / alpha + renewed * clean)
+    deviation = per_item(nxt.sigma, z) * renewed.clamp(min=0).sqrt()
+    return mean + deviation * per_item((nxt.time > 0).to(z.dtype), z) * noise
+
+
+def ancestral(step_noise: Iterable[Tensor]) -> Callable[..., Tensor]:
+    """Make an ``update`` for :func:`sample_steps` of DDPM and its draws.
+
+    Args:
+        step_noise: one (B, C, H, W) draw per update, in order: one less than
+            the steps.
+    """
+    draws = iter(step_noise)
+    return lambda z, clean, now, nxt: ddpm_update(z, clean, now, nxt, next(draws))
+
+
 def sample_steps(denoise: Callable[[Tensor, Level], Tensor],
                  encode: Callable[[Tensor], Tensor], noise: Tensor,
                  levels: Sequence[tuple[Level, Level]],
@@ -99,13 +135,14 @@ def sample_steps(denoise: Callable[[Tensor, Level], Tensor],
         encode: ``encode(prediction)`` gives a clean map of the shape of ``z``.
         noise: (B, C, H, W) standard normal draw.
         levels: (now, next) pairs, noisiest first.
-        update: ``update(z, clean, now, next)`` gives the next noisy map.
+        update: ``update(z, clean, now, next)`` gives the next noisy map:
+            :func:`ddim_update`, or what :func:`ancestral` makes.
 
     Yields:
         The steps, as many as ``levels`` has. A prediction is encoded only if
         a further step needs it.
     """
-    z = noise
+    z, prediction = noise, None
     for index, (now, _) in enumerate(levels):
         if index > 0:
             z = update(z, encode(prediction), *levels[index - 1])

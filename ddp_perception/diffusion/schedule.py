@@ -55,14 +55,25 @@ def linear_log_snr(time: Tensor) -> Tensor:
     return -torch.log(torch.special.expm1(1e-4 + 10 * time ** 2))
 
 
-_LOG_SNR = {'cosine': cosine_log_snr, 'linear': linear_log_snr}
+def unclamped_cosine_log_snr(time: Tensor) -> Tensor:
+    """Log-SNR of the cosine schedule without its ceiling, 16.2 at t = 0.
+
+    That is alpha = cos(x), sigma = sin(x): DDP's depth models use
+    gamma = alpha^2 in this form. It differs from ``cosine`` for t < 0.002 only.
+    """
+    angle = (time + 0.0002) / (1 + 0.00025) * math.pi * 0.5
+    return -2 * torch.log(torch.tan(angle))
+
+
+_LOG_SNR = {'cosine': cosine_log_snr, 'linear': linear_log_snr,
+            'cosine_unclamped': unclamped_cosine_log_snr}
 
 
 class NoiseSchedule:
     """Map times to noise levels.
 
     Args:
-        name: ``'cosine'`` or ``'linear'``.
+        name: ``'cosine'``, ``'linear'`` or ``'cosine_unclamped'``.
 
     Raises:
         ValueError: another name.

@@ -134,7 +134,8 @@ class BaseMapHead(BaseModule):
         ``keep_steps`` the field ``map_step_probs`` (steps, classes, X, Y):
         the mean over seeds of each step.
         """
-        steps = [step.float() for step in self.probability_steps(self.bev_features(feats))]
+        steps = self.probability_steps(self.bev_features(feats))
+        steps = [step.float() for step in steps]
         probabilities = self.reduce(steps)
         for index, sample in enumerate(batch_data_samples):
             sample.set_metainfo(dict(decoder_passes=self.passes))

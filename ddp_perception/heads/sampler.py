@@ -31,7 +31,8 @@ class Sampler:
     def __post_init__(self):
         for name in ('num_steps', 'num_seeds'):
             if getattr(self, name) < 1:
-                raise ValueError(f'{name} must be at least 1, got {getattr(self, name)}')
+                raise ValueError(f'{name} must be at least 1, got '
+                                 f'{getattr(self, name)}')
         if self.average not in ('last', 'all'):
             raise ValueError(f"average must be 'last' or 'all', got {self.average!r}")
 

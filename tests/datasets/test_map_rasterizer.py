@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from nuscenes.map_expansion.map_api import NuScenesMap
 
-from benchmarks.map_masks import (devkit_masks, expansion_records,
-                                  random_pose, town)
+from benchmarks.map_masks import devkit_masks, expansion_records, random_pose, town
 from ddp_perception.datasets.map_classes import MAP_CLASSES
-from ddp_perception.datasets.map_rasterizer import (MapRasterizer, cell_count,
-                                                    planar_similarity)
+from ddp_perception.datasets.map_rasterizer import (
+    MapRasterizer,
+    cell_count,
+    planar_similarity,
+)
 from ddp_perception.datasets.vector_map import VectorMap
 
 GRID = [-50., 50., .5]

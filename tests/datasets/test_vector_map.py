@@ -5,8 +5,11 @@ import pytest
 import shapely
 
 from benchmarks.map_masks import expansion_records
-from ddp_perception.datasets.vector_map import (VectorMap, load_vector_map,
-                                                require_map_files)
+from ddp_perception.datasets.vector_map import (
+    VectorMap,
+    load_vector_map,
+    require_map_files,
+)
 
 SQUARES = [([(x, 0.), (x + 5., 0.), (x + 5., 5.), (x, 5.)], [])
            for x in (0., 100., 20.)]

@@ -10,7 +10,8 @@ SIZE = (6, 9)
 def _attention(channels=16, heads=4, points=3, spread=4.):
     attention = DeformableSelfAttention(channels, heads, points)
     # Offsets of several cells, so that many samples fall outside the map.
-    torch.nn.init.normal_(attention.sampling_offsets.weight, std=spread / channels ** 0.5)
+    torch.nn.init.normal_(attention.sampling_offsets.weight,
+                          std=spread / channels ** 0.5)
     torch.nn.init.normal_(attention.attention_weights.weight)
     torch.nn.init.normal_(attention.value_proj.bias)
     return attention
@@ -22,7 +23,8 @@ def _by_grid_sample(attention, x, position, size):
     heads, points = attention.num_heads, attention.num_points
     query = x + position
     offsets = attention.sampling_offsets(query).view(batch, cells, heads, points, 2)
-    weights = attention.attention_weights(query).view(batch, cells, heads, points).softmax(-1)
+    weights = attention.attention_weights(query).view(
+        batch, cells, heads, points).softmax(-1)
     value = attention.value_proj(x).view(batch, *size, heads, -1).permute(0, 3, 4, 1, 2)
     index = torch.arange(cells)
     own = torch.stack([index % size[1], index // size[1]], 1).float()
@@ -58,8 +60,8 @@ def test_attention_matches_mmcv():
     ours = _attention()
     stock.load_state_dict(ours.state_dict())
     x, position = torch.randn(2, 54, 16), sine_position(16, SIZE)
-    rows, cols = torch.meshgrid((torch.arange(6) + 0.5) / 6, (torch.arange(9) + 0.5) / 9,
-                                indexing='ij')
+    rows, cols = torch.meshgrid((torch.arange(6) + 0.5) / 6,
+                                (torch.arange(9) + 0.5) / 9, indexing='ij')
     with torch.no_grad():
         expected = stock(
             x, identity=torch.zeros_like(x), query_pos=position[None].expand(2, -1, -1),

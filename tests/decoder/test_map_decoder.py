@@ -20,9 +20,11 @@ def published_decoder(weights, hyper, time_channels):
 @pytest.mark.parametrize(('name', 'weights', 'prefix', 'variant', 'time'), [
     ('map_decoder_seg', 'seg_weights', 'w/', '', 'in/time_embedding'),
     ('map_decoder_depth', 'depth_weights', 'w/', '', None),
-    ('map_decoder_depth', 'depth_weights', 'wt/', 'timecond/', 'in/time_embedding_timecond'),
+    ('map_decoder_depth', 'depth_weights', 'wt/', 'timecond/',
+     'in/time_embedding_timecond'),
     ('map_decoder_bev', 'bev_weights', 'w/', '', None),
-    ('map_decoder_bev', 'bev_weights', 'wt/', 'timecond/', 'in/time_embedding_timecond'),
+    ('map_decoder_bev', 'bev_weights', 'wt/', 'timecond/',
+     'in/time_embedding_timecond'),
 ])
 @pytest.mark.parametrize('grad', [True, False])
 def test_memory_equals_the_published_one(reference_dir, name, weights, prefix, variant,

@@ -19,7 +19,8 @@ def _cases():
     ranges = reference.meta['sample_range']
     for name in reference:
         task, tag = name.split('/')[1:]
-        row, steps, difference = re.fullmatch(r'(?:sr(\d)_)?T(\d+)_td(\d)', tag).groups()
+        row, steps, difference = re.fullmatch(
+            r'(?:sr(\d)_)?T(\d+)_td(\d)', tag).groups()
         yield name, int(steps), int(difference), ranges[int(row or 0)][0]
 
 

@@ -3,8 +3,11 @@ import numpy as np
 import pytest
 import torch
 
-from ddp_perception.evaluation import (evaluate_constant_map, iter_masks,
-                                       training_frequency)
+from ddp_perception.evaluation import (
+    evaluate_constant_map,
+    iter_masks,
+    training_frequency,
+)
 
 
 def test_frequency_is_the_share_of_frames():

@@ -1,4 +1,6 @@
 """Pipeline steps, registered as ``ddp.<Type>``."""
+from .depth import DepthRandomCrop, DepthRandomRotate, KBCrop, LoadKITTIDepth
+from .depth_color import DepthColorAug
 from .images import CAMERAS, ImageAug3D, LoadMultiViewImages
 from .lidar_aug import GlobalRotScaleTrans, RandomFlip3D
 from .map_masks import LoadMapMasks
@@ -6,7 +8,8 @@ from .packing import PackMapInputs
 from .points import LoadPoints, LoadSweeps
 
 __all__ = [
-    'CAMERAS', 'GlobalRotScaleTrans', 'ImageAug3D', 'LoadMapMasks',
-    'LoadMultiViewImages', 'LoadPoints', 'LoadSweeps', 'PackMapInputs',
-    'RandomFlip3D'
+    'CAMERAS', 'DepthColorAug', 'DepthRandomCrop', 'DepthRandomRotate',
+    'GlobalRotScaleTrans', 'ImageAug3D', 'KBCrop', 'LoadKITTIDepth',
+    'LoadMapMasks', 'LoadMultiViewImages', 'LoadPoints', 'LoadSweeps',
+    'PackMapInputs', 'RandomFlip3D'
 ]

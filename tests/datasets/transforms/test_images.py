@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddp_perception.datasets.transforms import (CAMERAS, ImageAug3D,
-                                                LoadMultiViewImages)
+from ddp_perception.datasets.transforms import CAMERAS, ImageAug3D, LoadMultiViewImages
 from ddp_perception.datasets.transforms.images import augment
 
 

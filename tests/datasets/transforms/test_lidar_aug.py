@@ -5,8 +5,7 @@ import torch
 from mmdet3d.structures import LiDARInstance3DBoxes
 from mmdet3d.structures.points import LiDARPoints
 
-from ddp_perception.datasets.transforms import (GlobalRotScaleTrans,
-                                                RandomFlip3D)
+from ddp_perception.datasets.transforms import GlobalRotScaleTrans, RandomFlip3D
 
 
 def sample():

@@ -6,8 +6,11 @@ import pytest
 import shapely
 
 from benchmarks.map_masks import expansion_records
-from ddp_perception.datasets.transforms import (GlobalRotScaleTrans,
-                                                LoadMapMasks, RandomFlip3D)
+from ddp_perception.datasets.transforms import (
+    GlobalRotScaleTrans,
+    LoadMapMasks,
+    RandomFlip3D,
+)
 from ddp_perception.registry import TRANSFORMS
 
 from ..tiny_nuscenes import matrix, sensor_calibration, vehicle_pose

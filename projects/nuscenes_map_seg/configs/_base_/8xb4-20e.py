@@ -34,8 +34,8 @@ default_hooks = dict(
                     save_best='map/mean/iou@max', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'))
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
-visualizer = dict(type='Det3DLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')],
-                  name='visualizer')
+visualizer = dict(type='Det3DLocalVisualizer', name='visualizer',
+                  vis_backends=[dict(type='LocalVisBackend')])
 log_level = 'INFO'
 load_from = None
 resume = False

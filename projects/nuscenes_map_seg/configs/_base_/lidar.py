@@ -6,7 +6,8 @@ lidar_bev = dict(
     pts_voxel_encoder=dict(type='HardSimpleVFE', num_features=5),
     pts_middle_encoder=dict(
         type='ddp.BEVFusionSparseEncoder', in_channels=5, sparse_shape=[1024, 1024, 41],
-        order=('conv', 'norm', 'act'), norm_cfg=dict(type='BN1d', eps=1e-3, momentum=0.01),
+        order=('conv', 'norm', 'act'),
+        norm_cfg=dict(type='BN1d', eps=1e-3, momentum=0.01),
         base_channels=16, output_channels=128,
         encoder_channels=((16, 16, 32), (32, 32, 64), (64, 64, 128), (128, 128)),
         encoder_paddings=((0, 0, 1), (0, 0, 1), (0, 0, (1, 1, 0)), (0, 0)),

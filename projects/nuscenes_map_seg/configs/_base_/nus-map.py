@@ -16,9 +16,11 @@ load_points = [dict(type='ddp.LoadPoints'),
                dict(type='ddp.LoadSweeps', sweeps_num=sweeps_num)]
 load_map = dict(type='ddp.LoadMapMasks', xbound=map_scope[0], ybound=map_scope[1],
                 classes=map_classes)
-augment_images = dict(type='ddp.ImageAug3D', final_dim=final_dim, resize_lim=(0.38, 0.55),
-                      rot_lim=(-5.4, 5.4), rand_flip=True, is_train=True)
-resize_images = dict(type='ddp.ImageAug3D', final_dim=final_dim, resize_lim=(0.48, 0.48))
+augment_images = dict(type='ddp.ImageAug3D', final_dim=final_dim,
+                      resize_lim=(0.38, 0.55), rot_lim=(-5.4, 5.4),
+                      rand_flip=True, is_train=True)
+resize_images = dict(type='ddp.ImageAug3D', final_dim=final_dim,
+                     resize_lim=(0.48, 0.48))
 augment_bev = [
     dict(type='ddp.GlobalRotScaleTrans', rot_range=(-0.7854, 0.7854),
          scale_ratio_range=(0.9, 1.1), translation_std=0.5),
