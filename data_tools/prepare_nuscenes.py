@@ -1,6 +1,6 @@
 """Write the info files that map segmentation reads from a nuScenes root.
 
-Run ``python -m data_tools.prepare_nuscenes ROOT --version v1.0-mini``. It
+Run ``ddp-perception prepare nuscenes ROOT --version v1.0-mini``. It
 writes nuscenes_infos_train.pkl and nuscenes_infos_val.pkl (for v1.0-test,
 nuscenes_infos_test.pkl) into the root: mmdet3d's info format v2, which its
 own data sets read too, extended by the map location of every frame.
@@ -289,7 +289,7 @@ def _scene_frames(nusc, scene, max_sweeps, cache, key):
 
 def _parser():
     parser = argparse.ArgumentParser(
-        prog='prepare nuscenes', description=__doc__,
+        prog='ddp-perception prepare nuscenes', description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('root', metavar='ROOT', type=Path,
                         help='nuScenes root: tables, samples, sweeps, maps')

@@ -20,7 +20,7 @@ def _size(text: str) -> tuple[int, int]:
 def parser() -> argparse.ArgumentParser:
     """The argument parser."""
     make = argparse.ArgumentParser(
-        prog='python -m data_tools.synthetic_nuscenes',
+        prog='ddp-perception synthesize nuscenes',
         description='Write a synthetic data set in the on-disk format of '
         'nuScenes: tables, six cameras, LiDAR with sweeps, map expansion. '
         'nuscenes-devkit and mmdet3d open it like the real one. The same '

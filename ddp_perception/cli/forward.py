@@ -1,6 +1,5 @@
 """Sub-commands whose work and options belong to another module."""
 import importlib
-import inspect
 
 from ddp_perception.cli.errors import UserError
 
@@ -31,7 +30,4 @@ def run(command, datasets, argv, description):
         given = f'got {argv[0]!r}' if argv else 'got nothing'
         raise UserError(f'DATASET must be one of: {names}; {given}. See  '
                         f'ddp-perception {command} --help')
-    main = importlib.import_module(datasets[argv[0]]).main
-    if 'prog' in inspect.signature(main).parameters:
-        return main(argv[1:], prog=f'ddp-perception {command} {argv[0]}')
-    return main(argv[1:])
+    return importlib.import_module(datasets[argv[0]]).main(argv[1:])

@@ -25,6 +25,13 @@ def test_help_of_data_commands_names_the_data_sets(command, capsys):
     assert 'nuscenes' in text and f'ddp-perception {command}' in text
 
 
+@pytest.mark.parametrize('command', ['prepare', 'synthesize'])
+def test_data_commands_name_themselves_in_their_own_help(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, 'nuscenes', '--help'])
+    assert f'usage: ddp-perception {command} nuscenes' in capsys.readouterr().out
+
+
 def test_help_without_arguments_lists_all_commands(capsys):
     with pytest.raises(SystemExit) as stop:
         main([])
