@@ -1,0 +1,126 @@
+"""KITTI frames with sparse depth, in mmseg's conventions."""
+import logging
+from pathlib import Path
+
+from mmengine.logging import print_log
+from mmseg.datasets import BaseSegDataset
+
+from ddp_perception.registry import DATASETS
+
+from .kitti_splits import first_of, missing_files, read_split
+
+KITTI_PREFIX = {'img_path': 'input', 'depth_map_path': 'gt_depth'}
+"""Folders of a KITTI depth root: raw images, annotated depth maps."""
+
+
+@DATASETS.register_module()
+class KITTIDepthDataset(BaseSegDataset):
+    """Images of KITTI raw with the depth maps of the KITTI depth benchmark.
+
+    Layout under `data_root`, all PNG::
+
+        input/<date>/<drive>_sync/image_02/data/<frame>.png
+        gt_depth/<drive>_sync/proj_depth/groundtruth/image_02/<frame>.png
+
+    Depth maps are 16-bit, metres x 256, 0 where nothing was measured. A
+    split file lists image path, depth path and focal length; see
+    `kitti_splits`. Lines whose depth is ``None`` are left out, and frames
+    are sorted by image path.
+
+    Args:
+        ann_file (str): Split file, relative to `data_root` unless absolute.
+        data_root (str, optional): Where the folders lie.
+        data_prefix (dict): img_path and depth_map_path, the folders that the
+            paths of the split are relative to.
+        pipeline (list): Steps or their configs.
+        test_mode (bool): A list of images alone is accepted only here.
+        allow_missing (bool): Leave out frames that lack a file, with a
+            warning, instead of refusing the split.
+        metainfo, filter_cfg, indices, serialize_data, lazy_init,
+        max_refetch, backend_args: As in mmseg's BaseSegDataset. Files that
+            lie behind `backend_args` are not looked for beforehand.
+
+    A sample has img_path, depth_map_path (where the list has it), focal
+    (pixels, where the list has it; nothing here uses it) and seg_fields.
+
+    Raises:
+        FileNotFoundError: the split file is missing, or files that it names
+            are; says how many and names the first few.
+        ValueError: a line is malformed (see `read_split`), no frame is left,
+            or a list without depth is used for training.
+
+    Source: Eigen split, arXiv:1406.2283, as DDP, arXiv:2303.17559, reads it.
+    """
+
+    # mmseg wants class names of every data set that is tested.
+    METAINFO = {'classes': ('depth', ), 'palette': [[0, 0, 0]]}
+
+    def __init__(self, ann_file, data_root=None, data_prefix=KITTI_PREFIX,
+                 pipeline=(), test_mode=False, allow_missing=False,
+                 metainfo=None, filter_cfg=None, indices=None,
+                 serialize_data=True, lazy_init=False, max_refetch=1000,
+                 backend_args=None):
+        unknown = set(data_prefix) ^ set(KITTI_PREFIX)
+        if unknown:
+            raise ValueError('data_prefix must have the keys '
+                             f'{sorted(KITTI_PREFIX)}, got '
+                             f'{sorted(data_prefix)}')
+        self.allow_missing = allow_missing
+        super().__init__(
+            ann_file=str(ann_file), img_suffix='.png', seg_map_suffix='.png',
+            metainfo=metainfo,
+            data_root=None if data_root is None else str(data_root),
+            data_prefix=dict(data_prefix), filter_cfg=filter_cfg,
+            indices=indices, serialize_data=serialize_data,
+            pipeline=list(pipeline), test_mode=test_mode,
+            lazy_init=lazy_init, max_refetch=max_refetch,
+            backend_args=backend_args)
+
+    def load_data_list(self):
+        """Read the split file and check that its files are there."""
+        frames, dropped = read_split(self.ann_file)
+        if dropped:
+            print_log(f'{self.ann_file}: {dropped} of '
+                      f'{len(frames) + dropped} lines have no depth map and '
+                      'are left out', 'current')
+        if not self.test_mode and any(f.depth is None for f in frames):
+            raise ValueError(
+                f'{self.ann_file} lists images without depth maps, which can '
+                'be tested (test_mode=True) but not trained on')
+        if not self.backend_args:
+            frames = self._present(frames)
+        if not frames:
+            raise ValueError(f'{self.ann_file} has no usable frame')
+        return [self._sample(frame) for frame in frames]
+
+    def _present(self, frames):
+        missing, present = [], []
+        lost = missing_files(frames, *self._folders())
+        for frame, paths in zip(frames, lost, strict=True):
+            missing += paths
+            if not paths:
+                present.append(frame)
+        if not missing:
+            return frames
+        message = (f'{self.ann_file}: {len(missing)} files are missing, in '
+                   f'{len(frames) - len(present)} of {len(frames)} frames:'
+                   f'{first_of(missing)}')
+        if not self.allow_missing:
+            raise FileNotFoundError(
+                f'{message}\nLeave such frames out with allow_missing=True')
+        print_log(f'{message}\nThese frames are left out', 'current',
+                  level=logging.WARNING)
+        return present
+
+    def _folders(self):
+        return self.data_prefix['img_path'], self.data_prefix['depth_map_path']
+
+    def _sample(self, frame):
+        image_dir, depth_dir = self._folders()
+        sample = {'img_path': str(Path(image_dir, frame.image)),
+                  'seg_fields': []}
+        if frame.depth is not None:
+            sample['depth_map_path'] = str(Path(depth_dir, frame.depth))
+        if frame.focal is not None:
+            sample['focal'] = frame.focal
+        return sample

@@ -1,0 +1,131 @@
+"""Lists of KITTI depth frames: one frame per line, fields between blanks.
+
+A line holds an image path, a depth path or ``None``, and a focal length in
+pixels. Benchmark lists leave out the focal length, or the depth path too.
+Every line of a file has the same fields. Empty lines are skipped.
+"""
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Frame(NamedTuple):
+    """One line of a list.
+
+    Attributes:
+        image (str): Path relative to the folder of the images.
+        depth (str | None): Path relative to the folder of the depth maps;
+            None in a list of images alone.
+        focal (float | None): Focal length in pixels, where the list has it.
+    """
+
+    image: str
+    depth: str | None
+    focal: float | None
+
+
+def read_split(path):
+    """Read a list of frames.
+
+    Args:
+        path (str | Path): Text file.
+
+    Returns:
+        tuple[list[Frame], int]: The frames, sorted by image path, and how
+        many lines were left out because their depth is ``None``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a line is malformed; gives file, line number and text.
+
+    Source: the protocol of the Eigen split as DDP, arXiv:2303.17559, uses
+    it: 697 lines of the test list, of which 652 have a depth map.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'split file {path} is missing')
+    frames, dropped, first = [], 0, None
+    lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
+    for number, line in enumerate(lines, 1):
+        fields = line.split()
+        if not fields:
+            continue
+        where = f'{path}, line {number}: {line!r}'
+        first = first or (number, len(fields))
+        frame = _parse(fields, where)
+        if len(fields) != first[1]:
+            raise ValueError(f'{where} has {len(fields)} fields, but line '
+                             f'{first[0]} has {first[1]}')
+        if frame.depth == 'None':
+            dropped += 1
+        else:
+            frames.append(frame)
+    return sorted(frames, key=lambda frame: frame.image), dropped
+
+
+def write_split(path, frames):
+    """Write a list of frames; whoever reads meanwhile finds the old one.
+
+    Args:
+        path (str | Path): Text file.
+        frames (Iterable[Frame]): All with the same fields.
+    """
+    path = Path(path)
+    lines = [' '.join(_texts(frame)) + '\n' for frame in frames]
+    partial = path.with_name(f'.{path.name}.partial')
+    try:
+        partial.write_text(''.join(lines), encoding='utf-8')
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def missing_files(frames, image_dir, depth_dir):
+    """Tell which frames lack a file.
+
+    Args:
+        frames (Iterable[Frame]): Frames.
+        image_dir (str | Path): Folder of the images.
+        depth_dir (str | Path): Folder of the depth maps.
+
+    Yields:
+        list[str]: Per frame, the paths that are not files; none as a rule.
+    """
+    for frame in frames:
+        paths = [Path(image_dir, frame.image)]
+        if frame.depth is not None:
+            paths.append(Path(depth_dir, frame.depth))
+        yield [str(path) for path in paths if not path.is_file()]
+
+
+def first_of(paths, count=5):
+    """Return the first few paths as lines of a message."""
+    shown = ''.join(f'\n  {path}' for path in paths[:count])
+    more = len(paths) - count
+    return shown + (f'\n  and {more} more' if more > 0 else '')
+
+
+def _parse(fields, where):
+    if len(fields) > 3:
+        raise ValueError(f'{where} has {len(fields)} fields; expected an '
+                         'image path, a depth path or None, and a focal '
+                         'length (paths must not hold blanks)')
+    if fields[0] == 'None':
+        raise ValueError(f'{where} has no image path')
+    focal = None
+    if len(fields) == 3:
+        try:
+            focal = float(fields[2])
+        except ValueError:
+            focal = -1.
+        if not 0 < focal < float('inf'):
+            raise ValueError(f'{where}: the third field must be a focal '
+                             f'length in pixels, got {fields[2]!r}')
+    return Frame(fields[0], fields[1] if len(fields) > 1 else None, focal)
+
+
+def _texts(frame):
+    yield frame.image
+    if frame.depth is not None:
+        yield frame.depth
+        if frame.focal is not None:
+            yield f'{frame.focal:.4f}'
