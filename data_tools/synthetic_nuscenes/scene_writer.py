@@ -42,7 +42,7 @@ def open_world(spec: SceneSpec, options: Options) -> World:
     """The region of a scene; the same for every process."""
     duration = LEAD + KEY_PERIOD * (options.keyframes - 1) + .05
     return World((options.seed, spec.number), centre=spec.centre,
-                 side=spec.side, duration=duration)
+                 side=spec.side, duration=duration, weather=spec.weather)
 
 
 def plan_frames(options: Options) -> list[Frame]:

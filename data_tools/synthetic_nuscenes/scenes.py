@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 from nuscenes.utils import splits
 
 from data_tools.world import HALF_REGION
+from data_tools.world.weather import KINDS
 
 LOCATIONS = ('boston-seaport', 'singapore-hollandvillage',
              'singapore-onenorth', 'singapore-queenstown')
@@ -32,6 +33,7 @@ class SceneSpec:
         location (str): One of `LOCATIONS`.
         centre (tuple[float, float]): Of its region on the location's map.
         logfile, vehicle, date (str): As in the log table.
+        weather (str): One of the world's kinds.
         start (int): Time stamp of its first key frame, microseconds.
     """
 
@@ -41,6 +43,7 @@ class SceneSpec:
     logfile: str
     vehicle: str
     date: str
+    weather: str
     start: int
 
     @property
@@ -107,6 +110,12 @@ def canvas(count: int) -> tuple[float, float]:
 def plan_scenes(version: str, count: int) -> list[SceneSpec]:
     """The scenes of a set; regions of one map never overlap."""
     names = scene_names(version, count)
+    held_out = splits.mini_val if version == 'v1.0-mini' else splits.val
+    # Each split meets every weather in turn: a few scenes drawn at random
+    # might leave one to the evaluation alone.
+    weather = {name: KINDS[n % len(KINDS)] for part in (
+        [n for n in names if n not in held_out],
+        [n for n in names if n in held_out]) for n, name in enumerate(part)}
     specs = []
     for name, (location, index, total) in _placed(names).items():
         row, column = divmod(index, columns(total))
@@ -120,6 +129,6 @@ def plan_scenes(version: str, count: int) -> list[SceneSpec]:
         stamp = begin.strftime('%Y-%m-%d-%H-%M-%S%z')
         specs.append(SceneSpec(
             name, location, centre, f'{vehicle}-{stamp}', vehicle,
-            begin.strftime('%Y-%m-%d'),
+            begin.strftime('%Y-%m-%d'), weather[name],
             int(begin.timestamp()) * 1_000_000 + 47_951))
     return specs

@@ -91,10 +91,9 @@ class _Builder:
         """Valid world parts on a grid of 0.1 mm, which files can hold."""
         coarse = layer in _COARSE
         world = self.warp.geometry(shape, 6.0 if coarse else 3.0)
+        world = world.simplify(.02 if coarse else .008)
         if world.geom_type == 'LineString':
             return [world]
-        if not coarse:
-            world = world.simplify(.004)
         if not world.is_valid:
             world = shapely.make_valid(world)
         return polygons_of(shapely.set_precision(world, 1e-4))
@@ -138,8 +137,8 @@ class _Builder:
             self.add('lane', lane.key,
                      road.rectangle(lane.link.start, lane.link.end, d - half,
                                     d + half),
-                     left=np.asarray(self.warp.geometry(edges[0]).coords),
-                     right=np.asarray(self.warp.geometry(edges[1]).coords),
+                     left=np.asarray(self._bend('lane', edges[0])[0].coords),
+                     right=np.asarray(self._bend('lane', edges[1])[0].coords),
                      left_type=self._edge_type(road, d - half, lane.forward),
                      right_type=self._edge_type(road, d + half, lane.forward))
         for connector in self.graph.connectors:

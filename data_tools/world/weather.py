@@ -48,9 +48,11 @@ _TABLE = {
 }
 
 
-def random_weather(rng: np.random.Generator) -> Weather:
-    """Draw the weather of a scene."""
-    kind = str(rng.choice(KINDS, p=[.3, .25, .22, .1, .13]))
+def random_weather(rng: np.random.Generator,
+                   kind: str | None = None) -> Weather:
+    """Draw the weather of a scene, of one of `KINDS` if given."""
+    drawn = str(rng.choice(KINDS, p=[.3, .25, .22, .1, .13]))
+    kind = drawn if kind is None else kind
     sun, ambient, shadow, zenith, horizon, clouds, reach, wet = _TABLE[kind]
     elevation = np.radians(rng.uniform(14, 24) if kind == 'dusk' else
                            rng.uniform(28, 68))

@@ -12,7 +12,7 @@ from data_tools.world.scenery import build_scenery
 from data_tools.world.shadows import CELL, ShadowMap
 from data_tools.world.solids import BOX, CENTRE, place, solid
 from data_tools.world.trajectory import ego_trajectory
-from data_tools.world.weather import random_weather
+from data_tools.world.weather import KINDS, random_weather
 
 MARGIN = 125.0  # ground that is drawn beyond the ego's way, metres
 
@@ -28,6 +28,7 @@ class World:
         centre (tuple[float, float]): World position of the plan's middle.
         side (int): +1 where traffic keeps right, -1 where it keeps left.
         duration (float): Seconds that the ego drives.
+        weather (str | None): One of `world.weather.KINDS`; drawn if None.
         cell (float): Metres per cell of the ground's material; its texture
             has cells twice as large.
 
@@ -39,7 +40,10 @@ class World:
     """
 
     def __init__(self, seed, *, centre=(0., 0.), side: int = 1,
-                 duration: float = 10., cell: float = 0.05):
+                 duration: float = 10., weather: str | None = None,
+                 cell: float = 0.05):
+        if weather is not None and weather not in KINDS:
+            raise ValueError(f'weather must be one of {KINDS}, got {weather!r}')
         if not duration >= 0:
             raise ValueError(f'duration must not be negative, got {duration}')
         if not cell > 0:
@@ -53,7 +57,7 @@ class World:
         self.duration = float(duration)
         self.map: MapLayers = region.map
         self.ego = ego_trajectory(route, region.graph, warp, duration + 1)
-        self.weather = random_weather(sky)
+        self.weather = random_weather(sky, weather)
         self.actors: list[Actor] = populate(fauna, layout, blocks, warp,
                                             self.ego, duration)
         way = self.ego.xy[self.ego.times <= duration + 1]

@@ -318,6 +318,8 @@ def test_train_and_val_regions_do_not_overlap():
                 assert np.abs(np.subtract(a.centre, b.centre)).max() >= 640
     assert sorted(s.name for s in specs) == sorted(
         splits.mini_train + splits.mini_val)
+    val = {s.weather for s in specs if s.name in splits.mini_val}
+    assert val <= {s.weather for s in specs if s.name in splits.mini_train}
 
 
 def files_of(root):

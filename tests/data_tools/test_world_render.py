@@ -140,6 +140,8 @@ def test_the_same_seed_gives_the_same_world(world):
 def test_bad_arguments_are_named(world):
     with pytest.raises(ValueError, match='side must be -1 or 1, got 0'):
         World(0, side=0)
+    with pytest.raises(ValueError, match="'snow'"):
+        World(0, weather='snow')
     skewed = INTRINSIC.copy()
     skewed[0, 1] = 1
     with pytest.raises(ValueError, match='skew'):
