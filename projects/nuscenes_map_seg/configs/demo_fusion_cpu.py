@@ -18,7 +18,7 @@ model = dict(
     data_preprocessor=dict(
         type='Det3DDataPreprocessor', mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375], bgr_to_rgb=True,
-        voxelize_cfg=dict(max_num_points=20, voxel_size=[0.8, 0.8, 8.],
+        voxelize_cfg=dict(max_num_points=10, voxel_size=[0.8, 0.8, 8.],
                           point_cloud_range=point_cloud_range,
                           max_voxels=[16384, 16384])),
     img_backbone=dict(type='ddp.TimmBackbone', model_name='resnet10t', out_indices=[2, 3],
@@ -50,7 +50,8 @@ model = dict(
     seg_head=dict(
         type='ddp.MapSegHead', in_channels=64, classes=classes, input_scope=feature_scope,
         output_scope=map_scope, decoder_scope=[[-50., 50., 1.], [-50., 50., 1.]],
-        channels=48, num_layers=2, num_heads=4, feedforward_channels=96, loss='focal', keep_steps=True,
+        channels=48, num_layers=2, num_heads=4, num_points=2,
+        feedforward_channels=96, loss='focal', keep_steps=True,
         sampler=dict(num_steps=3)))
 
 load_points = [dict(type='ddp.LoadPoints'), dict(type='ddp.LoadSweeps', sweeps_num=4)]
