@@ -1,5 +1,5 @@
 """Diffusion of label maps: one training pass, and sampling, for any task."""
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,9 @@ from ddp_perception.diffusion import (
     LabelCodec,
     NoiseSchedule,
     Step,
+    ancestral,
     corrupt,
+    ddim_update,
     level_pairs,
     sample_steps,
 )
@@ -87,8 +89,8 @@ class LabelDiffusion(nn.Module):
         return self.codec.encode_prediction(
             self.denoiser(noise, pure_noise, condition), size)
 
-    def sample_steps(self, feats: Tensor, noise: Tensor,
-                     num_steps: int) -> Iterator[Step]:
+    def sample_steps(self, feats: Tensor, noise: Tensor, num_steps: int,
+                     step_noise: Sequence[Tensor] | None = None) -> Iterator[Step]:
         """Denoise from pure noise, and yield every step.
 
         Args:
@@ -96,14 +98,34 @@ class LabelDiffusion(nn.Module):
             noise: (S, c, H, W) for the same S draws for every image, or
                 (B, S, c, H, W) for draws of their own.
             num_steps: decoder passes.
+            step_noise: draws of the shape of ``noise``, one for each step but
+                the last, which make the sampler ancestral (DDPM); DDIM
+                without.
 
         Yields:
             Steps whose ``z`` and ``prediction`` have a first dimension of
             B S: the draws of an image one after another.
 
         Raises:
-            ValueError: noise of another shape.
+            ValueError: noise of another shape, or too few draws.
         """
+        update = ddim_update
+        if step_noise is not None:
+            if len(step_noise) < num_steps - 1:
+                raise ValueError(f'{num_steps} steps need {num_steps - 1} draws of '
+                                 f'step_noise, got {len(step_noise)}')
+            update = ancestral([self._per_map(draw, feats) for draw in step_noise])
+        size = tuple(feats.shape[-2:])
+        condition = self.denoiser.condition(feats)
+        levels = level_pairs(self.schedule, num_steps, self.time_difference,
+                             self.sample_range[0], feats.device)
+        yield from sample_steps(
+            lambda z, level: self.denoiser(z, level, condition),
+            lambda prediction: self.codec.encode_prediction(prediction, size),
+            self._per_map(noise, feats), levels, update)
+
+    def _per_map(self, noise: Tensor, feats: Tensor) -> Tensor:
+        """Bring noise into the shape (B S, c, H, W)."""
         batch, size = feats.shape[0], tuple(feats.shape[-2:])
         if noise.dim() == 4:
             noise = noise[None].expand(batch, *noise.shape)
@@ -113,10 +135,4 @@ class LabelDiffusion(nn.Module):
                              f'(seeds, {self.codec.channels}, '
                              f'{size[0]}, {size[1]}), or that for each of {batch} '
                              f'images, got {tuple(noise.shape)}')
-        condition = self.denoiser.condition(feats)
-        levels = level_pairs(self.schedule, num_steps, self.time_difference,
-                             self.sample_range[0], feats.device)
-        yield from sample_steps(
-            lambda z, level: self.denoiser(z, level, condition),
-            lambda prediction: self.codec.encode_prediction(prediction, size),
-            noise.flatten(0, 1), levels)
+        return noise.flatten(0, 1)

@@ -4,11 +4,10 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from ddp_perception.decoder import Denoiser, LabelDiffusion, MapDecoder
-from ddp_perception.diffusion import MultiLabelCodec, NoiseSchedule
+from ddp_perception.diffusion import MultiLabelCodec
 from ddp_perception.diffusion.codecs import nearest_shrink
 from ddp_perception.heads.base_map_head import BaseMapHead, Scope
-from ddp_perception.heads.sampler import Sampler
+from ddp_perception.heads.diffusion_head import DiffusionHead
 from ddp_perception.ops import BEVGrid, bilinear_resample, nearest_resample
 from ddp_perception.registry import MODELS
 
@@ -30,7 +29,7 @@ class MapPredictor(nn.Conv2d):
 
 
 @MODELS.register_module()
-class MapSegHead(BaseMapHead):
+class MapSegHead(DiffusionHead, BaseMapHead):
     """Denoise a BEV map conditioned on BEV features of any detector.
 
     The noisy map lives on the grid of the features. It is fused with them,
@@ -77,32 +76,23 @@ class MapSegHead(BaseMapHead):
         super().__init__(in_channels, classes, input_scope, output_scope,
                          bev_axes=bev_axes, loss=loss, loss_weight=loss_weight,
                          keep_steps=keep_steps, init_cfg=init_cfg)
-        self.sampler = Sampler(**(sampler or {}))
         decoder_grid = BEVGrid.of(decoder_scope or self.output_grid)
-        decoder = MapDecoder(channels, num_layers, num_heads, num_points,
-                             feedforward_channels,
-                             time_channels=4 * channels if time_conditioning else None)
-        denoiser = Denoiser(
-            in_channels, channels, decoder=decoder,
-            predictor=MapPredictor(channels, len(self.classes), decoder_grid,
-                                   self.output_grid),
+        self.build_diffusion(
+            MultiLabelCodec(
+                len(self.classes), channels, scale, threshold,
+                shrink=self._to_features if aligned_feedback else nearest_shrink),
+            MapPredictor(channels, len(self.classes), decoder_grid, self.output_grid),
+            in_channels=in_channels, channels=channels, num_layers=num_layers,
+            num_heads=num_heads, num_points=num_points,
+            feedforward_channels=feedforward_channels,
+            sample_range=sample_range, time_difference=time_difference,
+            schedule=schedule, sampler=sampler, self_aligned=self_aligned,
+            time_conditioning=time_conditioning,
             resample=None if decoder_grid == self.input_grid else partial(
                 bilinear_resample, source=self.input_grid, target=decoder_grid))
-        codec = MultiLabelCodec(
-            len(self.classes), channels, scale, threshold,
-            shrink=self._to_features if aligned_feedback else nearest_shrink)
-        self.diffusion = LabelDiffusion(
-            codec, denoiser, schedule=NoiseSchedule(schedule),
-            sample_range=sample_range, time_difference=time_difference,
-            self_aligned=self_aligned)
 
     def _to_features(self, masks: Tensor, size: tuple[int, int]) -> Tensor:
         return nearest_resample(masks, self.output_grid, self.input_grid)
-
-    @property
-    def passes(self) -> dict:
-        """Seeds and steps of a prediction, and how many passes it averages."""
-        return self.sampler.passes
 
     def training_logits(self, feats: Tensor, masks: Tensor) -> Tensor:
         """Noise the true map to random times, and denoise it once."""
@@ -111,12 +101,7 @@ class MapSegHead(BaseMapHead):
     def probability_steps(self, feats: Tensor,
                           noise: Tensor | None = None) -> list[Tensor]:
         """Sample; ``noise`` as in :meth:`LabelDiffusion.sample_steps`."""
-        if noise is None:
-            noise = self.sampler.noise(self.diffusion.codec.channels,
-                                       tuple(feats.shape[-2:]), feats.device)
-        return [step.prediction.sigmoid().unflatten(0, (feats.shape[0], -1))
-                for step in self.diffusion.sample_steps(
-                    feats, noise, self.sampler.num_steps)]
+        return [step.sigmoid() for step in self.prediction_steps(feats, noise)]
 
     def reduce(self, steps: list[Tensor]) -> Tensor:
         """Average over the passes that count."""
