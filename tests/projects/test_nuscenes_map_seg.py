@@ -78,11 +78,10 @@ def test_configuration_builds(name):
 
 @pytest.mark.parametrize('name', ['camera', 'fusion'])
 def test_released_model_has_as_many_parameters_as_published(reference_dir, name):
-    published = json.loads((reference_dir / f'official_keys_bev_{name}.json').read_text()
-                           )['meta']
+    content = json.loads(
+        (reference_dir / f'official_keys_bev_{name}.json').read_text())
+    published, shapes = content['meta'], content['state_dict']
     model, _ = build(f'ddp_{"cam" if name == "camera" else name}_released_nus-map')
-    shapes = json.loads((reference_dir / f'official_keys_bev_{name}.json').read_text()
-                        )['state_dict']
     frozen = sum(torch.Size(shapes[key]).numel()
                  for key in published['non_trainable_parameters'])
     ours = sum(parameter.numel() for parameter in model.parameters())

@@ -21,8 +21,8 @@ model = dict(
         voxelize_cfg=dict(max_num_points=10, voxel_size=[0.8, 0.8, 8.],
                           point_cloud_range=point_cloud_range,
                           max_voxels=[16384, 16384])),
-    img_backbone=dict(type='ddp.TimmBackbone', model_name='resnet10t', out_indices=[2, 3],
-                      pretrained=False),
+    img_backbone=dict(type='ddp.TimmBackbone', model_name='resnet10t',
+                      out_indices=[2, 3], pretrained=False),
     img_neck=dict(type='ddp.GeneralizedLSSFPN', in_channels=[128, 256], out_channels=32,
                   start_level=0, num_outs=2,
                   norm_cfg=dict(type='BN2d', requires_grad=True),
@@ -44,19 +44,21 @@ model = dict(
                       norm_cfg=dict(type='BN', eps=1e-3, momentum=0.1),
                       conv_cfg=dict(type='Conv2d', bias=False)),
     pts_neck=dict(type='SECONDFPN', in_channels=[48, 64], out_channels=[32, 32],
-                  upsample_strides=[1, 2], norm_cfg=dict(type='BN', eps=1e-3, momentum=0.1),
+                  upsample_strides=[1, 2],
+                  norm_cfg=dict(type='BN', eps=1e-3, momentum=0.1),
                   upsample_cfg=dict(type='deconv', bias=False),
                   use_conv_for_no_stride=True),
     seg_head=dict(
-        type='ddp.MapSegHead', in_channels=64, classes=classes, input_scope=feature_scope,
-        output_scope=map_scope, decoder_scope=[[-50., 50., 1.], [-50., 50., 1.]],
+        type='ddp.MapSegHead', in_channels=64, classes=classes,
+        input_scope=feature_scope, output_scope=map_scope,
+        decoder_scope=[[-50., 50., 1.], [-50., 50., 1.]],
         channels=48, num_layers=2, num_heads=4, num_points=2,
         feedforward_channels=96, loss='focal', keep_steps=True,
         sampler=dict(num_steps=3)))
 
 load_points = [dict(type='ddp.LoadPoints'), dict(type='ddp.LoadSweeps', sweeps_num=4)]
-augment_images = dict(type='ddp.ImageAug3D', final_dim=final_dim, resize_lim=(0.46, 0.54),
-                      rot_lim=(-3., 3.), is_train=True)
+augment_images = dict(type='ddp.ImageAug3D', final_dim=final_dim,
+                      resize_lim=(0.46, 0.54), rot_lim=(-3., 3.), is_train=True)
 resize_images = dict(type='ddp.ImageAug3D', final_dim=final_dim, resize_lim=(0.5, 0.5))
 train_pipeline = [_base_.load_images, *load_points, augment_images, *_base_.augment_bev,
                   _base_.crop_points, dict(type='PointShuffle'), _base_.load_map,
