@@ -218,10 +218,10 @@ class KITTIDepthMetric(DepthMetric):
                              f'{min_depth} and {max_depth}')
         if format_only and not output_dir:
             raise ValueError('format_only needs an output_dir')
-        super().__init__(depth_metrics=depth_metrics,
-                         min_depth_eval=min_depth, max_depth_eval=max_depth,
+        super().__init__(min_depth_eval=min_depth, max_depth_eval=max_depth,
                          output_dir=output_dir, format_only=format_only,
                          collect_device=collect_device, prefix=prefix)
+        self.metrics = depth_metrics  # mmseg 1.2 fails if it is given any
         self.crop = crop
         self.export = DepthExport(
             output_dir, min_depth, max_depth) if output_dir else None

@@ -11,6 +11,7 @@ from ddp_perception.datasets.transforms import (
     LoadKITTIDepth,
 )
 from ddp_perception.registry import TRANSFORMS
+from tests import golden
 
 from ..tiny_kitti import ramp, write_png
 
@@ -107,6 +108,9 @@ def test_kb_crop_takes_the_published_part(height, width, corner):
     assert results['img'].shape == (352, 1216, 3)
     assert results['gt_depth_map'].shape == (352, 1216)
     assert results['kb_crop'] == (*corner, 352, 1216)
+    published = golden.load('depth_metrics')
+    assert published[f'out/kb_crop_{height}x{width}_top_left_h_w'].tolist() == (
+        list(results['kb_crop']))
     top, left = corner
     full, depth = ramp(height, width)
     np.testing.assert_array_equal(
