@@ -2,6 +2,8 @@
 VENV ?= .venv
 PYTHON_IN := $(VENV)/bin/python
 ARGS ?=
+# Waiting threads give their core to others, data loading workers for one.
+export OMP_WAIT_POLICY ?= PASSIVE
 .DEFAULT_GOAL := help
 .PHONY: help env demo test test-slow lint clean
 

@@ -1,6 +1,7 @@
 """Choose a sub-command and run it."""
 import argparse
 import importlib
+import os
 import sys
 
 from ddp_perception import __version__
@@ -63,6 +64,9 @@ def main(argv=None):
     Returns:
         int: Exit status; 2 where the user can set something right.
     """
+    # Before torch loads OpenMP: threads that wait by spinning take the cores
+    # from the workers that load data.
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     argv = list(sys.argv[1:] if argv is None else argv)
     name = top_parser().parse_args(argv[:1] or ['--help']).command
     try:
