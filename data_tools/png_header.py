@@ -1,0 +1,38 @@
+"""Read size and type of a PNG without decoding it."""
+import struct
+from typing import NamedTuple
+
+_COLOURS = {0: 'grey', 2: 'RGB', 3: 'palette', 4: 'grey and alpha', 6: 'RGBA'}
+
+
+class PNGHeader(NamedTuple):
+    """What the first chunk of a PNG says.
+
+    Attributes:
+        height, width (int): Pixels.
+        bits (int): Per channel.
+        colour (str): 'grey', 'RGB', 'palette', 'grey and alpha' or 'RGBA'.
+    """
+
+    height: int
+    width: int
+    bits: int
+    colour: str
+
+
+def read_png_header(path):
+    """Return the header of a PNG file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not a PNG.
+
+    Source: PNG specification, third edition, 11.2.1.
+    """
+    with open(path, 'rb') as file:
+        start = file.read(26)
+    if len(start) < 26 or start[:8] != b'\x89PNG\r\n\x1a\n' or (
+            start[12:16] != b'IHDR'):
+        raise ValueError(f'{path} is not a PNG file')
+    width, height, bits, colour = struct.unpack('>IIBB', start[16:])
+    return PNGHeader(height, width, bits, _COLOURS.get(colour, 'unknown'))
