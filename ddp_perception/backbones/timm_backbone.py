@@ -3,6 +3,7 @@ from collections.abc import Sequence
 
 import timm
 from mmengine.model import BaseModule
+from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -26,6 +27,9 @@ class TimmBackbone(BaseModule):
         img_size: height and width that a window-based model (Swin) is built
             for. Swin takes other sizes as well, which it pads to its windows.
         model_options: further arguments of the timm model.
+        out_norms: put a layer norm over the channels of every level returned,
+            as mmpretrain's and mmdet's ConvNeXt and Swin do; ``norm<i>`` for
+            level i.
         init_cfg: mmengine's initialisation config.
 
     Shape:
@@ -43,7 +47,7 @@ class TimmBackbone(BaseModule):
                  pretrained: bool = False, drop_path_rate: float | None = None,
                  frozen_stages: int = 0, norm_eval: bool = False,
                  img_size: Sequence[int] | None = None,
-                 model_options: dict | None = None,
+                 model_options: dict | None = None, out_norms: bool = False,
                  init_cfg: dict | None = None):
         """Build the model and freeze its first levels."""
         super().__init__(init_cfg)
@@ -71,6 +75,11 @@ class TimmBackbone(BaseModule):
         self.strides = tuple(self.model.feature_info.reduction())
         output = getattr(self.model, 'output_fmt', 'NCHW')
         self._channels_last = getattr(output, 'value', output) == 'NHWC'
+        self._norms = []
+        for level, channels in zip(out_indices, self.out_channels, strict=True):
+            if out_norms:
+                self._norms.append(f'norm{level}')
+                self.add_module(self._norms[-1], LayerNorm2d(channels))
         self.norm_eval = norm_eval
         self._frozen = self._modules_up_to(model_name, frozen_stages)
         for module in self._frozen:
@@ -82,6 +91,9 @@ class TimmBackbone(BaseModule):
         levels = self.model(x)
         if self._channels_last:
             levels = [level.permute(0, 3, 1, 2).contiguous() for level in levels]
+        if self._norms:
+            levels = [getattr(self, name)(level)
+                      for name, level in zip(self._norms, levels, strict=True)]
         return tuple(levels)
 
     def train(self, mode: bool = True) -> 'TimmBackbone':

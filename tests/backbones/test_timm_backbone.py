@@ -99,3 +99,16 @@ def test_bad_arguments_are_named():
         TimmBackbone('test_resnet', out_indices=(0, 9))
     with pytest.raises(ValueError, match='cannot freeze 7'):
         TimmBackbone('test_resnet', frozen_stages=7)
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_output_norms_centre_and_scale_every_pixel_of_every_level(name):
+    torch.manual_seed(0)
+    backbone = TimmBackbone(name, out_indices=(0, 2), out_norms=True,
+                            **MODELS[name]).eval()
+    names = {key.split('.')[0] for key in backbone.state_dict()}
+    assert names == {'model', 'norm0', 'norm2'}
+    for level in backbone(torch.randn(2, 3, 64, 96)):
+        assert level.mean(1).abs().max() < 1e-5
+        torch.testing.assert_close(level.var(1, unbiased=False),
+                                   torch.ones_like(level[:, 0]), rtol=0, atol=0.05)
