@@ -203,6 +203,8 @@ class KITTIDepthMetric(DepthMetric):
     without truth and the names of exported files.
     """
 
+    default_prefix = ''  # names as in mmseg, and no warning about it
+
     def __init__(self, depth_metrics=None, min_depth=1e-3, max_depth=80.,
                  crop='garg', output_dir=None, format_only=False,
                  collect_device='cpu', prefix=None):
