@@ -10,6 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from pyquaternion import Quaternion
 
+from data_tools.synthetic.sensors import (
+    AHEAD,
+    Calibration,
+    intrinsic_matrix,
+    turned,
+)
 from data_tools.world import BeamPattern
 
 FULL_SIZE = (1600, 900)
@@ -43,39 +49,6 @@ CAMERAS = {
 }
 LIDAR_POSITION = (.944, 0., 1.840)
 
-# Camera axes (x right, y down, z ahead) as columns in a frame x ahead, y left.
-_AHEAD = np.array([[0., 0., 1.], [-1., 0., 0.], [0., -1., 0.]])
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Pose and intrinsics of one sensor.
-
-    Attributes:
-        translation (np.ndarray): (3,) metres, ego frame.
-        rotation (Quaternion): Ego from sensor.
-        intrinsic (np.ndarray | None): (3, 3) pixels, cameras only.
-    """
-
-    translation: np.ndarray
-    rotation: Quaternion
-    intrinsic: np.ndarray | None = None
-
-    def ego_from_sensor(self) -> np.ndarray:
-        """The pose as a 4x4 matrix."""
-        pose = np.eye(4)
-        pose[:3, :3] = self.rotation.rotation_matrix
-        pose[:3, 3] = self.translation
-        return pose
-
-
-def _turn(matrix: np.ndarray, degrees) -> Quaternion:
-    """Quaternion of a rotation matrix followed by small turns about x, y, z."""
-    small = Quaternion()
-    for axis, angle in zip(np.eye(3), degrees, strict=True):
-        small = Quaternion(axis=axis, degrees=float(angle)) * small
-    return (small * Quaternion(matrix=matrix)).normalised
-
 
 def calibrate(rng: np.random.Generator,
               size: tuple[int, int]) -> dict[str, Calibration]:
@@ -92,17 +65,15 @@ def calibrate(rng: np.random.Generator,
         yaw = Quaternion(axis=(0, 0, 1), degrees=mount.yaw).rotation_matrix
         focal = mount.focal * rng.uniform(.997, 1.003)
         centre = np.array(mount.centre) + rng.normal(0, 3, 2)
-        intrinsic = np.array([
-            [focal * scale[0], 0., centre[0] * scale[0]],
-            [0., focal * scale[1], centre[1] * scale[1]], [0., 0., 1.]])
+        intrinsic = intrinsic_matrix((focal, focal), centre, scale)
         rig[channel] = Calibration(
             np.array(mount.position) + rng.normal(0, .008, 3),
-            _turn(yaw @ _AHEAD, rng.normal(0, .45, 3)), intrinsic)
+            turned(yaw @ AHEAD, rng.normal(0, .45, 3)), intrinsic)
     # LiDAR: x right, y ahead.
-    turned = Quaternion(axis=(0, 0, 1), degrees=-90).rotation_matrix
+    right = Quaternion(axis=(0, 0, 1), degrees=-90).rotation_matrix
     rig[LIDAR] = Calibration(
         np.array(LIDAR_POSITION) + rng.normal(0, .005, 3),
-        _turn(turned, rng.normal(0, (.3, .6, .2), 3)))
+        turned(right, rng.normal(0, (.3, .6, .2), 3)))
     return rig
 
 

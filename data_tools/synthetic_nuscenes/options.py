@@ -1,13 +1,12 @@
 """What a synthetic set is made from; two sets with equal options are equal."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-#: Rises whenever the same options give other bytes than before.
-GENERATOR = 1
+from data_tools.synthetic.options import SetOptions
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(SetOptions):
     """Options of a set.
 
     Attributes:
@@ -28,6 +27,11 @@ class Options:
         ValueError: an option is out of its range.
     """
 
+    GENERATOR = 1
+    RANGES = {'keyframes': (1, 400), 'lidar_sweeps': (0, 9),
+              'camera_sweeps': (0, 5), 'beams': (2, 128),
+              'azimuths': (16, 4096), 'jpeg_quality': (1, 100)}
+
     seed: int = 0
     version: str = 'v1.0-mini'
     scenes: int = 10
@@ -38,24 +42,3 @@ class Options:
     beams: int = 32
     azimuths: int = 1080
     jpeg_quality: int = 92
-
-    def __post_init__(self):
-        object.__setattr__(self, 'image_size', tuple(self.image_size))
-        ranges = {'seed': (0, 2**31 - 1), 'keyframes': (1, 400),
-                  'lidar_sweeps': (0, 9), 'camera_sweeps': (0, 5),
-                  'beams': (2, 128), 'azimuths': (16, 4096),
-                  'jpeg_quality': (1, 100)}
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f'{name} must lie in {low}..{high}, '
-                                 f'got {value}')
-        if len(self.image_size) != 2 or min(self.image_size) < 16:
-            raise ValueError('image_size must be (width, height) of at least '
-                             f'16 pixels, got {self.image_size}')
-
-    def record(self) -> dict:
-        """JSON-ready description, the generator's number included."""
-        values = asdict(self)
-        values['image_size'] = list(self.image_size)
-        return {'generator': GENERATOR, **values}

@@ -1,6 +1,5 @@
 """Drives one scene, writes its sensor files and returns its records."""
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,8 @@ import cv2
 import numpy as np
 from pyquaternion import Quaternion
 
+from data_tools.synthetic.images import write_image
+from data_tools.synthetic.sensors import noise_seed, photograph, scan
 from data_tools.synthetic_nuscenes import calibration as cal
 from data_tools.synthetic_nuscenes.annotations import Annotator
 from data_tools.synthetic_nuscenes.options import Options
@@ -123,26 +124,21 @@ class SceneWriter:
 
     def _expose(self, frame: Frame):
         """Take and store one frame; returns what was seen."""
-        pose = self.world.ego_pose(frame.time)
-        pose = pose @ self.rig[frame.channel].ego_from_sensor()
-        seed = zlib.crc32(f'{self.options.seed}|{self.spec.name}|'
-                          f'{frame.channel}|{self.stamp(frame.time)}'.encode())
-        seed &= 0x3FFFFFFF
+        sensor = self.rig[frame.channel]
+        seed = noise_seed(self.options.seed, self.spec.name, frame.channel,
+                          self.stamp(frame.time))
         path = self.root / self.filename(frame)
-        path.parent.mkdir(parents=True, exist_ok=True)
         if frame.channel == cal.LIDAR:
-            sweep = self.world.scan(frame.time, self.pattern, pose, seed)
+            sweep = scan(self.world, frame.time, sensor, self.pattern, seed)
+            path.parent.mkdir(parents=True, exist_ok=True)
             np.concatenate((sweep.points, sweep.intensity[:, None],
                             sweep.ring[:, None]), 1, dtype=np.float32).tofile(
                                 path)
             return sweep
-        shot = self.world.photograph(
-            frame.time, self.rig[frame.channel].intrinsic,
-            self.options.image_size, pose, seed)
-        ok = cv2.imwrite(str(path), shot.rgb[..., ::-1], [
-            cv2.IMWRITE_JPEG_QUALITY, self.options.jpeg_quality])
-        if not ok:
-            raise OSError(f'could not write {path}')
+        shot = photograph(self.world, frame.time, sensor,
+                          self.options.image_size, seed)
+        write_image(path, shot.rgb, [cv2.IMWRITE_JPEG_QUALITY,
+                                     self.options.jpeg_quality])
         return shot
 
     def filename(self, frame: Frame) -> str:

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta, timezone
 
 from nuscenes.utils import splits
 
+from data_tools.synthetic.drives import weather_in_turn
 from data_tools.world import HALF_REGION
-from data_tools.world.weather import KINDS
 
 LOCATIONS = ('boston-seaport', 'singapore-hollandvillage',
              'singapore-onenorth', 'singapore-queenstown')
@@ -111,11 +111,8 @@ def plan_scenes(version: str, count: int) -> list[SceneSpec]:
     """The scenes of a set; regions of one map never overlap."""
     names = scene_names(version, count)
     held_out = splits.mini_val if version == 'v1.0-mini' else splits.val
-    # Each split meets every weather in turn: a few scenes drawn at random
-    # might leave one to the evaluation alone.
-    weather = {name: KINDS[n % len(KINDS)] for part in (
-        [n for n in names if n not in held_out],
-        [n for n in names if n in held_out]) for n, name in enumerate(part)}
+    weather = weather_in_turn([[n for n in names if n not in held_out],
+                               [n for n in names if n in held_out]])
     specs = []
     for name, (location, index, total) in _placed(names).items():
         row, column = divmod(index, columns(total))

@@ -1,9 +1,8 @@
 """Tables of the whole set: those that no scene owns, and the merge."""
 
-import json
-import os
 from pathlib import Path
 
+from data_tools.synthetic.folder import write_json
 from data_tools.synthetic_nuscenes import calibration, taxonomy
 from data_tools.synthetic_nuscenes.tokens import token
 
@@ -43,14 +42,6 @@ def map_table(logs: list[dict]) -> list[dict]:
              'log_tokens': [log['token'] for log in logs
                             if log['location'] == location]}
             for location in sorted({log['location'] for log in logs})]
-
-
-def write_json(path: Path, value) -> None:
-    """Write JSON so that a crash leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
-    part.write_text(json.dumps(value, indent=0))
-    os.replace(part, path)
 
 
 def write_tables(folder: Path, scenes: list[dict]) -> None:

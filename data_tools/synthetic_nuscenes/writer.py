@@ -1,82 +1,21 @@
 """Writes a whole set: scenes by worker processes, then maps and tables."""
 
-import json
-import multiprocessing
-import shutil
-import time
-from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
+from data_tools.synthetic.writing import Progress, write_set
 from data_tools.synthetic_nuscenes.map_expansion import MapExpansion
 from data_tools.synthetic_nuscenes.map_mask import MapMask
 from data_tools.synthetic_nuscenes.options import Options
 from data_tools.synthetic_nuscenes.scene_writer import SceneWriter
 from data_tools.synthetic_nuscenes.scenes import SceneSpec, canvas, plan_scenes
-from data_tools.synthetic_nuscenes.tables import mask_filename, write_json, write_tables
+from data_tools.synthetic_nuscenes.tables import mask_filename, write_tables
 from data_tools.world.regions import plan_region
-
-MARKER = 'synthetic.json'
-_PARTS = '.scenes'
-
-
-def _read_marker(out: Path) -> dict | None:
-    try:
-        return json.loads((out / MARKER).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-
-
-def _claim(out: Path, options: Options, overwrite: bool) -> bool:
-    """Prepare the folder; whether the very set is complete there already.
-
-    Raises:
-        FileExistsError: it holds something else.
-    """
-    marker, wanted = _read_marker(out), options.record()
-    if out.exists() and not out.is_dir():
-        raise FileExistsError(f'{out} is a file, a folder was expected')
-    if marker is None and out.exists() and any(out.iterdir()):
-        raise FileExistsError(
-            f'{out} is not empty and not a synthetic set (it has no '
-            f'{MARKER}); choose another folder')
-    if marker is not None and marker['options'] != wanted:
-        changed = sorted(k for k in {*wanted, *marker['options']}
-                         if wanted.get(k) != marker['options'].get(k))
-        if not overwrite:
-            raise FileExistsError(
-                f'{out} holds a synthetic set with other options '
-                f'({", ".join(changed)}); choose another folder or overwrite '
-                'it (--overwrite)')
-        for entry in out.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        marker = None
-    if marker is not None and marker['complete']:
-        return True
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / MARKER, {'options': wanted, 'complete': False})
-    return False
-
-
-_COUNTER = None
-
-
-def _share_counter(counter) -> None:
-    global _COUNTER
-    _COUNTER = counter
-
-
-def _count() -> None:
-    with _COUNTER.get_lock():
-        _COUNTER.value += 1
 
 
 def _write_scene(out: Path, spec: SceneSpec, options: Options,
-                 progress=_count) -> None:
-    """Write one scene; its records appear last, so they mean it is done."""
-    records = SceneWriter(out, spec, options).write(progress)
-    write_json(out / _PARTS / f'{spec.name}.json', records)
+                 progress: Progress) -> dict:
+    return SceneWriter(out, spec, options).write(progress)
 
 
 def _region(options: Options, spec: SceneSpec):
@@ -84,7 +23,7 @@ def _region(options: Options, spec: SceneSpec):
 
 
 def _write_map(out: Path, location: str, specs: list[SceneSpec],
-               options: Options) -> None:
+               options: Options, progress: Progress) -> None:
     """Write the expansion and the prior mask of one location."""
     edge = canvas(len(specs))
     expansion, mask = MapExpansion(location, edge), MapMask(edge)
@@ -101,40 +40,6 @@ def _by_location(specs: list[SceneSpec]) -> dict[str, list[SceneSpec]]:
     for spec in specs:
         groups.setdefault(spec.location, []).append(spec)
     return groups
-
-
-def _run(out: Path, specs: list[SceneSpec], todo: list[SceneSpec],
-         options: Options, workers: int, bar: tqdm) -> None:
-    """Write the scenes of `todo` and the maps of all `specs`."""
-    maps = _by_location(specs)
-    if workers == 1:
-        for spec in todo:
-            _write_scene(out, spec, options, lambda: bar.update(1))
-        for location, here in maps.items():
-            _write_map(out, location, here, options)
-        return
-    # Spawned, not forked: the caller may hold threads.
-    context = multiprocessing.get_context('spawn')
-    counter = context.Value('q', 0)
-    with ProcessPoolExecutor(workers, context, _share_counter,
-                             (counter,)) as pool:
-        jobs = [pool.submit(_write_scene, out, spec, options)
-                for spec in todo]
-        jobs += [pool.submit(_write_map, out, location, here, options)
-                 for location, here in maps.items()]
-        shown = 0
-        try:
-            while True:
-                done = [job for job in jobs if job.done()]
-                for job in done:
-                    job.result()  # raises what the worker raised
-                bar.update(counter.value - shown)
-                shown = counter.value
-                if len(done) == len(jobs):
-                    return
-                time.sleep(.1)
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def write_synthetic_nuscenes(
@@ -168,23 +73,13 @@ def write_synthetic_nuscenes(
     options = Options(seed, version, scenes, keyframes, image_size,
                       lidar_sweeps, camera_sweeps, beams, azimuths,
                       jpeg_quality)
-    if workers < 1:
-        raise ValueError(f'workers must be at least 1, got {workers}')
     out = Path(out)
     specs = plan_scenes(version, scenes)
-    if _claim(out, options, overwrite):
-        return out
-    parts = {s.name: out / _PARTS / f'{s.name}.json' for s in specs}
-    todo = [s for s in specs if not parts[s.name].exists()]
-    total = len(specs) * keyframes
-    with tqdm(total=total, initial=total - len(todo) * keyframes,
-              desc='synthetic nuScenes', unit='key frame',
-              disable=not progress) as bar:
-        _run(out, specs, todo, options, workers, bar)
-    write_tables(out / version, [json.loads(parts[s.name].read_text())
-                                 for s in specs])
-    write_json(out / MARKER, {'options': options.record(), 'complete': True})
-    shutil.rmtree(out / _PARTS)
-    return out
-
-
+    return write_set(
+        out, options.record(),
+        {s.name: partial(_write_scene, out, s, options) for s in specs},
+        partial(write_tables, out / version), frames=keyframes,
+        others=[partial(_write_map, out, location, here, options)
+                for location, here in _by_location(specs).items()],
+        title='synthetic nuScenes', unit='key frame', workers=workers,
+        overwrite=overwrite, progress=progress)

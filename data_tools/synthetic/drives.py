@@ -1,0 +1,81 @@
+"""Which worlds a set drives through, and in which weather."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pyquaternion import Quaternion
+
+from data_tools.synthetic.sensors import turned
+from data_tools.world import World
+from data_tools.world.weather import KINDS
+
+#: More drives than a split may have; the second split is numbered from here.
+HELD_OUT = 5000
+
+
+def weather_in_turn(splits: Sequence[Sequence]) -> dict:
+    """Drive -> weather; each split meets every kind in turn.
+
+    A few drives drawn at random might leave one kind to the evaluation alone.
+    """
+    return {name: KINDS[n % len(KINDS)]
+            for part in splits for n, name in enumerate(part)}
+
+
+@dataclass(frozen=True)
+class Drive:
+    """One drive of a set that is divided into two splits.
+
+    Its world follows from the set's seed and its number alone, so that more
+    drives in one split leave all others as they are.
+
+    Attributes:
+        dataset (str): Whose format it is written in.
+        split (str): That it belongs to.
+        number (int): Unique in the set, from 1.
+        weather (str): One of the world's kinds.
+    """
+
+    dataset: str
+    split: str
+    number: int
+    weather: str
+
+    @property
+    def index(self) -> int:
+        """Its place within the split, from 0."""
+        return (self.number - 1) % HELD_OUT
+
+    def _seed(self, seed: int) -> tuple[int, ...]:
+        return seed, *self.dataset.encode(), self.number
+
+    def world(self, seed: int, duration: float) -> World:
+        """Its world, the same for every process.
+
+        Args:
+            seed (int): Of the set.
+            duration (float): Seconds.
+        """
+        return World(self._seed(seed), duration=duration,
+                     weather=self.weather)
+
+    def lean(self, seed: int) -> Quaternion:
+        """How the loaded vehicle stands on its wheels: ego from body."""
+        rng = np.random.default_rng([*self._seed(seed), 77])
+        return turned(np.eye(3), rng.normal(0, (.3, .6, .5)))
+
+
+def plan_drives(dataset: str, splits: dict[str, int]) -> list[Drive]:
+    """The drives of a set.
+
+    Args:
+        dataset (str): Whose format they are written in.
+        splits (dict[str, int]): Number of drives (less than `HELD_OUT`) of
+            the training split and of the one that is held out, in order.
+    """
+    numbers = [range(start + 1, start + 1 + count) for start, count in
+               zip((0, HELD_OUT), splits.values(), strict=True)]
+    weather = weather_in_turn(numbers)
+    return [Drive(dataset, split, n, weather[n])
+            for split, here in zip(splits, numbers) for n in here]

@@ -1,0 +1,72 @@
+"""The folder of a synthetic set: what it was made from, what is done."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+#: Holds the options that a set was made with, and whether it is complete.
+MARKER = 'synthetic.json'
+_PARTS = '.scenes'
+
+
+def write_json(path: Path, value) -> None:
+    """Write JSON so that a crash leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + '.part')
+    part.write_text(json.dumps(value, indent=0))
+    os.replace(part, path)
+
+
+def part_path(out: Path, name: str) -> Path:
+    """Where the records of a finished drive wait for the others."""
+    return out / _PARTS / f'{name}.json'
+
+
+def _read_marker(out: Path) -> dict | None:
+    try:
+        return json.loads((out / MARKER).read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def claim(out: Path, wanted: dict, overwrite: bool) -> bool:
+    """Prepare the folder; whether the very set is complete there already.
+
+    Args:
+        out (Path): Folder of the set.
+        wanted (dict): JSON-ready options of the set to write.
+        overwrite (bool): Empty it of a synthetic set with other options.
+
+    Raises:
+        FileExistsError: it holds something else.
+    """
+    marker = _read_marker(out)
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f'{out} is a file, a folder was expected')
+    if marker is None and out.exists() and any(out.iterdir()):
+        raise FileExistsError(
+            f'{out} is not empty and not a synthetic set (it has no '
+            f'{MARKER}); choose another folder')
+    if marker is not None and marker['options'] != wanted:
+        changed = sorted(k for k in {*wanted, *marker['options']}
+                         if wanted.get(k) != marker['options'].get(k))
+        if not overwrite:
+            raise FileExistsError(
+                f'{out} holds a synthetic set with other options '
+                f'({", ".join(changed)}); choose another folder or overwrite '
+                'it (--overwrite)')
+        for entry in out.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        marker = None
+    if marker is not None and marker['complete']:
+        return True
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / MARKER, {'options': wanted, 'complete': False})
+    return False
+
+
+def complete(out: Path, options: dict) -> None:
+    """Record that every file is written."""
+    write_json(out / MARKER, {'options': options, 'complete': True})
+    shutil.rmtree(out / _PARTS)
