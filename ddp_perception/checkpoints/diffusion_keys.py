@@ -24,14 +24,16 @@ _RULES = [(re.compile(pattern), name) for pattern, name in (
 )]
 
 
+def rename_diffusion_key(key: str) -> str:
+    """Rename one parameter of the diffusion part to `LabelDiffusion`'s name."""
+    for pattern, name in _RULES:
+        key = pattern.sub(name, key)
+    return key
+
+
 def rename_diffusion_keys(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the diffusion part of a released model to `LabelDiffusion`'s names.
 
     Keys of other parts (backbone, neck, auxiliary head) keep their names.
     """
-    renamed = {}
-    for key, value in state_dict.items():
-        for pattern, name in _RULES:
-            key = pattern.sub(name, key)
-        renamed[key] = value
-    return renamed
+    return {rename_diffusion_key(key): value for key, value in state_dict.items()}

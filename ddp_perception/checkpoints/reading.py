@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from ddp_perception.checkpoints.writing import read_safetensors
+
 _ALLOWED = {
     'builtins': {'set', 'frozenset', 'slice', 'complex', 'bytearray', 'range',
                  'int', 'float', 'bool', 'str', 'list', 'dict', 'tuple'},
@@ -81,7 +83,8 @@ def load_checkpoint_file(path, map_location='cpu', trusted: bool = False):
 
     Args:
         path: file that `torch.save`, mmengine's Runner or another trainer
-            wrote; ``~`` stands for the home folder.
+            wrote, or a ``.safetensors`` file; ``~`` stands for the home
+            folder.
         map_location: where tensors go, as in `torch.load`.
         trusted: admit any Python object. Such a file can run any code while
             it is read: only for files whose origin you trust.
@@ -98,6 +101,8 @@ def load_checkpoint_file(path, map_location='cpu', trusted: bool = False):
     path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint {path} does not exist')
+    if path.suffix == '.safetensors':
+        return read_safetensors(path, map_location or 'cpu')
     if trusted:
         return torch.load(path, map_location=map_location, weights_only=False)
     try:

@@ -1,4 +1,5 @@
 """Find checkpoints, and refuse those of another configuration."""
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +104,7 @@ def read_state(path, trusted=False):
 
     import torch
     from mmengine.runner.checkpoint import CheckpointLoader
+    from safetensors import SafetensorError
 
     from ddp_perception.checkpoints.reading import (
         RefusedObject,
@@ -116,20 +118,28 @@ def read_state(path, trusted=False):
             content = load_checkpoint_file(path, trusted=trusted)
     except RefusedObject as error:
         raise UserError(str(error)) from None
-    except (RuntimeError, EOFError, pickle.UnpicklingError,
-            zipfile.BadZipFile, OSError, ValueError) as error:
+    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile,
+            OSError, ValueError, KeyError, IndexError, AttributeError, TypeError,
+            SafetensorError) as error:  # what pickle raises on other bytes
         raise UserError(f'{path} cannot be read as a checkpoint: {error}; is '
                         'the file complete?') from error
     meta = {}
     if isinstance(content, dict):
-        meta = content.get('meta') or {}
+        meta = content.get('meta')
         content = content.get('state_dict', content)
     if not isinstance(content, dict) or not content or not all(
             isinstance(value, torch.Tensor) for value in content.values()):
         raise UserError(f'{path} is not a checkpoint: it holds no state_dict '
                         'of tensors')
-    return {name.removeprefix('module.'): value
-            for name, value in content.items()}, meta
+    versions = getattr(content, '_metadata', None)
+    state = OrderedDict((name.removeprefix('module.'), value)
+                        for name, value in content.items())
+    if versions is not None:  # mmdet3d turns sparse weights of no known version
+        state._metadata = OrderedDict(
+            (name.removeprefix('module').removeprefix('.'), value)
+            if name.split('.')[0] == 'module' else (name, value)
+            for name, value in versions.items())
+    return state, meta if isinstance(meta, dict) else {}
 
 
 def require_fit(model, path, config_path, trusted=False):
@@ -166,7 +176,10 @@ def load_weights(model, path, config_path, trusted=False):
     Raises:
         UserError: see `require_fit`.
     """
-    model.load_state_dict(require_fit(model, path, config_path, trusted))
+    state = require_fit(model, path, config_path, trusted)
+    if not hasattr(state, '_metadata'):  # the shapes fit as they are
+        state._metadata = model.state_dict()._metadata
+    model.load_state_dict(state)
 
 
 def require_overlap(model, path, config_path, trusted=False):

@@ -13,6 +13,7 @@ COMMANDS = {
     'train': 'train a model from a configuration',
     'test': 'evaluate a checkpoint on the test or validation split',
     'predict': 'predict maps for frames and draw them',
+    'convert-checkpoint': 'bring a checkpoint of the original or of BEVFusion',
     'demo': 'all of it on a CPU in minutes: synthesize, train, test, predict',
 }
 
@@ -34,7 +35,7 @@ def top_parser():
         prog='ddp-perception', usage='ddp-perception COMMAND ...',
         description="Diffusion dense heads for mmdet3d: bird's-eye-view map "
         'segmentation on nuScenes.\n\ncommands:\n' + ''.join(
-            f'  {name:12}{summary}\n' for name, summary in COMMANDS.items()),
+            f'  {name:20}{summary}\n' for name, summary in COMMANDS.items()),
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('command', metavar='COMMAND', choices=COMMANDS,
                         help=argparse.SUPPRESS)
@@ -70,7 +71,8 @@ def main(argv=None):
     argv = list(sys.argv[1:] if argv is None else argv)
     name = top_parser().parse_args(argv[:1] or ['--help']).command
     try:
-        module = importlib.import_module(f'ddp_perception.cli.{name}')
+        module = importlib.import_module(
+            f'ddp_perception.cli.{name.replace("-", "_")}')
         if hasattr(module, 'main'):
             return module.main(argv[1:]) or 0
         return module.run(command_parser(name, module).parse_args(argv[1:])) or 0

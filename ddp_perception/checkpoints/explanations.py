@@ -1,0 +1,100 @@
+"""Say in words why a checkpoint does not fit a model, and what would help."""
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+_SHOWN = 3
+_Shapes = Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
+
+
+def explain(names: Mapping[str, str], missing: Sequence[str],
+            unexpected: Sequence[str], conflicts: _Shapes) -> list[str]:
+    """Describe what does not fit, causes first.
+
+    Args:
+        names: name in the model by name in the checkpoint.
+        missing: parameters of the model that the checkpoint does not have.
+        unexpected: parameters of the checkpoint that the model does not have.
+        conflicts: (shape in the checkpoint, shape in the model) by name in the
+            model.
+
+    Returns:
+        One sentence each; empty if everything fits.
+    """
+    causes = [*_time_weights(missing, unexpected), *_layers(names, missing, unexpected),
+              *_shapes(conflicts)]
+    details = []
+    if conflicts:
+        details.append(f'{len(conflicts)} tensors have another shape: ' + _few(
+            f'{name} is {theirs} in the file, {ours} in the model'
+            for name, (theirs, ours) in conflicts.items()))
+    if missing:
+        details.append(f'{len(missing)} parameters of the model are not in the file: '
+                       + _few(missing))
+    if unexpected:
+        details.append(f'{len(unexpected)} tensors of the file are not in the model: '
+                       + _few(unexpected))
+    return causes + details
+
+
+def _few(items: Iterable[str]) -> str:
+    items = list(items)
+    more = len(items) - _SHOWN
+    return '; '.join(items[:_SHOWN]) + (f'; and {more} more' if more > 0 else '')
+
+
+def _time_weights(missing, unexpected) -> list[str]:
+    if any(name.endswith('.time.weight') for name in missing):
+        return ['the file has no time weights in its layers, which therefore ignore '
+                'the noise level: use the released configuration, or set '
+                'time_conditioning=False of the head']
+    if any(re.search(r'layers\.\d+\.time_mlp\.', name) for name in unexpected):
+        return ['the layers of the file know the noise level, those of the model do '
+                'not: set time_conditioning=True of the head']
+    return []
+
+
+def _layers(names: Mapping[str, str], missing, unexpected) -> list[str]:
+    """Compare the numbers of layers of the decoder and of the backbone."""
+    theirs = list(names.values())
+    ours = [*missing, *(name for key, name in names.items() if key not in unexpected)]
+    out = []
+    for pattern, what in (
+            (r'\.denoiser\.decoder\.layers\.(\d+)\.',
+             'the map decoder has {} layers in the file, {} in the model: set '
+             'num_layers of the head'),
+            (r'^(?:img_)?backbone\.(?:model\.)?stages[._]2\.(?:blocks\.)?(\d+)\.',
+             'the third stage of the backbone has {} blocks in the file, {} in the '
+             'model: use the configuration of that backbone')):
+        counts = [1 + max((int(match[1]) for match in (
+            re.search(pattern, name) for name in side) if match), default=-1)
+            for side in (theirs, ours)]
+        if counts[0] != counts[1] and all(counts):
+            out.append(what.format(*counts))
+    return out
+
+
+def _shapes(conflicts: _Shapes) -> list[str]:
+    out = []
+    for pattern, what in (
+            (r'(?:predictor|classifier\.6|auxiliary_head\.conv_seg)\.weight$',
+             'the file has {theirs[0]} classes, the model {ours[0]}'),
+            (r'denoiser\.fuse\.weight$',
+             'the decoder of the file is conditioned on features and a map of '
+             '{theirs[1]} channels together, that of the model on {ours[1]}'),
+            (r'classifier\.0\.weight$',
+             'the hidden layers of the map head have {theirs[0]} channels in the '
+             'file, {ours[0]} in the model: set channels of the head'),
+            (r'backbone\.(?:patch_embed\.projection|model\.stem_0)\.weight$',
+             'the backbone of the file is {theirs[0]} channels wide, that of the '
+             'model {ours[0]}: use the configuration of that backbone'),
+            (r'stages\.0\.blocks\.0\.attn\.w_msa\.relative_position_bias_table$',
+             "the windows of the file's Swin have another size: set window_size of "
+             'the backbone'),
+            (r'view_transform\.depthnet\.weight$',
+             'the view transform of the file has another number of depth bins or '
+             'channels')):
+        for name, (theirs, ours) in conflicts.items():
+            if re.search(pattern, name):
+                out.append(what.format(theirs=theirs, ours=ours))
+                break
+    return out

@@ -1,0 +1,61 @@
+"""Write checkpoints that mmengine and this package's commands read."""
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+FORMATS = ('pth', 'safetensors')
+
+
+def write_checkpoint(state: Mapping[str, Tensor], meta: dict, path: str | Path,
+                     file_format: str = 'pth') -> None:
+    """Write parameters to a file, whole or not at all.
+
+    Args:
+        state: parameters. Its ``_metadata``, the versions of the modules, is
+            written too.
+        meta: what is known about them; for safetensors what JSON can hold.
+        path: of the file. Missing folders are made.
+        file_format: ``'pth'``, as mmengine's Runner writes it, or
+            ``'safetensors'``.
+
+    Raises:
+        ValueError: another format.
+    """
+    if file_format not in FORMATS:
+        raise ValueError(f'file_format must be one of {FORMATS}, got {file_format!r}')
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'{path.name}.part{os.getpid()}')
+    try:
+        if file_format == 'pth':
+            torch.save(dict(meta=meta, state_dict=state), part)
+        else:
+            from safetensors.torch import save_file
+            versions = getattr(state, '_metadata', {})
+            save_file(dict(state), part, metadata=dict(
+                format='pt', meta=json.dumps(meta, default=str),
+                versions=json.dumps(versions)))
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_safetensors(path: str | Path, device: str = 'cpu') -> dict:
+    """Read a safetensors file as the dictionary of a ``.pth`` file.
+
+    Returns:
+        ``meta`` and ``state_dict``.
+    """
+    from collections import OrderedDict
+
+    from safetensors import safe_open
+    with safe_open(path, 'pt', device=str(device)) as file:
+        state = OrderedDict((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118
+        notes = file.metadata() or {}
+    if 'versions' in notes:
+        state._metadata = OrderedDict(json.loads(notes['versions']))
+    return dict(meta=json.loads(notes.get('meta', '{}')), state_dict=state)
