@@ -2,6 +2,7 @@
 from ddp_perception.bevfusion.bev_decoders import LSSFPN, GeneralizedResNet
 from ddp_perception.bevfusion.detector import BEVFusion
 from ddp_perception.bevfusion.fuser import ConvFuser
+from ddp_perception.bevfusion.pillars import ScaledPillarFeatureNet
 from ddp_perception.bevfusion.sparse_encoder import BEVFusionSparseEncoder
 from ddp_perception.bevfusion.view_transforms import (
     DepthLSSTransform,
@@ -11,5 +12,6 @@ from ddp_perception.bevfusion.view_transforms import (
 
 __all__ = [
     'BEVFusion', 'BEVFusionSparseEncoder', 'ConvFuser', 'DepthLSSTransform',
-    'GeneralizedResNet', 'LSSFPN', 'LSSTransform', 'ViewTransform',
+    'GeneralizedResNet', 'LSSFPN', 'LSSTransform', 'ScaledPillarFeatureNet',
+    'ViewTransform',
 ]
