@@ -116,8 +116,9 @@ class BaseMapHead(BaseModule):
         for sample in batch_data_samples:
             if 'gt_map_seg' not in sample:
                 raise ValueError('map truth gt_map_seg is missing in the sample '
-                                 f'{sample.metainfo.get("token", "?")}: add '
-                                 'ddp.LoadMapMasks to the training pipeline')
+                                 f'{sample.metainfo.get("token", "?")}: the training '
+                                 'pipeline must end with ddp.LoadMapMasks and '
+                                 'ddp.PackMapInputs')
         masks = torch.stack([sample.gt_map_seg.data for sample in batch_data_samples])
         masks = masks.to(feats.device)
         expected = (len(self.classes), *self.output_grid.shape)

@@ -4,6 +4,7 @@ from mmcv.transforms import BaseTransform
 
 from ddp_perception.registry import TRANSFORMS
 
+from ..lidar_frame import lidar_augmentation
 from ..map_classes import MAP_CLASSES
 from ..map_rasterizer import MapRasterizer
 from ..vector_map import load_vector_map
@@ -13,9 +14,12 @@ from ..vector_map import load_vector_map
 class LoadMapMasks(BaseTransform):
     """Rasterise the map classes in the augmented LiDAR frame.
 
-    The pose is ego2global . lidar2ego . inverse(lidar_aug_matrix): rotation,
+    The pose is ego2global . lidar2ego . inverse(augmentation): rotation,
     translation, scale and flips of the points apply to the masks alike. Put
-    it anywhere after the last augmentation of the points.
+    it anywhere after the last augmentation of the points, be it ours,
+    mmdet3d's or that of its BEVFusion project (`lidar_augmentation` tells
+    which orders are understood, and raises for others). A list of samples,
+    as MultiScaleFlipAug3D makes it, gets masks for each.
 
     Args:
         xbound (Sequence[float]): [min, max, step] in metres, LiDAR frame.
@@ -24,13 +28,14 @@ class LoadMapMasks(BaseTransform):
         map_root (str, optional): nuScenes root with maps/expansion. By
             default the data set names it (key `map_root`).
 
-    Reads: map_location, ego2global, lidar_points.lidar2ego,
-    lidar_aug_matrix (identity where absent), map_root.
-    Writes: gt_masks_bev, (num_classes, X, Y) uint8.
+    Reads: map_location, ego2global, lidar_points.lidar2ego, map_root, and
+    what augmentation left behind.
+    Writes: gt_masks_bev, (num_classes, X, Y) uint8; gt_masks_bev_aug, the
+    (4, 4) augmentation they were drawn for.
 
     Raises:
-        ValueError: a class is unknown (when built), or the sample has no
-            location.
+        ValueError: a class is unknown (when built), the sample has no
+            location, or its augmentation is not known.
         FileNotFoundError: the map expansion file is missing.
     """
 
@@ -41,21 +46,27 @@ class LoadMapMasks(BaseTransform):
 
     def transform(self, results):
         """Add `gt_masks_bev`."""
+        if isinstance(results, list):
+            return [self.transform(item) for item in results]
         location = results.get('map_location')
         root = self.map_root or results.get('map_root')
-        if location is None or root is None:
-            missing = 'map_root' if location else 'map_location'
+        name = results.get('token', '?')
+        if location is None:
             raise ValueError(
-                f'sample {results.get("token", "?")} has no {missing}; use '
-                'ddp.NuScenesMapDataset and info files from '
-                '"ddp-perception prepare nuscenes ROOT"')
+                f'sample {name} has no map_location; add the map fields to the '
+                'info files with "python -m data_tools.prepare_nuscenes ROOT '
+                '--extend FILE"')
+        if root is None:
+            raise ValueError(
+                f'sample {name} has no map_root; give ddp.LoadMapMasks '
+                'map_root=data_root, or use ddp.NuScenesMapDataset')
         global_from_lidar = (np.asarray(results['ego2global'], float)
                              @ lidar2ego(results))
-        augmentation = np.asarray(
-            results.get('lidar_aug_matrix', np.eye(4)), float)
+        augmentation = lidar_augmentation(results)
         results['gt_masks_bev'] = self.rasterizer(
             load_vector_map(root, location),
             global_from_lidar @ np.linalg.inv(augmentation))
+        results['gt_masks_bev_aug'] = augmentation
         return results
 
     def __repr__(self):

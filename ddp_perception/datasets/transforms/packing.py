@@ -6,17 +6,24 @@ from mmengine.structures import PixelData
 
 from ddp_perception.registry import TRANSFORMS
 
+from ..lidar_frame import lidar_augmentation
 from .map_masks import lidar2ego
 
 MATRICES = ('cam2img', 'lidar2cam', 'cam2lidar', 'lidar2img', 'ori_cam2img',
             'ori_lidar2img', 'img_aug_matrix', 'lidar_aug_matrix')
 """Float32 in the packed sample: what the view transforms compute with."""
 
+KEYS = ('img', 'points', 'gt_masks_bev', 'gt_bboxes_3d', 'gt_labels_3d')
+"""What a sample of map segmentation or detection may hold."""
+
 META_KEYS = MATRICES + (
     'ego2global', 'lidar2ego', 'sample_idx', 'token', 'timestamp',
     'map_location', 'scene_token', 'scene_name', 'num_views', 'img_path',
     'lidar_path', 'ori_shape', 'img_shape', 'pad_shape', 'num_pts_feats',
-    'pcd_horizontal_flip', 'pcd_vertical_flip', 'box_type_3d', 'box_mode_3d')
+    'pcd_horizontal_flip', 'pcd_vertical_flip', 'pcd_rotation',
+    'pcd_rotation_angle', 'pcd_scale_factor', 'pcd_trans',
+    'transformation_3d_flow', 'flip', 'scale_factor', 'box_type_3d',
+    'box_mode_3d')
 
 
 @TRANSFORMS.register_module()
@@ -24,11 +31,10 @@ class PackMapInputs(Pack3DDetInputs):
     """Pack images, points, map masks and, where present, boxes.
 
     Args:
-        keys (Sequence[str]): What to pack, out of img, points, gt_masks_bev
-            and the keys of mmdet3d's Pack3DDetInputs; absent ones are left
-            out.
+        keys (Sequence[str]): What to pack, out of gt_masks_bev and the keys
+            of mmdet3d's Pack3DDetInputs; absent ones are left out.
         meta_keys (Sequence[str]): What becomes metainfo. `lidar_aug_matrix`
-            is the identity where nothing augmented the points.
+            is that of `lidar_augmentation`, whoever augmented the points.
 
     Returns a dict with
         inputs: img (N, 3, H, W) in the dtype it was loaded in, points (n, c).
@@ -36,11 +42,11 @@ class PackMapInputs(Pack3DDetInputs):
             data is uint8 (classes, X, Y).
 
     Raises:
-        ValueError: the views differ in shape.
+        ValueError: the views differ in shape, the augmentation of the points
+            is not known, or it went on after the masks were drawn.
     """
 
-    def __init__(self, keys=('img', 'points', 'gt_masks_bev'),
-                 meta_keys=META_KEYS):
+    def __init__(self, keys=KEYS, meta_keys=META_KEYS):
         super().__init__(keys=tuple(key for key in keys
                                     if key != 'gt_masks_bev'),
                          meta_keys=tuple(meta_keys))
@@ -54,7 +60,14 @@ class PackMapInputs(Pack3DDetInputs):
                 'all views must have one shape to be stacked, got '
                 f'{[image.shape for image in results["img"]]}; bring them to '
                 'one size with ddp.ImageAug3D')
-        results.setdefault('lidar_aug_matrix', np.eye(4))
+        augmentation = lidar_augmentation(results)
+        drawn_for = results.get('gt_masks_bev_aug', augmentation)
+        if not np.allclose(drawn_for, augmentation, rtol=0, atol=1e-6):
+            raise ValueError(
+                'the points were augmented after ddp.LoadMapMasks drew '
+                'gt_masks_bev; move ddp.LoadMapMasks behind the last '
+                'augmentation')
+        results['lidar_aug_matrix'] = augmentation
         for key in MATRICES:
             if key in results:
                 results[key] = np.asarray(results[key], np.float32)

@@ -1,0 +1,128 @@
+"""Which augmentation of the LiDAR frame a sample has gone through."""
+import numpy as np
+
+FLIPS = {'HF': np.diag([1., -1., 1., 1.]), 'VF': np.diag([-1., 1., 1., 1.])}
+"""mmdet3d's flips in the LiDAR frame: "horizontal" negates y, "vertical" x."""
+
+_ADVICE = ('Augment with GlobalRotScaleTrans and RandomFlip3D of mmdet3d, each '
+           'once; or with both of its BEVFusion project; or with both of ddp')
+
+
+def lidar_augmentation(results):
+    """Return the (4, 4) from the LiDAR frame of the file to that of the points.
+
+    Three kinds of steps are understood, by what they leave in a sample:
+
+    ================================  ======================================
+    mmdet3d GlobalRotScaleTrans       letters R, S, T in
+    and RandomFlip3D, in any order    transformation_3d_flow; pcd_rotation,
+                                      pcd_scale_factor, pcd_trans
+    BEVFusionGlobalRotScaleTrans,     letters R, T, S and lidar_aug_matrix
+    BEVFusionRandomFlip3D, in any
+    order; or RandomFlip3D with the
+    former, in any order
+    ddp.GlobalRotScaleTrans and       lidar_aug_matrix alone
+    ddp.RandomFlip3D, in any order
+    ================================  ======================================
+
+    mmdet3d keeps only the last rotation, scale and translation, and writes no
+    order beside lidar_aug_matrix. So repeated steps and mixtures of kinds
+    cannot be known. Nor can RandomFlip3D with flip_box3d=False, which notes
+    flips that it does not make: do not use it.
+
+    Args:
+        results (dict): A sample in the pipeline.
+
+    Returns:
+        ndarray: float64. The identity where nothing was augmented.
+
+    Raises:
+        ValueError: the augmentation cannot be known; names the key and says
+            what to use instead.
+    """
+    matrix = results.get('lidar_aug_matrix')
+    if matrix is not None:
+        matrix = np.array(matrix, float)
+        if matrix.shape != (4, 4):
+            raise ValueError('lidar_aug_matrix must be (4, 4), got shape '
+                             f'{matrix.shape}')
+    flow = results.get('transformation_3d_flow')
+    if flow is None:
+        if matrix is None:
+            _require_nothing_done(results)
+            return np.eye(4)
+        return matrix
+    flow = list(flow)
+    noted = _follow(flow, results)
+    if matrix is None:
+        return noted
+    if 'T' not in flow or flow.index('T') > flow.index('S'):
+        raise ValueError(
+            f'the sample has lidar_aug_matrix and transformation_3d_flow {flow}, so '
+            f'steps of two kinds were mixed and their order is lost. {_ADVICE}')
+    if any(letter in FLIPS for letter in flow):
+        # mmdet3d's flips beside BEVFusion's matrix, which holds R, T, S alone.
+        expected = _follow([name for name in flow if name not in FLIPS], results)
+        if not _equal(matrix, expected):
+            raise ValueError(
+                'lidar_aug_matrix holds more than the rotation, translation and '
+                f'scale of transformation_3d_flow {flow}, so steps of two kinds '
+                f'flipped. {_ADVICE}')
+        return noted
+    flips = [np.diag([x, y, 1., 1.]) for x in (1., -1.) for y in (1., -1.)]
+    if not any(_equal(matrix, after @ noted @ before)
+               for before in flips for after in flips):
+        raise ValueError(
+            'lidar_aug_matrix is not what pcd_rotation, pcd_trans and '
+            f'pcd_scale_factor say, flips aside:\n{matrix}\n{noted}\n{_ADVICE}')
+    return matrix
+
+
+def _follow(flow, results):
+    """Multiply the steps of a flow, the first one innermost."""
+    repeated = sorted({name for name in flow
+                       if name not in FLIPS and flow.count(name) > 1})
+    if repeated:
+        raise ValueError(
+            f'transformation_3d_flow is {flow}: {", ".join(repeated)} happened more '
+            f'than once, and only the last value is kept. {_ADVICE}')
+    total = np.eye(4)
+    for name in flow:
+        total = _step(name, results, flow) @ total
+    return total
+
+
+def _step(name, results, flow):
+    if name in FLIPS:
+        return FLIPS[name]
+    key = {'R': 'pcd_rotation', 'S': 'pcd_scale_factor', 'T': 'pcd_trans'}.get(name)
+    if key is None:
+        raise ValueError(f'transformation_3d_flow is {flow}: the step {name!r} is '
+                         f'unknown, expected R, S, T, HF or VF. {_ADVICE}')
+    if results.get(key) is None:
+        raise ValueError(f'transformation_3d_flow is {flow}, but the sample has no '
+                         f'{key} for its {name}. {_ADVICE}')
+    value, step = np.asarray(results[key], float), np.eye(4)
+    if name == 'R':
+        step[:3, :3] = value.T  # mmdet3d multiplies points from the left
+    elif name == 'S':
+        step[:3, :3] *= value
+    else:
+        step[:3, 3] = value
+    return step
+
+
+def _require_nothing_done(results):
+    """Raise where an augmentation has left values, but no order."""
+    neutral = {'pcd_rotation': np.eye(3), 'pcd_scale_factor': 1., 'pcd_trans': 0.,
+               'pcd_horizontal_flip': False, 'pcd_vertical_flip': False}
+    done = [key for key, value in neutral.items() if results.get(key) is not None
+            and not np.allclose(np.asarray(results[key], float), value)]
+    if done:
+        raise ValueError(
+            f'the sample has {", ".join(done)} but neither transformation_3d_flow '
+            f'nor lidar_aug_matrix, so the order is not known. {_ADVICE}')
+
+
+def _equal(one, other):
+    return np.allclose(one, other, rtol=0, atol=1e-4)
