@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from ddp_perception.decoder.denoiser import Denoiser
+from ddp_perception.decoder.denoiser import Condition, Denoiser
 from ddp_perception.diffusion import (
     LabelCodec,
     NoiseSchedule,
@@ -83,11 +83,13 @@ class LabelDiffusion(nn.Module):
         level = self.schedule.level(times.float())
         return self.denoiser(corrupt(clean, noise, level), level, condition)
 
-    @torch.no_grad()
-    def _self_aligned(self, condition, noise: Tensor, size: tuple[int, int]) -> Tensor:
+    def _self_aligned(self, condition: Condition, noise: Tensor,
+                      size: tuple[int, int]) -> Tensor:
         pure_noise = self.schedule.level(torch.ones((), device=noise.device))
-        return self.codec.encode_prediction(
-            self.denoiser(noise, pure_noise, condition), size)
+        with torch.no_grad():
+            prediction = self.denoiser(noise, pure_noise, condition)
+        # Outside: the vectors that stand for the prediction keep learning.
+        return self.codec.encode_prediction(prediction, size)
 
     def sample_steps(self, feats: Tensor, noise: Tensor, num_steps: int,
                      step_noise: Sequence[Tensor] | None = None) -> Iterator[Step]:

@@ -106,7 +106,8 @@ def ddpm_update(z: Tensor, clean: Tensor, now: Level, nxt: Level,
     Source: DDPM, arXiv:2006.11239; arXiv:2107.00630, eq. 32 and 33.
     """
     decay = now.log_snr - nxt.log_snr
-    kept, renewed = per_item(decay.exp(), z), per_item(-torch.expm1(decay), z)
+    renewed = per_item(-torch.expm1(decay), z)
+    kept = 1 - renewed  # as published; its rounding at t = 1 shows in the result
     alpha, alpha_next = per_item(now.alpha, z), per_item(nxt.alpha, z)
     mean = alpha_next * (z * kept / alpha + renewed * clean)
     deviation = per_item(nxt.sigma, z) * renewed.clamp(min=0).sqrt()

@@ -56,13 +56,14 @@ def linear_log_snr(time: Tensor) -> Tensor:
 
 
 def unclamped_cosine_log_snr(time: Tensor) -> Tensor:
-    """Log-SNR of the cosine schedule without its ceiling, 16.2 at t = 0.
+    """Log-SNR of the cosine schedule without its ceiling, 16 at t = 0.
 
-    That is alpha = cos(x), sigma = sin(x): DDP's depth models use
-    gamma = alpha^2 in this form. It differs from ``cosine`` for t < 0.002 only.
+    DDP's depth models use ``gamma = alpha^2 = cos^2`` in this form; it differs
+    from ``cosine`` for t < 0.002 only. Near t = 0 float32 rounds gamma, which
+    gives 15.94 there (float64: 16.13) and is part of the schedule again.
     """
-    angle = (time + 0.0002) / (1 + 0.00025) * math.pi * 0.5
-    return -2 * torch.log(torch.tan(angle))
+    gamma = torch.cos((time + 0.0002) / (1 + 0.00025) * math.pi * 0.5) ** 2
+    return torch.log(gamma) - torch.log1p(-gamma)
 
 
 _LOG_SNR = {'cosine': cosine_log_snr, 'linear': linear_log_snr,

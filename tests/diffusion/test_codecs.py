@@ -1,7 +1,12 @@
 import pytest
 import torch
 
-from ddp_perception.diffusion import ClassCodec, MultiLabelCodec
+from ddp_perception.diffusion import (
+    AnalogBitsCodec,
+    ClassCodec,
+    MultiLabelCodec,
+    OneHotCodec,
+)
 from ddp_perception.diffusion.codecs import nearest_shrink
 from tests import golden
 
@@ -76,3 +81,47 @@ def test_encoded_maps_lie_within_the_scale():
     assert encoded.abs().max() <= 0.02
     with pytest.raises(ValueError, match='scale'):
         MultiLabelCodec(num_classes=3, channels=4, scale=0.)
+
+
+@pytest.mark.parametrize('num_classes', [1, 2, 3, 19, 150])
+@pytest.mark.parametrize('build', [
+    lambda count: ClassCodec(count, channels=16), OneHotCodec, AnalogBitsCodec])
+def test_class_maps_decode_to_their_labels(build, num_classes):
+    codec = build(num_classes)
+    labels = torch.arange(2 * 16 * 12).reshape(2, 16, 12) % (num_classes + 1)
+    labels[labels == num_classes] = 255
+    encoded = codec.encode(labels, (16, 12))
+    assert encoded.shape == (2, codec.channels, 16, 12)
+    assert encoded.abs().max() <= codec.scale
+    assert torch.equal(codec.decode(encoded), labels)
+    # Noise below half the distance between two vectors changes nothing.
+    distance = torch.pdist(codec.vectors()).min().item()
+    shift = torch.nn.functional.normalize(torch.randn_like(encoded), dim=1)
+    assert torch.equal(codec.decode(encoded + 0.49 * distance * shift), labels)
+
+
+@pytest.mark.parametrize('codec', [OneHotCodec(5), AnalogBitsCodec(5)])
+def test_predicted_classes_encode_as_their_labels(codec):
+    labels = torch.randint(0, 5, (2, 6, 7))
+    logits = torch.nn.functional.one_hot(labels, 5).permute(0, 3, 1, 2).float()
+    assert torch.equal(codec.encode_prediction(logits, (3, 7)),
+                       codec.encode(labels, (3, 7)))
+    assert not codec.state_dict()
+
+
+def test_one_hot_and_bits_are_what_they_say():
+    labels = torch.tensor([[[0, 2, 5, 255]]])
+    one_hot = OneHotCodec(6).encode(labels, (1, 4))[0, :, 0].mT
+    assert torch.equal(one_hot[1], torch.tensor([-.1, -.1, .1, -.1, -.1, -.1]))
+    assert torch.equal(one_hot[3], torch.zeros(6))
+    bits = AnalogBitsCodec(6).encode(labels, (1, 4))[0, :, 0].mT
+    # 5 = 101, lowest bit first; ignored pixels are 6 = 110.
+    assert torch.equal(bits[2], torch.tensor([.1, -.1, .1]))
+    assert torch.equal(bits[3], torch.tensor([-.1, .1, .1]))
+
+
+def test_labels_out_of_range_are_found_at_any_size():
+    labels = torch.zeros(1, 8, 8, dtype=torch.long)
+    labels[0, 3, 5] = 9  # no cell of a 2 x 2 grid looks there
+    with pytest.raises(ValueError, match=r'\[9\]'):
+        OneHotCodec(5).encode(labels, (2, 2))

@@ -5,7 +5,9 @@ import torch
 
 from ddp_perception.diffusion import (
     NoiseSchedule,
+    ancestral,
     ddim_update,
+    ddpm_update,
     level_pairs,
     sample_steps,
     sampling_times,
@@ -93,3 +95,50 @@ def test_noise_depends_on_the_seed_alone():
     assert torch.equal(more, seeded_noise(2, (4, 5), 3, seed=3))
     with pytest.raises(ValueError, match='0'):
         seeded_noise(2, (4, 5), 0)
+
+
+def test_later_draws_do_not_change_the_first():
+    first = seeded_noise(2, (4, 5), 3, seed=3)
+    draws = seeded_noise(2, (4, 5), 3, seed=3, num_draws=4)
+    assert draws.shape == (4, 3, 2, 4, 5) and torch.equal(draws[0], first)
+    assert draws.flatten(1).unique(dim=0).shape[0] == 4
+
+
+@pytest.mark.parametrize('name', ['cosine', 'linear'])
+@pytest.mark.parametrize(('now', 'nxt'), [(0.9, 0.5), (0.4, 0.1), (0.7, 0.65)])
+def test_ddpm_draws_from_the_posterior(name, now, nxt):
+    # q(z_s | z_t, z_0) is the product of two Gaussians: z_s given z_0, and z_t
+    # given z_s, whose factor is alpha_t / alpha_s.
+    schedule = NoiseSchedule(name)
+    now, nxt = (schedule.level(torch.tensor(time, dtype=torch.float64))
+                for time in (now, nxt))
+    factor = now.alpha / nxt.alpha
+    between = now.sigma ** 2 - factor ** 2 * nxt.sigma ** 2
+    precision = 1 / nxt.sigma ** 2 + factor ** 2 / between
+    draw = torch.Generator().manual_seed(0)
+    z, clean = torch.randn(2, 2, 3, 4, 5, generator=draw, dtype=torch.float64)
+    mean = (nxt.alpha * clean / nxt.sigma ** 2 + factor * z / between) / precision
+    zero, one = torch.zeros_like(z), torch.ones_like(z)
+    torch.testing.assert_close(ddpm_update(z, clean, now, nxt, zero), mean)
+    spread = ddpm_update(z, clean, now, nxt, one) - mean
+    torch.testing.assert_close(spread, one * precision ** -0.5)
+
+
+def test_ddpm_adds_no_noise_at_time_zero():
+    schedule = NoiseSchedule()
+    now, end = schedule.level(0.5), schedule.level(0.)
+    z, clean = torch.randn(2, 3, 4, 5), torch.randn(2, 3, 4, 5)
+    quiet = ddpm_update(z, clean, now, end, torch.zeros_like(z))
+    assert torch.equal(ddpm_update(z, clean, now, end, torch.ones_like(z)), quiet)
+
+
+def test_ancestral_sampling_uses_one_draw_per_update():
+    levels = level_pairs(NoiseSchedule(), 3, time_difference=0)
+    noise, *draws = torch.randn(3, 2, 3, 4, 5)
+    steps = list(sample_steps(lambda z, level: 0.5 * z, lambda prediction: prediction,
+                              noise, levels, ancestral(draws)))
+    z = noise
+    for index, step in enumerate(steps):
+        assert torch.equal(step.z, z)
+        if index < 2:
+            z = ddpm_update(z, 0.5 * z, *levels[index], draws[index])

@@ -20,7 +20,20 @@ def test_levels_equal_the_published_ones(name, precision):
             rtol=0, atol=0 if precision == 'f32' else 1e-12)
 
 
-@pytest.mark.parametrize('name', ['cosine', 'linear'])
+@pytest.mark.parametrize('precision', ['f32', 'f64'])
+def test_depth_levels_equal_the_published_gamma(precision):
+    reference = golden.load('schedule')
+    time = reference['in/t'].double() if precision == 'f64' else reference['in/t']
+    gamma = reference[f'out/depth_gamma_{precision}']
+    level = NoiseSchedule('cosine_unclamped').level(time)
+    torch.testing.assert_close(level.alpha ** 2, gamma, rtol=2e-6, atol=0)
+    torch.testing.assert_close(level.sigma, (1 - gamma).sqrt(), rtol=2e-6, atol=0)
+    assert (level.sigma > 0).all()
+    cosine = NoiseSchedule('cosine').level(time)
+    torch.testing.assert_close(cosine.alpha[1:], level.alpha[1:], rtol=2e-6, atol=0)
+
+
+@pytest.mark.parametrize('name', ['cosine', 'linear', 'cosine_unclamped'])
 def test_log_snr_never_rises_with_time(name):
     log_snr = NoiseSchedule(name).log_snr(torch.linspace(0, 1, 1001))
     assert (log_snr.diff() <= 0).all()
