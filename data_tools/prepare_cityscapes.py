@@ -149,7 +149,7 @@ def _first(lines):
 
 def _parser():
     parser = argparse.ArgumentParser(
-        prog='python -m data_tools.prepare_cityscapes', description=__doc__,
+        prog='ddp-perception prepare cityscapes', description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('root', metavar='ROOT', type=Path,
                         help='holds gtFine, and leftImg8bit as a rule')

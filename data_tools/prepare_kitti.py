@@ -192,7 +192,7 @@ def _focal(folder):
 
 def _parser():
     parser = argparse.ArgumentParser(
-        prog='python -m data_tools.prepare_kitti', description=__doc__,
+        prog='ddp-perception prepare kitti', description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('root', metavar='ROOT', type=Path,
                         help='holds the folders input and gt_depth')

@@ -212,12 +212,13 @@ compile_mmcv() (
 
 install_libraries() {
   # mmdet3d's and lyft's remaining requirements (open3d, black, flake8, plotly)
-  # serve 3D windows and development only; `pip check` names them.
+  # serve 3D windows and development only, those of cityscapesscripts its
+  # downloader; `pip check` names them.
   pip install -c "$PINS" --no-index --no-deps "$(find_wheel)" &&
     pip install -c "$PINS" mmcv mmengine mmdet mmsegmentation ftfy regex \
       nuscenes-devkit timm numba networkx trimesh pandas plyfile scikit-image \
       tensorboard &&
-    pip install -c "$PINS" --no-deps mmdet3d lyft-dataset-sdk
+    pip install -c "$PINS" --no-deps mmdet3d lyft-dataset-sdk cityscapesscripts
 }
 
 install_tools() {
