@@ -30,6 +30,9 @@ class TimmBackbone(BaseModule):
         out_norms: put a layer norm over the channels of every level returned,
             as mmpretrain's and mmdet's ConvNeXt and Swin do; ``norm<i>`` for
             level i.
+        downsample_eps: epsilon of ConvNeXt's layer norms before it
+            downsamples, 1e-6 in timm and the paper. Models that were trained
+            with mmpretrain's (mmcls's) ConvNeXt need 1e-5.
         init_cfg: mmengine's initialisation config.
 
     Shape:
@@ -48,6 +51,7 @@ class TimmBackbone(BaseModule):
                  frozen_stages: int = 0, norm_eval: bool = False,
                  img_size: Sequence[int] | None = None,
                  model_options: dict | None = None, out_norms: bool = False,
+                 downsample_eps: float | None = None,
                  init_cfg: dict | None = None):
         """Build the model and freeze its first levels."""
         super().__init__(init_cfg)
@@ -75,6 +79,8 @@ class TimmBackbone(BaseModule):
         self.strides = tuple(self.model.feature_info.reduction())
         output = getattr(self.model, 'output_fmt', 'NCHW')
         self._channels_last = getattr(output, 'value', output) == 'NHWC'
+        if downsample_eps is not None:
+            self._set_downsample_eps(model_name, downsample_eps)
         self._norms = []
         for level, channels in zip(out_indices, self.out_channels, strict=True):
             if out_norms:
@@ -106,6 +112,16 @@ class TimmBackbone(BaseModule):
                 if isinstance(module, _BatchNorm):
                     module.eval()
         return self
+
+    def _set_downsample_eps(self, model_name, eps):
+        norms = [module[0] for name, module in self.model.named_modules()
+                 if name.endswith('.downsample') and isinstance(module, nn.Sequential)
+                 and len(module) and isinstance(module[0], nn.LayerNorm)]
+        if not norms:
+            raise ValueError(f"'{model_name}' has no norm before it downsamples, so "
+                             f'downsample_eps={eps} has nothing to set')
+        for norm in norms:
+            norm.eps = eps
 
     def _modules_up_to(self, model_name, levels) -> list[nn.Module]:
         if levels == 0:

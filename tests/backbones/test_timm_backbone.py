@@ -112,3 +112,14 @@ def test_output_norms_centre_and_scale_every_pixel_of_every_level(name):
         assert level.mean(1).abs().max() < 1e-5
         torch.testing.assert_close(level.var(1, unbiased=False),
                                    torch.ones_like(level[:, 0]), rtol=0, atol=0.05)
+
+
+def test_downsample_eps_is_set_in_convnext_alone():
+    backbone = TimmBackbone('test_convnext', downsample_eps=1e-3)
+    eps = {name: module.eps for name, module in backbone.named_modules()
+           if hasattr(module, 'eps')}
+    assert {name.split('.')[-2] for name, value in eps.items()
+            if value == 1e-3} == {'downsample'}
+    assert sum(value == 1e-3 for value in eps.values()) == 3
+    with pytest.raises(ValueError, match='test_resnet.*no norm'):
+        TimmBackbone('test_resnet', downsample_eps=1e-5)
