@@ -1,13 +1,16 @@
 """BEVFusion with a map segmentation head."""
 from collections.abc import Sequence
+from inspect import signature
 
 from mmcv.ops import Voxelization
 from mmdet3d.models import Base3DDetector
 from mmdet3d.registry import MODELS as MMDET3D_MODELS
 from mmdet3d.structures import Det3DDataSample
+from mmengine.logging import print_log
 from torch import Tensor
 
 from ddp_perception.bevfusion.calibration import stack_matrices
+from ddp_perception.bevfusion.checks import check_extent, check_parts
 from ddp_perception.bevfusion.view_transforms import ViewTransform
 from ddp_perception.bevfusion.voxelize import (
     check_points,
@@ -16,6 +19,7 @@ from ddp_perception.bevfusion.voxelize import (
     placeholder,
     voxelize,
 )
+from ddp_perception.checkpoints.coverage import coverage, describe_coverage
 from ddp_perception.registry import MODELS
 
 
@@ -44,6 +48,9 @@ class BEVFusion(Base3DDetector):
         pts_backbone: the BEV decoder's first part.
         pts_neck: its second part.
         bbox_head: a 3D box head of mmdet3d.
+        bbox_axes: ``'xy'`` hands the box head maps (B, C, X, Y), which the
+            heads of BEVFusion projects expect; ``'yx'`` hands it (B, C, Y, X),
+            which mmdet3d's own `CenterHead` and `Anchor3DHead` expect.
         seg_head: a map head, `MapSegHead` or `ConvMapHead`.
         train_cfg: handed to ``bbox_head`` where it has none of its own.
         test_cfg: likewise.
@@ -80,6 +87,7 @@ class BEVFusion(Base3DDetector):
                  img_neck: dict | None = None,
                  pts_neck: dict | None = None,
                  bbox_head: dict | None = None,
+                 bbox_axes: str = 'xy',
                  seg_head: dict | None = None,
                  train_cfg: dict | None = None,
                  test_cfg: dict | None = None,
@@ -91,11 +99,14 @@ class BEVFusion(Base3DDetector):
             data_preprocessor = data_preprocessor.copy()
             voxelize_cfg = data_preprocessor.pop('voxelize_cfg', None)
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        _check_parts(dict(
+        check_parts(dict(
             img_backbone=img_backbone, img_neck=img_neck,
             view_transform=view_transform, voxelize_cfg=voxelize_cfg,
             pts_voxel_encoder=pts_voxel_encoder,
             pts_middle_encoder=pts_middle_encoder, fusion_layer=fusion_layer))
+        if bbox_axes not in ('xy', 'yx'):
+            raise ValueError(f"bbox_axes must be 'xy' or 'yx', got {bbox_axes!r}")
+        self.bbox_axes = bbox_axes
         self.allow_missing_modality = allow_missing_modality
         self.voxelize_reduce = False
         if voxelize_cfg is not None:
@@ -117,6 +128,7 @@ class BEVFusion(Base3DDetector):
         self.pts_neck = _build(pts_neck)
         self.bbox_head = _build(bbox_head)
         self.seg_head = _build(seg_head)
+        check_extent(self)
         if self.voxelize_reduce and self.pts_voxel_encoder is not None and any(
                 True for _ in self.pts_voxel_encoder.parameters()):
             raise ValueError(
@@ -247,6 +259,23 @@ class BEVFusion(Base3DDetector):
         return self.pts_middle_encoder(
             features, voxels.coors, batch).transpose(2, 3).contiguous()
 
+    def _for_boxes(self, feats):
+        """Bring BEV features into the axis order of the box head."""
+        if self.bbox_axes == 'xy':
+            return feats
+        if isinstance(feats, Tensor):
+            return feats.mT.contiguous()
+        return [level.mT.contiguous() for level in feats]
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        """Say what each part gets of a checkpoint that does not hold all."""
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        counts = coverage(self, {name[len(prefix):]: tensor for name, tensor
+                                 in state_dict.items() if name.startswith(prefix)})
+        if any(filled < total for filled, total in counts.values()):
+            print_log(f'the checkpoint fills {describe_coverage(counts)} tensors; '
+                      'the others keep their initial values', 'current')
+
     def _check_modalities(self, imgs, points):
         for name, needed, value in (
                 ('imgs', self.with_camera, imgs),
@@ -283,7 +312,8 @@ class BEVFusion(Base3DDetector):
                                   [s.metainfo for s in batch_data_samples])
         losses = {}
         if self.with_bbox_head:
-            losses.update(self.bbox_head.loss(feats, batch_data_samples))
+            losses.update(self.bbox_head.loss(self._for_boxes(feats),
+                                              batch_data_samples))
         if self.with_seg_head:
             prefix = 'map.' if self.with_bbox_head else ''
             losses.update({prefix + name: loss for name, loss in
@@ -297,8 +327,12 @@ class BEVFusion(Base3DDetector):
         metas = [sample.metainfo for sample in batch_data_samples]
         feats = self.extract_feat(batch_inputs_dict, metas)
         if self.with_bbox_head:
-            self.add_pred_to_datasample(batch_data_samples,
-                                        self.bbox_head.predict(feats, metas))
+            predict = self.bbox_head.predict
+            # mmdet3d's own heads take samples, those of its projects metainfo.
+            takes_samples = 'batch_data_samples' in signature(predict).parameters
+            self.add_pred_to_datasample(batch_data_samples, predict(
+                self._for_boxes(feats),
+                batch_data_samples if takes_samples else metas))
         if self.with_seg_head:
             maps = self.seg_head.predict(feats, batch_data_samples)
             for sample, prediction in zip(batch_data_samples, maps):
@@ -311,7 +345,9 @@ class BEVFusion(Base3DDetector):
         metas = [sample.metainfo for sample in batch_data_samples]
         outputs = {'feats': self.extract_feat(batch_inputs_dict, metas)}
         if self.with_bbox_head:
-            outputs['boxes'] = self.bbox_head(outputs['feats'], metas)
+            feats = self._for_boxes(outputs['feats'])
+            takes_metas = len(signature(self.bbox_head.forward).parameters) > 1
+            outputs['boxes'] = self.bbox_head(feats, *[metas] * takes_metas)
         if self.with_seg_head:
             outputs['map'] = self.seg_head(outputs['feats'])
         return outputs
@@ -319,29 +355,3 @@ class BEVFusion(Base3DDetector):
 
 def _build(cfg):
     return None if cfg is None else MMDET3D_MODELS.build(cfg)
-
-
-def _check_parts(parts):
-    """Raise ValueError for parts that cannot work together."""
-    def given(*names):
-        return [name for name in names if parts[name] is not None]
-
-    camera = given('img_backbone', 'img_neck', 'view_transform')
-    if camera and not {'img_backbone', 'view_transform'} <= set(camera):
-        raise ValueError('a camera branch needs img_backbone and '
-                         f'view_transform, got {camera} alone')
-    lidar = given('pts_middle_encoder', 'voxelize_cfg')
-    if given('pts_middle_encoder', 'pts_voxel_encoder') and len(lidar) < 2:
-        raise ValueError('a LiDAR branch needs pts_middle_encoder and '
-                         'voxelize_cfg (inside data_preprocessor), got '
-                         f'{lidar} alone')
-    branches = bool(camera) + bool(given('pts_middle_encoder'))
-    if branches == 0:
-        raise ValueError('BEVFusion needs a camera branch (img_backbone, '
-                         'view_transform), a LiDAR branch (voxelize_cfg, '
-                         'pts_middle_encoder) or both, got neither')
-    if branches == 2 and parts['fusion_layer'] is None:
-        raise ValueError('a model with camera and LiDAR needs a fusion_layer')
-    if branches == 1 and parts['fusion_layer'] is not None:
-        raise ValueError('a fusion_layer needs a camera and a LiDAR branch, '
-                         f'got {camera or lidar} alone')
