@@ -73,28 +73,35 @@ def _layers(names: Mapping[str, str], missing, unexpected) -> list[str]:
     return out
 
 
+# (name, dimension that tells, sentence).
+_SHAPES = [(re.compile(pattern), dim, text) for pattern, dim, text in (
+    (r'(?:predictor|classifier\.6|auxiliary_head\.conv_seg)\.weight$', 0,
+     'the file has {} classes, the model {}'),
+    (r'denoiser\.fuse\.weight$', 1,
+     'the decoder of the file is conditioned on features and a map of {} channels '
+     'together, that of the model on {}'),
+    (r'classifier\.0\.weight$', 0,
+     'the hidden layers of the map head have {} channels in the file, {} in the '
+     'model: set channels of the head'),
+    (r'backbone\.(?:patch_embed\.projection|model\.stem_0)\.weight$', 0,
+     'the backbone of the file is {} channels wide, that of the model {}: use the '
+     'configuration of that backbone'),
+    (r'stages\.0\.blocks\.0\.attn\.w_msa\.relative_position_bias_table$', 0,
+     "the windows of the file's Swin have {} relative positions, those of the model "
+     '{}: set window_size of the backbone'),
+    (r'view_transform\.depthnet\.weight$', 0,
+     'the view transform of the file gives {} depth bins and channels, that of the '
+     'model {}'),
+)]
+
+
 def _shapes(conflicts: _Shapes) -> list[str]:
     out = []
-    for pattern, what in (
-            (r'(?:predictor|classifier\.6|auxiliary_head\.conv_seg)\.weight$',
-             'the file has {theirs[0]} classes, the model {ours[0]}'),
-            (r'denoiser\.fuse\.weight$',
-             'the decoder of the file is conditioned on features and a map of '
-             '{theirs[1]} channels together, that of the model on {ours[1]}'),
-            (r'classifier\.0\.weight$',
-             'the hidden layers of the map head have {theirs[0]} channels in the '
-             'file, {ours[0]} in the model: set channels of the head'),
-            (r'backbone\.(?:patch_embed\.projection|model\.stem_0)\.weight$',
-             'the backbone of the file is {theirs[0]} channels wide, that of the '
-             'model {ours[0]}: use the configuration of that backbone'),
-            (r'stages\.0\.blocks\.0\.attn\.w_msa\.relative_position_bias_table$',
-             "the windows of the file's Swin have another size: set window_size of "
-             'the backbone'),
-            (r'view_transform\.depthnet\.weight$',
-             'the view transform of the file has another number of depth bins or '
-             'channels')):
-        for name, (theirs, ours) in conflicts.items():
-            if re.search(pattern, name):
-                out.append(what.format(theirs=theirs, ours=ours))
-                break
+    for pattern, dim, text in _SHAPES:
+        for name, shapes in conflicts.items():
+            if pattern.search(name) and all(len(shape) > dim for shape in shapes):
+                theirs, ours = (shape[dim] for shape in shapes)
+                if theirs != ours:
+                    out.append(text.format(theirs, ours))
+                    break
     return out
