@@ -50,15 +50,16 @@ class Drive:
     def _seed(self, seed: int) -> tuple[int, ...]:
         return seed, *self.dataset.encode(), self.number
 
-    def world(self, seed: int, duration: float) -> World:
+    def world(self, seed: int, duration: float, bustle: float = 1.) -> World:
         """Its world, the same for every process.
 
         Args:
             seed (int): Of the set.
             duration (float): Seconds.
+            bustle (float): See `World`.
         """
         return World(self._seed(seed), duration=duration,
-                     weather=self.weather)
+                     weather=self.weather, bustle=bustle)
 
     def lean(self, seed: int) -> Quaternion:
         """How the loaded vehicle stands on its wheels: ego from body."""

@@ -2,9 +2,10 @@
 
 KITTI's annotated maps accumulate 11 sweeps with the vehicle's own motion and
 drop returns that disagree with a stereo reconstruction, which removes what
-the camera cannot see and what has moved. The rendered depth stands in for
-that reconstruction here. Source: Uhrig et al., Sparsity Invariant CNNs,
-3DV 2017, arXiv:1708.06500.
+the camera cannot see, what has moved, and much else: 16 % of the pixels
+remain. The rendered depth stands in for that reconstruction here; it loses
+less, so that fewer sweeps give that density. Source: Uhrig et al., Sparsity
+Invariant CNNs, 3DV 2017, arXiv:1708.06500.
 """
 
 import numpy as np

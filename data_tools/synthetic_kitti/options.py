@@ -17,8 +17,8 @@ class Options(SetOptions):
         stride (int): From one frame to the next, in tenths of a second.
         image_size (tuple[int, int]): Width, height in pixels.
         sweeps (int): LiDAR sweeps behind each depth map, an odd number: the
-            frame's own and as many before as after it, 0.1 s apart. 1 gives
-            the density of a raw sweep, 11 that of KITTI's annotated maps.
+            frame's own and as many before as after it, 0.1 s apart. 1 is
+            about as dense as a raw sweep, 5 as KITTI's annotated maps.
         beams (int): LiDAR rings over the sensor's 26.3 degrees; 0 is 64 at
             375 rows and in proportion at other heights, so that maps are
             equally sparse at any size.
@@ -41,7 +41,7 @@ class Options(SetOptions):
     frames: int = 5
     stride: int = 10
     image_size: tuple[int, int] = (1242, 375)
-    sweeps: int = 11
+    sweeps: int = 5
     beams: int = 0
     azimuths: int = 0
 

@@ -79,7 +79,7 @@ def _finish(out: Path, options: Options, records: list) -> None:
 def write_synthetic_kitti(
         out, *, seed: int = 0, train_drives: int = 12, test_drives: int = 4,
         frames: int = 5, stride: int = 10,
-        image_size: tuple[int, int] = (1242, 375), sweeps: int = 11,
+        image_size: tuple[int, int] = (1242, 375), sweeps: int = 5,
         beams: int = 0, azimuths: int = 0, workers: int = 1,
         overwrite: bool = False, progress: bool = True) -> Path:
     """Write a synthetic set in the layout of KITTI depth.

@@ -17,7 +17,8 @@ EGO_CENTRE = 1.4  # its middle lies this far ahead of the rear axle, metres
 
 class _Town:
     def __init__(self, rng, layout: Layout, blocks: list[Block], warp: Warp,
-                 ego: Trajectory, duration: float):
+                 ego: Trajectory, duration: float, bustle: float):
+        self.bustle = bustle
         self.rng, self.layout, self.blocks = rng, layout, blocks
         self.warp, self.duration = warp, duration
         self.crowd = Crowd(np.arange(-.75, duration + 1, .25))
@@ -73,9 +74,13 @@ class _Town:
                         self.add(kind, 'parked', still(*pose), size=size)
 
     def _vehicle(self) -> str:
+        share = np.array([.7, .1, .05, .05, .05, .02, .03])
+        if self.bustle != 1:  # more buses and two-wheelers
+            share[2:5] *= self.bustle
+            share /= share.sum()
         return str(self.rng.choice(
             ['car', 'truck', 'bus', 'motorcycle', 'bicycle', 'construction',
-             'trailer'], p=[.7, .1, .05, .05, .05, .02, .03]))
+             'trailer'], p=share))
 
     def queue(self) -> None:
         """Vehicles that wait at stop lines."""
@@ -130,7 +135,7 @@ class _Town:
                 [block.core.centroid.coords[0]]))[0]
             if not self.near((x, y), 100) or not block.walkways:
                 continue
-            for _ in range(int(rng.poisson(7))):
+            for _ in range(int(rng.poisson(7 * self.bustle))):
                 self._walker(block.walkways[rng.integers(
                     len(block.walkways))])
 
@@ -164,7 +169,7 @@ class _Town:
             spans = [link.middle] + [a.crossing for _, a in
                                      paint.approaches(link)]
             for span in filter(None, spans):
-                if rng.random() > .4:
+                if rng.random() > min(.4 * self.bustle, .9):
                     continue
                 s = rng.uniform(span[0] + .6, span[1] - .6)
                 half = road.half_width - .5
@@ -207,7 +212,8 @@ class _Town:
 
 
 def populate(rng: np.random.Generator, layout: Layout, blocks: list[Block],
-             warp: Warp, ego: Trajectory, duration: float) -> list[Actor]:
+             warp: Warp, ego: Trajectory, duration: float,
+             bustle: float = 1.) -> list[Actor]:
     """Actors near the ego's way; none touches another or the ego.
 
     Args:
@@ -215,8 +221,10 @@ def populate(rng: np.random.Generator, layout: Layout, blocks: list[Block],
         layout, blocks, warp: The plan.
         ego (Trajectory): Rear axle of the ego vehicle.
         duration (float): Seconds, from 0, for which nothing may collide.
+        bustle (float): Scales the number of people and the share of buses
+            and two-wheelers.
     """
-    town = _Town(rng, layout, blocks, warp, ego, duration)
+    town = _Town(rng, layout, blocks, warp, ego, duration, bustle)
     town.works()
     town.crossers()
     town.queue()

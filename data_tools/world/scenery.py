@@ -32,8 +32,9 @@ def _buildings(rng, placer: _Placer, block: Block, tall: float) -> None:
         placer.add(model, u, v)
 
 
-def _kerb_row(rng, placer: _Placer, block: Block, spacing: float) -> None:
-    """Trees and lamp posts along the kerb, clear of ways and bays."""
+def _kerb_row(rng, placer: _Placer, block: Block, spacing: float,
+              bustle: float) -> None:
+    """Trees, lamp posts, signs along the kerb, clear of ways and bays."""
     line = block.outline.buffer(-.65).exterior
     busy = shapely.union_all([*block.driveways,
                               *[p.polygon for p in block.car_parks]])
@@ -52,6 +53,9 @@ def _kerb_row(rng, placer: _Placer, block: Block, spacing: float) -> None:
             placer.add(furniture.lamp_post(rng), spot.x, spot.y, out)
         elif block.verge > 0 and rng.random() < .8:
             placer.add(furniture.tree(rng), spot.x, spot.y)
+        elif bustle > 1 and rng.random() < .2 * (bustle - 1):
+            placer.add(furniture.sign(rng), spot.x, spot.y,
+                       heading + np.pi * rng.integers(2))
 
 
 def _greenery(rng, placer: _Placer, block: Block) -> None:
@@ -85,6 +89,25 @@ def _greenery(rng, placer: _Placer, block: Block) -> None:
             rng, length)
         placer.add(model, .5 * (start[0] + end[0]), .5 * (start[1] + end[1]),
                    0. if along_u else np.pi / 2)
+
+
+def _enclose(rng, placer: _Placer, block: Block, share: float) -> None:
+    """Fences, walls and hedges in a share of the gaps between buildings."""
+    taken = [shapely.box(u - du, v - dv, u + du, v + dv)
+             for u, v, du, dv in block.footprints]
+    taken += [p.polygon.buffer(1.0) for p in block.car_parks]
+    taken += block.walkways + block.driveways
+    busy = shapely.union_all(taken)
+    ring = np.array(block.core.buffer(-.6, join_style='mitre').exterior.coords)
+    for a, b in zip(ring[:-1], ring[1:]):
+        heading = float(np.arctan2(b[1] - a[1], b[0] - a[0]))
+        for gap in shapely.get_parts(LineString((a, b)).difference(busy)):
+            if gap.length < 2.5 or rng.random() > share:
+                continue
+            model = furniture.fence if rng.random() < .75 else furniture.hedge
+            middle = gap.interpolate(.5, normalized=True)
+            placer.add(model(rng, gap.length - .4), middle.x, middle.y,
+                       heading)
 
 
 def _signals(rng, placer: _Placer, layout: Layout) -> None:
@@ -121,15 +144,25 @@ def _skyline(rng, placer: _Placer, layout: Layout) -> None:
 
 
 def build_scenery(rng: np.random.Generator, layout: Layout,
-                  blocks: list[Block], warp: Warp) -> np.ndarray:
-    """Solids (N, FIELDS) of buildings, plants, posts and signs."""
+                  blocks: list[Block], warp: Warp,
+                  bustle: float = 1.) -> np.ndarray:
+    """Solids (N, FIELDS) of buildings, plants, posts and signs.
+
+    Args:
+        rng: Source of randomness.
+        layout, blocks, warp: The plan.
+        bustle (float): Above 1, fences, walls and hedges close gaps between
+            buildings, and signs stand along the kerb.
+    """
     placer = _Placer(warp)
     tall = rng.uniform(1.5, 7)
     spacing = rng.uniform(7, 11)
     for block in blocks:
         _buildings(rng, placer, block, tall)
-        _kerb_row(rng, placer, block, spacing)
+        _kerb_row(rng, placer, block, spacing, bustle)
         _greenery(rng, placer, block)
+        if bustle > 1:
+            _enclose(rng, placer, block, min(1., .3 * bustle))
     _signals(rng, placer, layout)
     _skyline(rng, placer, layout)
     return np.concatenate(placer.rows) if placer.rows else np.zeros(

@@ -31,6 +31,8 @@ class World:
         weather (str | None): One of `world.weather.KINDS`; drawn if None.
         cell (float): Metres per cell of the ground's material; its texture
             has cells twice as large.
+        bustle (float): Scales the number of people, buses, two-wheelers,
+            fences and signs.
 
     Attributes:
         map (MapLayers): The vector map.
@@ -41,13 +43,15 @@ class World:
 
     def __init__(self, seed, *, centre=(0., 0.), side: int = 1,
                  duration: float = 10., weather: str | None = None,
-                 cell: float = 0.05):
+                 cell: float = 0.05, bustle: float = 1.):
         if weather is not None and weather not in KINDS:
             raise ValueError(f'weather must be one of {KINDS}, got {weather!r}')
         if not duration >= 0:
             raise ValueError(f'duration must not be negative, got {duration}')
         if not cell > 0:
             raise ValueError(f'cell must be positive, got {cell}')
+        if not bustle > 0:
+            raise ValueError(f'bustle must be positive, got {bustle}')
         region = plan_region(seed, centre, side)
         layout, blocks, warp = region.layout, region.blocks, region.warp
         # One stream per part: a change of one leaves the others alone.
@@ -59,12 +63,12 @@ class World:
         self.ego = ego_trajectory(route, region.graph, warp, duration + 1)
         self.weather = random_weather(sky, weather)
         self.actors: list[Actor] = populate(fauna, layout, blocks, warp,
-                                            self.ego, duration)
+                                            self.ego, duration, bustle)
         way = self.ego.xy[self.ego.times <= duration + 1]
         bounds = (*(way.min(0) - MARGIN), *(way.max(0) + MARGIN))
         self.ground = build_ground(skin, layout, blocks, self.map, warp,
                                    bounds, cell)
-        scenery = build_scenery(flora, layout, blocks, warp)
+        scenery = build_scenery(flora, layout, blocks, warp, bustle)
         middle = np.array(bounds).reshape(2, 2).mean(0)
         reach = .5 * np.hypot(*(way.max(0) - way.min(0))) + 240
         near = np.hypot(*(scenery[:, CENTRE:CENTRE + 2] - middle).T) < reach
