@@ -2,7 +2,6 @@
 from ddp_perception.bevfusion.bev_decoders import LSSFPN, GeneralizedResNet
 from ddp_perception.bevfusion.detector import BEVFusion
 from ddp_perception.bevfusion.fuser import ConvFuser
-from ddp_perception.bevfusion.pillars import ScaledPillarFeatureNet
 from ddp_perception.bevfusion.sparse_encoder import BEVFusionSparseEncoder
 from ddp_perception.bevfusion.view_transforms import (
     DepthLSSTransform,
@@ -12,6 +11,5 @@ from ddp_perception.bevfusion.view_transforms import (
 
 __all__ = [
     'BEVFusion', 'BEVFusionSparseEncoder', 'ConvFuser', 'DepthLSSTransform',
-    'GeneralizedResNet', 'LSSFPN', 'LSSTransform', 'ScaledPillarFeatureNet',
-    'ViewTransform',
+    'GeneralizedResNet', 'LSSFPN', 'LSSTransform', 'ViewTransform',
 ]

@@ -9,8 +9,8 @@ map_scope = _base_.map_scope
 feature_scope = [[-51.2, 51.2, 0.8], [-51.2, 51.2, 0.8]]
 point_cloud_range = _base_.point_cloud_range
 final_dim = (64, 176)
-batch_size = 4
-epochs = 8
+batch_size = 2
+epochs = 5
 lr = 2e-3
 
 model = dict(
