@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 CONFIG = 'projects/nuscenes_map_seg/configs/demo_fusion_cpu.py'
-DATA = dict(seed=0, scenes=10, keyframes=16, image_size=(352, 198), lidar_sweeps=4,
+DATA = dict(seed=0, scenes=10, keyframes=12, image_size=(352, 198), lidar_sweeps=4,
             azimuths=720)
 
 
