@@ -1,7 +1,9 @@
-"""A tiny synthetic nuScenes root for tests."""
+"""Tiny synthetic data sets for tests."""
 
 from pathlib import Path
 
+from data_tools.synthetic_cityscapes import write_synthetic_cityscapes
+from data_tools.synthetic_kitti import write_synthetic_kitti
 from data_tools.synthetic_nuscenes import write_synthetic_nuscenes
 
 #: Three scenes (scene-0103 is the val scene), two key frames each.
@@ -12,3 +14,23 @@ TINY = dict(seed=3, scenes=3, keyframes=2, image_size=(160, 90),
 def make_synthetic_root(folder: Path) -> Path:
     """Write the tiny set to `folder`, or reuse it; takes a few seconds."""
     return write_synthetic_nuscenes(folder, **TINY, progress=False)
+
+#: One training and one test drive of two frames each.
+TINY_KITTI = dict(seed=3, train_drives=1, test_drives=1, frames=2, stride=2,
+                  image_size=(320, 96))
+
+
+def make_synthetic_kitti(folder: Path) -> Path:
+    """Write the tiny KITTI set to `folder`, or reuse it; a few seconds."""
+    return write_synthetic_kitti(folder, **TINY_KITTI, progress=False)
+
+
+#: One training and one validation drive of two frames each.
+TINY_CITYSCAPES = dict(seed=3, train_drives=1, val_drives=1, frames=2,
+                       stride=9, image_size=(256, 128))
+
+
+def make_synthetic_cityscapes(folder: Path) -> Path:
+    """Write the tiny Cityscapes set to `folder`, or reuse it; a few seconds."""
+    return write_synthetic_cityscapes(folder, **TINY_CITYSCAPES,
+                                      progress=False)

@@ -41,9 +41,9 @@ def claim(out: Path, wanted: dict, overwrite: bool) -> bool:
     Raises:
         FileExistsError: it holds something else.
     """
-    marker = _read_marker(out)
     if out.exists() and not out.is_dir():
         raise FileExistsError(f'{out} is a file, a folder was expected')
+    marker = _read_marker(out)
     if marker is None and out.exists() and any(out.iterdir()):
         raise FileExistsError(
             f'{out} is not empty and not a synthetic set (it has no '

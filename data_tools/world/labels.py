@@ -2,10 +2,8 @@
 
 They are the label ids of Cityscapes (the ones that its `*_labelIds.png` files
 hold, not its train ids), so that a writer of that format needs no table of
-its own, and `CITYSCAPES_TRAIN_IDS` maps them to the 19 evaluated classes.
+its own; `data_tools.cityscapes_ids` maps them to the evaluated classes.
 """
-
-import numpy as np
 
 UNLABELED = 0
 STATIC = 4
@@ -41,18 +39,3 @@ NAMES = {
     PERSON: 'person', RIDER: 'rider', CAR: 'car', TRUCK: 'truck', BUS: 'bus',
     TRAILER: 'trailer', MOTORCYCLE: 'motorcycle', BICYCLE: 'bicycle',
 }
-
-_EVALUATED = (ROAD, SIDEWALK, BUILDING, WALL, FENCE, POLE, TRAFFIC_LIGHT,
-              TRAFFIC_SIGN, VEGETATION, TERRAIN, SKY, PERSON, RIDER, CAR,
-              TRUCK, BUS, 31, MOTORCYCLE, BICYCLE)
-
-
-def _train_id_table() -> np.ndarray:
-    table = np.full(256, 255, np.uint8)
-    for train_id, label in enumerate(_EVALUATED):
-        table[label] = train_id
-    return table
-
-
-#: (256,) uint8: label id -> Cityscapes train id, 255 where not evaluated.
-CITYSCAPES_TRAIN_IDS = _train_id_table()

@@ -4,7 +4,8 @@ import pytest
 import shapely
 from shapely import Point
 
-from data_tools.world import HALF_REGION, plan_region
+from data_tools.world import HALF_REGION, World, labels, plan_region
+from data_tools.world.solids import LABEL
 from data_tools.world.trajectory import drive, ego_trajectory
 from data_tools.world.warp import Warp
 
@@ -104,3 +105,21 @@ def test_drive_slows_down_for_a_bend():
     middle = np.argmin(np.hypot(*(ride.xy - (5.66, 2.34)).T))
     assert speed[middle] == pytest.approx(np.sqrt(2.2 * 8), rel=.15)
     assert speed[:100].max() > 10
+
+
+def test_bustle_adds_people_and_enclosures_and_nothing_by_default():
+    quiet, default, busy = (World(11, duration=.5, cell=.2, **more) for more in
+                            ({'bustle': 1.}, {}, {'bustle': 3.}))
+    np.testing.assert_array_equal(quiet.solids(.2), default.solids(.2))
+
+    def people(world):
+        return sum(actor.category == 'pedestrian' for actor in world.actors)
+
+    def enclosures(world):
+        return np.isin(world.solids(0.)[:, LABEL],
+                       (labels.FENCE, labels.WALL)).sum()
+
+    assert people(busy) > 1.7 * people(quiet)
+    assert enclosures(busy) > 10 + 2 * enclosures(quiet)
+    with pytest.raises(ValueError, match='bustle must be positive, got 0'):
+        World(11, bustle=0)
