@@ -52,9 +52,6 @@ def run(args):
         raise UserError(f'{out} is a folder: name the file to write')
     state, meta = checkpoints.read_state(source, args.trust_checkpoint)
     cfg = configuration.load_config(args.config, args.cfg_options)
-    for part in ('backbone', 'img_backbone'):
-        if (cfg.model.get(part) or {}).get('pretrained') is True:
-            cfg.model[part].pretrained = False
     model = build_model(cfg, torch.device('cpu'))
     try:
         conversion = convert_state(state, model)

@@ -85,3 +85,25 @@ def test_latest_checkpoint_that_is_gone_is_named(tmp_path):
     (tmp_path / 'last_checkpoint').write_text('/gone/epoch_3.pth')
     with pytest.raises(UserError, match='/gone/epoch_3.pth.*--resume FILE'):
         checkpoints.latest_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.'])
+@pytest.mark.parametrize('versions', [True, False])
+def test_sparse_weights_load_as_they_were_saved(prefix, versions, tmp_path):
+    pytest.importorskip('spconv', reason='spconv is not installed')
+    from ddp_perception.bevfusion import BEVFusionSparseEncoder
+
+    def build():
+        return torch.nn.ModuleDict(dict(encoder=BEVFusionSparseEncoder(
+            in_channels=3, sparse_shape=[16, 24, 17], base_channels=4,
+            output_channels=5, encoder_channels=((4, 6), (6, 6)),
+            encoder_paddings=((0, 1), (0, 0)), block_type='basicblock')))
+
+    saved = build()
+    wrapped = torch.nn.ModuleDict(dict(module=saved)) if prefix else saved
+    state = wrapped.state_dict() if versions else dict(wrapped.state_dict())
+    torch.save(dict(state_dict=state), tmp_path / 'file.pth')
+    model = build()
+    checkpoints.load_weights(model, tmp_path / 'file.pth', 'config.py')
+    for name, value in saved.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
