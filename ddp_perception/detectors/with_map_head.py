@@ -256,6 +256,12 @@ class WithMapHead(Base3DDetector):
                      and name[len(prefix):] in known]
             for name in moved:
                 state_dict[ours + name[len(prefix):]] = state_dict.pop(name)
+            # Versions of modules: spconv reads the order of its kernels' axes there.
+            versions = getattr(state_dict, '_metadata', None)
+            if moved and versions is not None:
+                versions.update({f'{ours}{name[len(prefix):]}'.rstrip('.'): value
+                                 for name, value in list(versions.items())
+                                 if name.startswith(prefix)})
             if moved:
                 counts = coverage(self, {name[len(prefix):]: tensor for name, tensor
                                          in state_dict.items()
