@@ -18,7 +18,8 @@ class TimmBackbone(BaseModule):
         model_name: as in ``timm.list_models()``.
         out_indices: of the feature levels returned, finest first. Level i of
             ConvNeXt and Swin has stride 4 * 2**i, of ResNet 2 * 2**i.
-        pretrained: load the model's published weights while it is built;
+        pretrained: start from the model's published weights, loaded by
+            `init_weights`, that is before a training and not before a test;
             timm downloads what is not in its cache.
         drop_path_rate: of stochastic depth; None keeps the model's own.
         frozen_stages: feature levels, counted from the finest, whose modules
@@ -70,11 +71,14 @@ class TimmBackbone(BaseModule):
             options.setdefault('strict_img_size', False)
         try:
             self.model = timm.create_model(
-                model_name, features_only=True, pretrained=pretrained,
+                model_name, features_only=True, pretrained=False,
                 out_indices=tuple(out_indices), **options)
         except (AssertionError, IndexError) as error:
             raise ValueError(f"out_indices {tuple(out_indices)} ask for levels "
                              f"that '{model_name}' does not have") from error
+        self._weights = dict(
+            model_name=model_name, features_only=True, pretrained=True,
+            out_indices=tuple(out_indices), **options) if pretrained else None
         self.out_channels = tuple(self.model.feature_info.channels())
         self.strides = tuple(self.model.feature_info.reduction())
         output = getattr(self.model, 'output_fmt', 'NCHW')
@@ -91,6 +95,12 @@ class TimmBackbone(BaseModule):
         for module in self._frozen:
             module.requires_grad_(False)
         self.train(self.training)
+
+    def init_weights(self):
+        """Load the published weights if they are asked for."""
+        super().init_weights()
+        if self._weights is not None:
+            self.model.load_state_dict(timm.create_model(**self._weights).state_dict())
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the feature pyramid of images."""

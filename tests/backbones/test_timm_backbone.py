@@ -79,17 +79,26 @@ def test_drop_path_reaches_the_model():
     assert max(rates(backbone)) == pytest.approx(0.4)
 
 
-def test_pretrained_weights_are_asked_of_timm(monkeypatch):
-    asked = {}
+def test_pretrained_weights_are_asked_of_timm_before_a_training(monkeypatch):
+    asked = []
     create = timm.create_model
 
-    def fake(name, pretrained, **options):
-        asked[name] = pretrained
-        return create(name, pretrained=False, **options)
+    def fake(model_name, pretrained, **options):
+        asked.append((model_name, pretrained))
+        model = create(model_name, pretrained=False, **options)
+        if pretrained:
+            for parameter in model.parameters():
+                torch.nn.init.constant_(parameter, 0.125)
+        return model
 
     monkeypatch.setattr(timm, 'create_model', fake)
-    TimmBackbone('test_resnet.r160_in1k', pretrained=True)
-    assert asked == {'test_resnet.r160_in1k': True}
+    backbone = TimmBackbone('test_resnet.r160_in1k', pretrained=True)
+    assert asked == [('test_resnet.r160_in1k', False)]
+    backbone.init_weights()
+    assert asked[1:] == [('test_resnet.r160_in1k', True)]
+    assert all((value == 0.125).all() for value in backbone.model.parameters())
+    TimmBackbone('test_resnet').init_weights()
+    assert len(asked) == 3
 
 
 def test_bad_arguments_are_named():

@@ -1,0 +1,5 @@
+_base_ = './ddp_convnext-t_4xb4-160k_cityscapes-512x1024.py'
+
+model = dict(
+    backbone=dict(model_name='convnext_base.fb_in1k'),
+    neck=[dict(_base_.fpn, in_channels=[128, 256, 512, 1024]), _base_.merging])

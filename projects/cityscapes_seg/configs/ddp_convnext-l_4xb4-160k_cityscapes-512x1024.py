@@ -1,0 +1,6 @@
+# Starts from ImageNet-22k weights, as published.
+_base_ = './ddp_convnext-t_4xb4-160k_cityscapes-512x1024.py'
+
+model = dict(
+    backbone=dict(model_name='convnext_large.fb_in22k'),
+    neck=[dict(_base_.fpn, in_channels=[192, 384, 768, 1536]), _base_.merging])

@@ -1,0 +1,3 @@
+_base_ = './ddp_convnext-t_4xb4-160k_cityscapes-512x1024.py'
+
+model = dict(backbone=dict(model_name='convnext_small.fb_in1k', drop_path_rate=0.3))
