@@ -5,6 +5,8 @@ import shapely
 from shapely import Point
 
 from data_tools.world import HALF_REGION, World, labels, plan_region
+from data_tools.world.population import populate
+from data_tools.world.scenery import build_scenery
 from data_tools.world.solids import LABEL
 from data_tools.world.trajectory import drive, ego_trajectory
 from data_tools.world.warp import Warp
@@ -108,18 +110,27 @@ def test_drive_slows_down_for_a_bend():
 
 
 def test_bustle_adds_people_and_enclosures_and_nothing_by_default():
-    quiet, default, busy = (World(11, duration=.5, cell=.2, **more) for more in
-                            ({'bustle': 1.}, {}, {'bustle': 3.}))
-    np.testing.assert_array_equal(quiet.solids(.2), default.solids(.2))
+    region = plan_region((5, 2), (100., -40.), 1)
+    plan = region.layout, region.blocks, region.warp
+    ego = ego_trajectory(np.random.default_rng(0), region.graph, region.warp,
+                         2.)
 
-    def people(world):
-        return sum(actor.category == 'pedestrian' for actor in world.actors)
+    def people(*bustle):
+        actors = populate(np.random.default_rng(1), *plan, ego, .5, *bustle)
+        return sum(actor.category == 'pedestrian' for actor in actors)
 
-    def enclosures(world):
-        return np.isin(world.solids(0.)[:, LABEL],
+    def scenery(*bustle):
+        return build_scenery(np.random.default_rng(2), *plan, *bustle)
+
+    def enclosures(*bustle):
+        return np.isin(scenery(*bustle)[:, LABEL],
                        (labels.FENCE, labels.WALL)).sum()
 
-    assert people(busy) > 1.7 * people(quiet)
-    assert enclosures(busy) > 10 + 2 * enclosures(quiet)
+    np.testing.assert_array_equal(scenery(), scenery(1.))
+    assert people(3.) > 1.7 * people()
+    assert enclosures(3.) > 10 + 2 * enclosures()
+
+
+def test_a_world_refuses_a_bustle_that_is_not_positive():
     with pytest.raises(ValueError, match='bustle must be positive, got 0'):
         World(11, bustle=0)
