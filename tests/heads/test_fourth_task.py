@@ -1,0 +1,47 @@
+"""A new task brings a codec and a loss; everything else is there."""
+import pytest
+import torch
+
+from ddp_perception.registry import MODELS
+from tests.heads import toy_height_head  # registers ddp.ToyHeightHead
+
+FEATS = torch.randn(2, 6, 5, 7, generator=torch.Generator().manual_seed(1))
+HEIGHTS = 3 + FEATS[:, :1].repeat_interleave(4, 2).repeat_interleave(4, 3)
+
+
+def build(**changes):
+    torch.manual_seed(0)
+    return MODELS.build(dict(type='ddp.ToyHeightHead', in_channels=6, channels=8,
+                             num_layers=1, **changes))
+
+
+def test_a_fourth_task_takes_less_than_sixty_lines():
+    with open(toy_height_head.__file__) as file:
+        assert len(file.readlines()) < 60
+
+
+@pytest.mark.parametrize('aligned', [False, True])
+def test_it_learns(aligned):
+    head = build(self_aligned=aligned)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=3e-2)
+    losses = []
+    for _ in range(60):
+        loss = head.loss(FEATS, HEIGHTS)['loss_height']
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]
+    with torch.no_grad():
+        error = (head.eval()(FEATS) - HEIGHTS[..., ::4, ::4]).abs().mean()
+    assert error < 0.6 * HEIGHTS.std()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('method', ['ddim', 'ddpm'])
+def test_a_batch_gives_each_item_what_it_gets_alone(method):
+    head = build(sampler=dict(num_steps=4, num_seeds=2, method=method)).eval()
+    together = head(FEATS)
+    assert together.shape == (2, 1, 5, 7)
+    torch.testing.assert_close(together[1:], head(FEATS[1:]), rtol=1e-4, atol=1e-5)
+    assert head.passes == dict(seeds=2, steps=4, averaged=2)
