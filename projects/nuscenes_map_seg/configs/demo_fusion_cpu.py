@@ -89,8 +89,11 @@ test_cfg = dict()
 optim_wrapper = dict(type='OptimWrapper',
                      optimizer=dict(type='AdamW', lr=lr, weight_decay=0.01),
                      clip_grad=dict(max_norm=35, norm_type=2))
-param_scheduler = dict(type='OneCycleLR', eta_max=lr, total_steps=epochs, pct_start=0.3,
-                       by_epoch=True, convert_to_iter_based=True)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.05, begin=0, end=1, by_epoch=True,
+         convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', begin=1, end=epochs, T_max=epochs - 1,
+         eta_min=lr * 1e-3, by_epoch=True, convert_to_iter_based=True)]
 randomness = dict(seed=0)
 env_cfg = dict(dist_cfg=dict(backend='gloo'),
                mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0))
