@@ -48,3 +48,11 @@ def synthetic_root(tmp_path_factory):
     from tests.synthetic import make_synthetic_root
     return make_synthetic_root(
         tmp_path_factory.mktemp('synthetic') / 'nuscenes')
+
+
+@pytest.fixture(scope='session')
+def synthetic_infos(synthetic_root, tmp_path_factory):
+    """Info files of `synthetic_root` by split, in a folder of their own."""
+    from data_tools.prepare_nuscenes import prepare
+    return prepare(synthetic_root, 'v1.0-mini', progress=False,
+                   out_dir=tmp_path_factory.mktemp('synthetic_infos'))
