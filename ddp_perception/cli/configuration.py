@@ -102,18 +102,6 @@ def _replace_root(node, old, new):
     return node
 
 
-def without_pretrained(model):
-    """Keep backbones from fetching published weights: a checkpoint follows.
-
-    Args:
-        model (dict): Settings of a model; changed in place.
-    """
-    for name in ('backbone', 'img_backbone'):
-        part = model.get(name)
-        if isinstance(part, dict) and part.get('pretrained') is True:
-            part['pretrained'] = False
-
-
 def innermost_dataset(dataset):
     """Return a data set's settings from inside wrappers (CBGS, repeat)."""
     while 'dataset' in dataset and 'ann_file' not in dataset:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ddp_perception import compat
-from ddp_perception.cli.configuration import innermost_dataset, without_pretrained
+from ddp_perception.cli.configuration import innermost_dataset
 from ddp_perception.cli.errors import UserError
 
 
@@ -135,7 +135,6 @@ def build_model(cfg, device):
     compat.patch_spconv_cpu()
     init_default_scope(cfg.get('default_scope', 'mmdet3d'))
     settings = copy.deepcopy(cfg.model)
-    without_pretrained(settings)
     model = MODELS.build(settings)
     if device.type == 'cpu':
         model = revert_sync_batchnorm(model)

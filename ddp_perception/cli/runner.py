@@ -46,7 +46,13 @@ def build_runner(cfg):
 
 
 def bare_model(runner):
-    """Return the model without the wrapper of distributed training."""
-    from mmengine.model import is_model_wrapper
+    """Return the model without what wraps it.
+
+    That is distributed training, and test-time augmentation: checkpoints hold
+    the names of the model alone.
+    """
+    from mmengine.model import BaseTTAModel, is_model_wrapper
     model = runner.model
-    return model.module if is_model_wrapper(model) else model
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model

@@ -54,7 +54,6 @@ def run(args):
             'type': 'ddp.MapPictureHook', 'out_dir': args.show_dir,
             'limit': args.show_limit}]
     cfg.load_from, cfg.resume = None, False
-    configuration.without_pretrained(cfg.model)
     runner.prepare_process(cfg, args.launcher, args.local_rank,
                            args.trust_checkpoint)
     run_ = runner.build_runner(cfg)

@@ -107,3 +107,23 @@ def test_sparse_weights_load_as_they_were_saved(prefix, versions, tmp_path):
     checkpoints.load_weights(model, tmp_path / 'file.pth', 'config.py')
     for name, value in saved.state_dict().items():
         assert torch.equal(model.state_dict()[name], value), name
+
+
+def test_checkpoints_go_to_the_model_within_test_time_augmentation():
+    from types import SimpleNamespace
+
+    from mmengine.model import BaseTTAModel
+
+    from ddp_perception.cli.runner import bare_model
+
+    class Model(torch.nn.Linear):
+        def test_step(self, data):
+            return data
+
+    class Averaged(BaseTTAModel):
+        def merge_preds(self, data_samples_list):
+            return data_samples_list
+
+    model = Model(2, 3)
+    assert bare_model(SimpleNamespace(model=Averaged(model))) is model
+    assert bare_model(SimpleNamespace(model=model)) is model
