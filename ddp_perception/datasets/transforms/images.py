@@ -115,6 +115,10 @@ class ImageAug3D(BaseTransform):
     Args:
         final_dim (Sequence[int]): Height and width of the result.
         resize_lim (Sequence[float]): Range of the scale.
+        source_width (int, optional): Width of the pictures that the scale is
+            meant for. Those of another width are brought to it first (in one
+            resize), so that a model sees the same field of view. By default
+            the scale holds for pictures of any width.
         bot_pct_lim (Sequence[float]): Range of the share of the resized
             height that is cropped from the bottom.
         rot_lim (Sequence[float]): Range of the angle in degrees, counter-
@@ -134,7 +138,10 @@ class ImageAug3D(BaseTransform):
     """
 
     def __init__(self, final_dim, resize_lim, bot_pct_lim=(0., 0.),
-                 rot_lim=(0., 0.), rand_flip=False, is_train=False):
+                 rot_lim=(0., 0.), rand_flip=False, is_train=False,
+                 source_width=None):
+        if source_width is not None and source_width < 1:
+            raise ValueError(f'source_width must be positive, got {source_width}')
         for name, limits in (('resize_lim', resize_lim), ('rot_lim', rot_lim),
                              ('bot_pct_lim', bot_pct_lim)):
             if len(limits) != 2 or limits[0] > limits[1]:
@@ -150,6 +157,7 @@ class ImageAug3D(BaseTransform):
         self.resize_lim, self.bot_pct_lim = resize_lim, bot_pct_lim
         self.rot_lim, self.rand_flip = rot_lim, rand_flip
         self.is_train = is_train
+        self.source_width = source_width
 
     def transform(self, results):
         """Replace the images and update their matrices."""
@@ -170,6 +178,8 @@ class ImageAug3D(BaseTransform):
         """Return size (width, height), crop corner, flip and angle."""
         draw = np.random.uniform if self.is_train else _middle
         scale = draw(*self.resize_lim)
+        if self.source_width is not None:
+            scale *= self.source_width / shape[1]
         width, height = int(shape[1] * scale), int(shape[0] * scale)
         top = int((1 - draw(*self.bot_pct_lim)) * height) - self.final_dim[0]
         left = int(draw(0, max(0, width - self.final_dim[1])))
@@ -182,7 +192,8 @@ class ImageAug3D(BaseTransform):
         return (f'{type(self).__name__}(final_dim={self.final_dim}, '
                 f'resize_lim={self.resize_lim}, rot_lim={self.rot_lim}, '
                 f'bot_pct_lim={self.bot_pct_lim}, '
-                f'rand_flip={self.rand_flip}, is_train={self.is_train})')
+                f'rand_flip={self.rand_flip}, is_train={self.is_train}, '
+                f'source_width={self.source_width})')
 
 
 def _middle(low, high):

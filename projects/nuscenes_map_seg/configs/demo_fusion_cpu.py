@@ -9,6 +9,7 @@ map_scope = _base_.map_scope
 feature_scope = [[-51.2, 51.2, 0.8], [-51.2, 51.2, 0.8]]
 point_cloud_range = _base_.point_cloud_range
 final_dim = (64, 176)
+source_width = 352  # of the pictures; others are brought to it
 batch_size = 2
 epochs = 5
 lr = 2e-3
@@ -58,8 +59,10 @@ model = dict(
 
 load_points = [dict(type='ddp.LoadPoints'), dict(type='ddp.LoadSweeps', sweeps_num=4)]
 augment_images = dict(type='ddp.ImageAug3D', final_dim=final_dim,
-                      resize_lim=(0.46, 0.54), rot_lim=(-3., 3.), is_train=True)
-resize_images = dict(type='ddp.ImageAug3D', final_dim=final_dim, resize_lim=(0.5, 0.5))
+                      source_width=source_width, resize_lim=(0.46, 0.54),
+                      rot_lim=(-3., 3.), is_train=True)
+resize_images = dict(type='ddp.ImageAug3D', final_dim=final_dim,
+                     source_width=source_width, resize_lim=(0.5, 0.5))
 train_pipeline = [_base_.load_images, *load_points, augment_images, *_base_.augment_bev,
                   _base_.crop_points, dict(type='PointShuffle'), _base_.load_map,
                   _base_.pack]

@@ -96,6 +96,21 @@ def test_published_test_view_is_the_middle_of_each_range():
     np.testing.assert_allclose(results['img_aug_matrix'], [expected] * 2)
 
 
+def test_source_width_gives_pictures_of_any_size_the_same_view():
+    step = ImageAug3D((64, 176), (.5, .5), source_width=352)
+    corners = np.array([[0, 0, 0, 1], [176, 64, 0, 1.]]).T
+    seen = []
+    for height, width in ((198, 352), (900, 1600)):
+        results = step({'img': [np.zeros((height, width, 3), np.uint8)]})
+        assert results['img'][0].shape == (64, 176, 3)
+        places = np.linalg.inv(results['img_aug_matrix'][0]) @ corners
+        seen.append(places[:2] / [[width], [height]])
+    # The same share of the picture, but for rounding to whole pixels.
+    np.testing.assert_allclose(seen[0], seen[1], atol=1 / 99)
+    with pytest.raises(ValueError, match='source_width.*0'):
+        ImageAug3D((64, 176), (.5, .5), source_width=0)
+
+
 @pytest.mark.parametrize('flip', [False, True])
 @pytest.mark.parametrize('angle', [0., 5.4, -5.4])
 def test_matrix_tells_where_pixels_go(flip, angle):
