@@ -200,7 +200,7 @@ def seed_epochs(cfg):
 
 
 def set_sampling(cfg, num_steps=None, num_seeds=None, seed=None):
-    """Change the sampler of the map head.
+    """Change the sampler of the diffusion head, of any task.
 
     Args:
         cfg (mmengine.config.Config): Changed in place.
@@ -219,12 +219,16 @@ def set_sampling(cfg, num_steps=None, num_seeds=None, seed=None):
         if value < 1:
             raise UserError(f'--{name.replace("_", "-")} must be at least 1, '
                             f'got {value}')
-    head = cfg.model.get('seg_head')
-    samples = head and str(head['type']).endswith('MapSegHead')
+    model = cfg.model
+    while 'module' in model:  # test-time augmentation
+        model = model['module']
+    head = model.get('seg_head') or model.get('decode_head')
+    samples = head and str(head['type']).removeprefix('ddp.') in (
+        'MapSegHead', 'SegHead', 'DepthHead')
     if changes and not samples:
         raise UserError('--num-steps and --num-seeds need a diffusion head; '
                         'the configuration has '
-                        f'{head["type"] if head else "no seg_head"}')
+                        f'{head["type"] if head else "no seg_head or decode_head"}')
     if seed is not None:
         changes['seed'] = seed
     if samples and changes:

@@ -83,3 +83,16 @@ def test_broken_configuration_is_named(tmp_path):
         configuration.load_config(path)
     with pytest.raises(UserError, match='that folder has .*broken.py'):
         configuration.load_config(tmp_path / 'brokn.py')
+
+
+@pytest.mark.parametrize('head', ['ddp.SegHead', 'ddp.DepthHead'])
+@pytest.mark.parametrize('augmented', [True, False])
+def test_sampling_of_dense_heads_changes(head, augmented):
+    model = dict(decode_head=dict(type=head, sampler=dict(average='all')))
+    cfg = Config(dict(model=dict(module=model) if augmented else model))
+    configuration.set_sampling(cfg, num_steps=7, num_seeds=2, seed=3)
+    changed = (cfg.model.module if augmented else cfg.model).decode_head.sampler
+    assert changed == dict(average='all', num_steps=7, num_seeds=2, seed=3)
+    other = Config(dict(model=dict(decode_head=dict(type='mmseg.FCNHead'))))
+    with pytest.raises(UserError, match='FCNHead'):
+        configuration.set_sampling(other, num_steps=7)
