@@ -50,21 +50,28 @@ class Drive:
     def _seed(self, seed: int) -> tuple[int, ...]:
         return seed, *self.dataset.encode(), self.number
 
-    def world(self, seed: int, duration: float, bustle: float = 1.) -> World:
+    def world(self, seed: int, duration: float, bustle: float = 1.,
+              residential: bool = False) -> World:
         """Its world, the same for every process.
 
         Args:
             seed (int): Of the set.
             duration (float): Seconds.
-            bustle (float): See `World`.
+            bustle (float), residential (bool): See `World`.
         """
         return World(self._seed(seed), duration=duration,
-                     weather=self.weather, bustle=bustle)
+                     weather=self.weather, bustle=bustle,
+                     residential=residential)
 
-    def lean(self, seed: int) -> Quaternion:
-        """How the loaded vehicle stands on its wheels: ego from body."""
-        rng = np.random.default_rng([*self._seed(seed), 77])
-        return turned(np.eye(3), rng.normal(0, (.3, .6, .5)))
+    def lean(self, seed: int, frame: int) -> Quaternion:
+        """How the vehicle stands on the road at a frame: ego from body.
+
+        Load and grade differ between drives, springs move between frames.
+        """
+        degrees = sum(np.random.default_rng(
+            [*self._seed(seed), 77, *more]).normal(0, (.3, .9, .6))
+                      for more in ((), (frame,)))
+        return turned(np.eye(3), degrees)
 
 
 def plan_drives(dataset: str, splits: dict[str, int]) -> list[Drive]:

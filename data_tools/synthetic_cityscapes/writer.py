@@ -5,10 +5,11 @@ from pathlib import Path
 
 from data_tools.synthetic.drives import Drive, plan_drives
 from data_tools.synthetic.images import write_image
-from data_tools.synthetic.sensors import noise_seed, photograph
+from data_tools.synthetic.sensors import Calibration, noise_seed, photograph
 from data_tools.synthetic.writing import Progress, write_set
 from data_tools.synthetic_cityscapes.calibration import camera
 from data_tools.synthetic_cityscapes.options import Options
+from data_tools.world import World
 
 FRAME_RATE = 17  # per second
 BUSTLE = 3.      # inner cities: people, two-wheelers, fences, signs
@@ -46,23 +47,28 @@ def frame_numbers(options: Options) -> list[int]:
     return [options.stride * n for n in range(options.frames)]
 
 
-def open_drive(drive: Drive, options: Options):
-    """World and camera of a drive; the same for every process."""
+def open_world(drive: Drive, options: Options) -> World:
+    """World of a drive, avenues and side streets in turn."""
     last = frame_numbers(options)[-1]
-    return (drive.world(options.seed, last / FRAME_RATE, BUSTLE),
-            camera(drive.lean(options.seed), options.image_size))
+    return drive.world(options.seed, last / FRAME_RATE, BUSTLE,
+                       residential=drive.index % 2 == 1)
+
+
+def sensor(drive: Drive, frame: int, options: Options) -> Calibration:
+    """Camera at a frame."""
+    return camera(drive.lean(options.seed, frame), options.image_size)
 
 
 def _write_drive(out: Path, drive: Drive, options: Options,
                  progress: Progress) -> list[str]:
     """Write a drive; returns the path of each picture."""
-    world, sensor = open_drive(drive, options)
+    world = open_world(drive, options)
     pictures = []
     for frame in frame_numbers(options):
         picture, labels = frame_paths(drive, frame)
-        shot = photograph(world, frame / FRAME_RATE, sensor,
-                          options.image_size, noise_seed(options.seed,
-                                                         picture))
+        shot = photograph(world, frame / FRAME_RATE,
+                          sensor(drive, frame, options), options.image_size,
+                          noise_seed(options.seed, picture))
         write_image(out / picture, shot.rgb)
         write_image(out / labels, shot.label)
         pictures.append(picture)

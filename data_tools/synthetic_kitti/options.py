@@ -29,7 +29,7 @@ class Options(SetOptions):
         ValueError: an option is out of its range.
     """
 
-    GENERATOR = 1
+    GENERATOR = 2
     RANGES = {'train_drives': (1, HELD_OUT - 1),
               'test_drives': (1, HELD_OUT - 1), 'frames': (1, 400),
               'stride': (1, 100), 'sweeps': (1, 11), 'beams': (0, 512),

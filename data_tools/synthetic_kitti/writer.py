@@ -5,14 +5,16 @@ from pathlib import Path
 
 from data_tools.synthetic.drives import Drive, plan_drives
 from data_tools.synthetic.images import write_image
-from data_tools.synthetic.sensors import noise_seed, photograph
+from data_tools.synthetic.sensors import Calibration, noise_seed, photograph
 from data_tools.synthetic.writing import Progress, write_set
 from data_tools.synthetic_kitti import calibration
 from data_tools.synthetic_kitti.depth_map import accumulate, encode, project
 from data_tools.synthetic_kitti.options import Options
+from data_tools.world import World
 
 DATE = '2011_09_26'
 FRAME_RATE = 10   # per second
+BUSTLE = 2.5      # residential streets have fences and hedges
 FIRST_FRAME = 5   # annotated maps need sweeps on both sides of a frame
 SPLIT_FILES = {'train': 'kitti_eigen_train.txt',
                'test': 'kitti_eigen_test.txt'}
@@ -34,22 +36,30 @@ def frame_numbers(options: Options) -> list[int]:
     return [FIRST_FRAME + options.stride * n for n in range(options.frames)]
 
 
-def open_drive(drive: Drive, options: Options):
-    """World, camera and LiDAR of a drive; the same for every process."""
+def open_world(drive: Drive, options: Options) -> World:
+    """World of a drive; the same for every process."""
     last = frame_numbers(options)[-1] + FIRST_FRAME
-    return (drive.world(options.seed, last / FRAME_RATE),
-            *calibration.rig(drive.lean(options.seed), options.image_size))
+    return drive.world(options.seed, last / FRAME_RATE, BUSTLE,
+                       residential=True)
+
+
+def sensors(drive: Drive, number: int, options: Options,
+            ) -> tuple[Calibration, Calibration]:
+    """Camera and LiDAR at a frame."""
+    return calibration.rig(drive.lean(options.seed, number),
+                           options.image_size)
 
 
 def _write_drive(out: Path, drive: Drive, options: Options,
                  progress: Progress) -> list[tuple[str, str]]:
     """Write a drive; returns the image and depth path of each frame."""
-    world, camera, lidar = open_drive(drive, options)
+    world = open_world(drive, options)
     pattern = calibration.beam_pattern(options.beams, options.azimuths,
                                        options.image_size)
     name, lines = drive_name(drive), []
     for number in frame_numbers(options):
         time = number / FRAME_RATE
+        camera, lidar = sensors(drive, number, options)
         seed = noise_seed(options.seed, name, number)
         shot = photograph(world, time, camera, options.image_size, seed)
         points = accumulate(world, time, lidar, pattern, options.sweeps, seed)

@@ -70,7 +70,7 @@ def _sides(layout: Layout, a: int, b: int) -> list[_Side | None]:
             side(1, a, b, -1), side(0, b, a, 1)]
 
 
-def _free_spans(link: Link) -> list[tuple[float, float]]:
+def free_spans(link: Link) -> list[tuple[float, float]]:
     """S ranges of a link clear of crossings and stop areas."""
     spans = []
     for lo, hi in link.paint_spans():
@@ -85,7 +85,7 @@ def _kerbside_bays(rng, layout: Layout, side: _Side) -> list[parking.CarPark]:
     road = layout.road(side.road_key)
     depth = float(rng.choice([2.5, 5.2], p=[.6, .4]))
     bays = []
-    for lo, hi in _free_spans(side.link):
+    for lo, hi in free_spans(side.link):
         length = min(hi - lo, rng.uniform(18, 42))
         start = lo + rng.random() * (hi - lo - length)
         bays.append(parking.kerbside(
@@ -97,7 +97,7 @@ def _kerbside_bays(rng, layout: Layout, side: _Side) -> list[parking.CarPark]:
 def _lot(rng, layout: Layout, side: _Side, inset: float,
          room: float) -> tuple[parking.CarPark, Polygon] | None:
     road = layout.road(side.road_key)
-    spans = [(lo, hi) for lo, hi in _free_spans(side.link)
+    spans = [(lo, hi) for lo, hi in free_spans(side.link)
              if hi - lo > parking.MODULE]
     if not spans or room < 14:
         return None

@@ -150,20 +150,25 @@ ROADS_PER_AXIS = 5
 BORDER = 58.0
 
 
-def _roads(rng: np.random.Generator, axis: int, style: str) -> list[Road]:
+def _roads(rng: np.random.Generator, axis: int, style: str,
+           residential: bool) -> list[Road]:
     lanes = rng.choice([1, 2, 3], ROADS_PER_AXIS, p=[.45, .43, .12])
+    if residential:
+        lanes[:] = 1
     positions, here = [], 0.0
     for _ in range(ROADS_PER_AXIS):
         positions.append(here)
-        here += rng.uniform(66, 88)
+        here += rng.uniform(*((90, 120) if residential else (66, 88)))
     positions = np.array(positions) - np.mean(positions)
     dividers = (['double_yellow', 'double_yellow', 'dashed_white']
                 if style == 'america' else
                 ['double_white', 'solid_white', 'dashed_white'])
     edges = (['none', 'none', 'white'] if style == 'america' else
              ['none', 'yellow', 'white'])
-    return [Road(axis, float(p), int(n), float(rng.uniform(3.1, 3.6)),
-                 float(rng.uniform(.3, .8)), str(rng.choice(dividers)),
+    width = (2.8, 3.1) if residential else (3.1, 3.6)
+    margin = (2.6, 2.9) if residential else (.3, .8)  # room to park
+    return [Road(axis, float(p), int(n), float(rng.uniform(*width)),
+                 float(rng.uniform(*margin)), str(rng.choice(dividers)),
                  str(rng.choice(edges)))
             for p, n in zip(positions, lanes, strict=True)]
 
@@ -183,15 +188,18 @@ def _approach(rng: np.random.Generator, edge: float, inward: int,
                     (min(at, bar_end), max(at, bar_end)), at, signals)
 
 
-def random_layout(rng: np.random.Generator, side: int) -> Layout:
+def random_layout(rng: np.random.Generator, side: int,
+                  residential: bool = False) -> Layout:
     """Draw a plan of five by five roads.
 
     Args:
         rng: Source of randomness.
         side (int): +1 keeps right (Boston), -1 keeps left (Singapore).
+        residential (bool): One lane each way, with room to park at the kerb.
     """
     style = 'america' if side > 0 else 'asia'
-    across, along = _roads(rng, 0, style), _roads(rng, 1, style)
+    across, along = (_roads(rng, axis, style, residential)
+                     for axis in (0, 1))
     extent = (along[0].centre - BORDER, across[0].centre - BORDER,
               along[-1].centre + BORDER, across[-1].centre + BORDER)
     layout = Layout(side, extent, across, along, float(rng.uniform(4, 7)))

@@ -5,7 +5,7 @@ from shapely import LineString, Point
 
 from data_tools.world import paint
 from data_tools.world.actors import Actor, Crowd, draw_model, draw_size, still
-from data_tools.world.blocks import Block
+from data_tools.world.blocks import Block, free_spans
 from data_tools.world.layout import Layout
 from data_tools.world.surfaces import KERB_HEIGHT
 from data_tools.world.trajectory import Trajectory, resample
@@ -72,6 +72,26 @@ class _Town:
                         slot.heading + flip + rng.normal(0, .02))
                     if self.near(pose[:2], 95):
                         self.add(kind, 'parked', still(*pose), size=size)
+
+    def kerbside(self) -> None:
+        """Vehicles parked along the kerb, outside of bays."""
+        rng = self.rng
+        for link in self.layout.links:
+            road = self.layout.road(link.road_key)
+            for forward in (True, False):
+                sign = self.layout.side if forward else -self.layout.side
+                share = rng.uniform(.3, .95)
+                for lo, hi in free_spans(link):
+                    for s in np.arange(lo + 3, hi - 3, 6.1):
+                        if rng.random() > share:
+                            continue
+                        size = draw_size(rng, 'car')
+                        d = sign * (road.half_width - .5 * size[1] - .12)
+                        pose = self.world_pose(
+                            road.point(s + rng.uniform(-.4, .4), d),
+                            road.heading(forward) + rng.normal(0, .02))
+                        if self.near(pose[:2], 95):
+                            self.add('car', 'parked', still(*pose), size=size)
 
     def _vehicle(self) -> str:
         share = np.array([.7, .1, .05, .05, .05, .02, .03])
@@ -213,7 +233,8 @@ class _Town:
 
 def populate(rng: np.random.Generator, layout: Layout, blocks: list[Block],
              warp: Warp, ego: Trajectory, duration: float,
-             bustle: float = 1.) -> list[Actor]:
+             bustle: float = 1., residential: bool = False,
+             ) -> list[Actor]:
     """Actors near the ego's way; none touches another or the ego.
 
     Args:
@@ -223,12 +244,15 @@ def populate(rng: np.random.Generator, layout: Layout, blocks: list[Block],
         duration (float): Seconds, from 0, for which nothing may collide.
         bustle (float): Scales the number of people and the share of buses
             and two-wheelers.
+        residential (bool): Cars are parked along the kerb, too.
     """
     town = _Town(rng, layout, blocks, warp, ego, duration, bustle)
     town.works()
     town.crossers()
     town.queue()
     town.park()
+    if residential:
+        town.kerbside()
     town.traffic()
     town.walkers()
     return town.crowd.actors

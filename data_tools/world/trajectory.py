@@ -83,10 +83,11 @@ def _next_node(graph: LaneGraph, lane_key: str):
 
 
 def plan_route(rng: np.random.Generator, graph: LaneGraph,
-               length: float) -> np.ndarray:
+               length: float, anywhere: bool = False) -> np.ndarray:
     """Layout points (N, 2) of a drive of at least `length` metres.
 
-    It starts some way before a junction near the plan's middle, and takes
+    It starts some way before a junction near the plan's middle (`anywhere`
+    along the street that leads to it, if so wished), and takes
     turns that keep it among the inner junctions; where a turn needs another
     lane, the vehicle changes lanes along the link before.
     """
@@ -95,7 +96,8 @@ def plan_route(rng: np.random.Generator, graph: LaneGraph,
               and _is_inner(graph, lane)]
     lane = starts[rng.integers(len(starts))]
     total = float(np.linalg.norm(lane.line[1] - lane.line[0]))
-    before = min(rng.uniform(14, 34), .8 * total)
+    before = (rng.uniform(.2, .95) * total if anywhere else
+              min(rng.uniform(14, 34), .8 * total))
     entry = lane.line[1] + (lane.line[0] - lane.line[1]) * before / total
     pieces, travelled = [], 0.0
     while travelled < length:
@@ -143,10 +145,11 @@ def _lane_change(entry: np.ndarray, lane, target) -> np.ndarray:
 
 
 def ego_trajectory(rng: np.random.Generator, graph: LaneGraph, warp: Warp,
-                   duration: float) -> Trajectory:
+                   duration: float, anywhere: bool = False) -> Trajectory:
     """A drive of at least `duration` seconds (plus a little) in the world."""
     top_speed = rng.uniform(5.5, 9.5)
-    route = plan_route(rng, graph, top_speed * (duration + 4) + 20)
+    route = plan_route(rng, graph, top_speed * (duration + 4) + 20,
+                       anywhere)
     dense = resample(route)
     trajectory = drive(warp.points(dense), top_speed)
     assert trajectory.times[-1] > duration

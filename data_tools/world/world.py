@@ -33,6 +33,8 @@ class World:
             has cells twice as large.
         bustle (float): Scales the number of people, buses, two-wheelers,
             fences and signs.
+        residential (bool): Streets of one lane each way, with cars parked
+            along the kerb; the drive may start anywhere on its street.
 
     Attributes:
         map (MapLayers): The vector map.
@@ -43,7 +45,8 @@ class World:
 
     def __init__(self, seed, *, centre=(0., 0.), side: int = 1,
                  duration: float = 10., weather: str | None = None,
-                 cell: float = 0.05, bustle: float = 1.):
+                 cell: float = 0.05, bustle: float = 1.,
+                 residential: bool = False):
         if weather is not None and weather not in KINDS:
             raise ValueError(f'weather must be one of {KINDS}, got {weather!r}')
         if not duration >= 0:
@@ -52,7 +55,7 @@ class World:
             raise ValueError(f'cell must be positive, got {cell}')
         if not bustle > 0:
             raise ValueError(f'bustle must be positive, got {bustle}')
-        region = plan_region(seed, centre, side)
+        region = plan_region(seed, centre, side, residential)
         layout, blocks, warp = region.layout, region.blocks, region.warp
         # One stream per part: a change of one leaves the others alone.
         _, _, route, fauna, flora, sky, skin = (
@@ -60,10 +63,12 @@ class World:
             for s in np.random.SeedSequence(seed).spawn(7))
         self.duration = float(duration)
         self.map: MapLayers = region.map
-        self.ego = ego_trajectory(route, region.graph, warp, duration + 1)
+        self.ego = ego_trajectory(route, region.graph, warp, duration + 1,
+                                  residential)
         self.weather = random_weather(sky, weather)
         self.actors: list[Actor] = populate(fauna, layout, blocks, warp,
-                                            self.ego, duration, bustle)
+                                            self.ego, duration, bustle,
+                                            residential)
         way = self.ego.xy[self.ego.times <= duration + 1]
         bounds = (*(way.min(0) - MARGIN), *(way.max(0) + MARGIN))
         self.ground = build_ground(skin, layout, blocks, self.map, warp,

@@ -4,6 +4,7 @@ import types
 import cv2
 import numpy as np
 import pytest
+from pyquaternion import Quaternion
 
 from data_tools.prepare_kitti import check_split
 from data_tools.synthetic.sensors import AHEAD, Calibration, photograph
@@ -14,8 +15,9 @@ from data_tools.synthetic_kitti.writer import (
     _write_drive,
     drive_name,
     frame_numbers,
-    open_drive,
+    open_world,
     plan,
+    sensors,
 )
 from data_tools.world import Sweep
 from ddp_perception.datasets import KITTIDepthDataset
@@ -33,8 +35,8 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def opened():
-    """Drive, its world, camera and LiDAR, for both drives."""
-    return [(d, *open_drive(d, OPTIONS)) for d in plan(OPTIONS)]
+    """Drive and its world, for both drives."""
+    return [(d, open_world(d, OPTIONS)) for d in plan(OPTIONS)]
 
 
 def stored(root, drive, number):
@@ -49,7 +51,7 @@ def stored(root, drive, number):
 
 
 def test_files_have_the_types_of_kitti(root, opened):
-    for drive, *_ in opened:
+    for drive, _ in opened:
         for number in frame_numbers(OPTIONS):
             image, depth = stored(root, drive, number)
             assert image.shape == (96, 320, 3) and image.dtype == np.uint8
@@ -61,8 +63,9 @@ def test_files_have_the_types_of_kitti(root, opened):
 
 def test_depth_is_what_the_camera_sees(root, opened):
     """Against depth rendered anew, dense and without a LiDAR."""
-    for drive, world, camera, _ in opened:
+    for drive, world in opened:
         number = frame_numbers(OPTIONS)[-1]
+        camera, _ = sensors(drive, number, OPTIONS)
         image, depth = stored(root, drive, number)
         shot = photograph(world, number / 10, camera, OPTIONS.image_size, 0)
         # The picture is that very view: only the sensor's noise differs.
@@ -75,8 +78,9 @@ def test_depth_is_what_the_camera_sees(root, opened):
 
 def test_depth_is_as_sparse_as_that_of_kitti(root, opened):
     """Annotated maps of KITTI: 16 % of all pixels; raw sweeps 4 %."""
-    for drive, world, camera, lidar in opened:
+    for drive, world in opened:
         number = frame_numbers(OPTIONS)[0]
+        camera, lidar = sensors(drive, number, OPTIONS)
         _, depth = stored(root, drive, number)
         assert .09 < (depth > 0).mean() < .2
         assert .13 < (depth[32:] > 0).mean() < .3
@@ -106,7 +110,7 @@ def test_splits_list_files_that_exist_and_share_no_drive(root):
 
 
 def test_train_and_test_drive_through_different_worlds(opened):
-    (_, one, *_), (_, two, *_) = opened
+    (_, one), (_, two) = opened
     assert np.abs(one.ego_pose(0.) - two.ego_pose(0.)).max() > 1
     assert len(one.solids(0.)) != len(two.solids(0.))
 
@@ -132,14 +136,14 @@ def test_calibration_files_lead_from_lidar_to_picture(root):
     in_reference = values['R_rect_00'].reshape(3, 3) @ (
         camera_from_lidar @ point)
     pixel = values['P_rect_02'].reshape(3, 4) @ (*in_reference, 1)
-    lean = plan(OPTIONS)[0].lean(0)
+    lean = plan(OPTIONS)[0].lean(0, 5)
     camera, lidar = calibration.rig(lean, (320, 96))
     local = np.linalg.inv(camera.ego_from_sensor()) @ (
         lidar.ego_from_sensor() @ point)
     expected = camera.intrinsic @ local[:3]
     np.testing.assert_allclose(pixel, expected, rtol=1e-5)
-    assert camera.translation[2] == pytest.approx(1.65, abs=.06)
-    assert lidar.translation[2] == pytest.approx(1.73, abs=.06)
+    assert camera.translation[2] == pytest.approx(1.65, abs=.12)
+    assert lidar.translation[2] == pytest.approx(1.73, abs=.12)
 
 
 def test_moving_things_come_from_the_frames_own_sweep():
@@ -160,8 +164,7 @@ def test_moving_things_come_from_the_frames_own_sweep():
         actors=[types.SimpleNamespace(is_still=True),
                 types.SimpleNamespace(is_still=False)],
         scan=scan, ego_pose=ego_pose)
-    lean = plan(OPTIONS)[0].lean(0)
-    lidar = Calibration(np.zeros(3), lean * lean.inverse)
+    lidar = Calibration(np.zeros(3), Quaternion())
     points = depth_map.accumulate(world, 2., lidar, None, 3, 0)
     assert len(points) == 7
     still, moving, ground = (points[np.abs(points[:, 1] - y) < .5]

@@ -112,8 +112,9 @@ def test_worlds_differ_between_splits_drives_data_sets_and_seeds(monkeypatch):
         for seed in (0, 1):
             drive_.world(seed, 1.)
     assert len(set(seeds)) == len(seeds) == 16
-    leans = {tuple(d.lean(seed).elements) for d in plans for seed in (0, 1)}
-    assert len(leans) == 16
+    leans = {tuple(d.lean(seed, frame).elements) for d in plans
+             for seed in (0, 1) for frame in (5, 6)}
+    assert len(leans) == 32
     assert all(lean[0] > .999 for lean in leans)  # half angle below 2.6 deg
 
 

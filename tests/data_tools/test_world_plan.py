@@ -134,3 +134,21 @@ def test_bustle_adds_people_and_enclosures_and_nothing_by_default():
 def test_a_world_refuses_a_bustle_that_is_not_positive():
     with pytest.raises(ValueError, match='bustle must be positive, got 0'):
         World(11, bustle=0)
+
+
+def test_residential_streets_are_narrow_and_lined_with_parked_cars():
+    region = plan_region((5, 2), (100., -40.), 1, residential=True)
+    assert {road.lanes for road in region.layout.along} == {1}
+    ego = ego_trajectory(np.random.default_rng(0), region.graph, region.warp,
+                         2., anywhere=True)
+    parked = {}
+    for residential in (False, True):
+        actors = populate(np.random.default_rng(1), region.layout,
+                          region.blocks, region.warp, ego, .5, 1.,
+                          residential)
+        parked[residential] = [actor for actor in actors
+                               if actor.state == 'parked']
+    assert len(parked[True]) > 15 + len(parked[False])
+    beside = [np.hypot(*(ego.xy - actor.pose(0)[:2]).T).min()
+              for actor in parked[True]]
+    assert min(beside) > .5 * (1.9 + 2.1)  # clear of the ego's way
