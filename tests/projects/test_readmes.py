@@ -1,0 +1,49 @@
+"""What the projects' pages link to and what their commands name is there."""
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ddp_perception.cli.main import COMMANDS, command_parser
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted((ROOT / 'projects').glob('*/README.md'))
+
+
+def command_lines(text):
+    """Commands of all shell blocks, with the variables set before them."""
+    for block in re.findall(r'```bash\n(.*?)```', text, re.S):
+        variables = {}
+        for line in block.replace('\\\n', ' ').splitlines():
+            for name, value in variables.items():
+                line = line.replace(f'${name}', value)
+            setting = re.fullmatch(r'([A-Z]+)=(\S+)', line)
+            if setting:
+                variables[setting[1]] = setting[2]
+            words = shlex.split(line, comments=True)
+            if words[:1] == ['ddp-perception']:
+                yield words[1:]
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.parent.name)
+def test_links_lead_to_files(page):
+    for target in re.findall(r'\]\(([^)#]+?)(?:#[\w-]+)?\)', page.read_text()):
+        if '://' not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.parent.name)
+def test_commands_parse_and_name_configurations_that_exist(page):
+    import importlib
+    defined = re.search(r'^CONFIGS=(\S+)$', page.read_text(), re.M)
+    for name, *arguments in command_lines(page.read_text()):
+        assert name in COMMANDS
+        arguments = [word.replace('$CONFIGS', defined[1]) if defined else word
+                     for word in arguments]
+        configs = [word for word in arguments if word.endswith('.py')]
+        assert all((ROOT / word).is_file() for word in configs), configs
+        module = importlib.import_module(
+            f'ddp_perception.cli.{name.replace("-", "_")}')
+        if hasattr(module, 'add_arguments') and '$CONFIG' not in arguments:
+            command_parser(name, module).parse_args(arguments)
