@@ -67,8 +67,8 @@ resize_images = dict(type='ddp.ImageAug3D', final_dim=final_dim,
 turn_points = dict(type='ddp.GlobalRotScaleTrans', rot_range=(-0.3, 0.3),
                    scale_ratio_range=(0.95, 1.05), translation_std=0.5)
 train_pipeline = [_base_.load_images, *load_points, augment_images, turn_points,
-                  _base_.augment_bev[1], _base_.crop_points, dict(type='PointShuffle'), _base_.load_map,
-                  _base_.pack]
+                  _base_.augment_bev[1], _base_.crop_points, dict(type='PointShuffle'),
+                  _base_.load_map, _base_.pack]
 test_pipeline = [_base_.load_images, *load_points, resize_images, _base_.crop_points,
                  _base_.load_map, _base_.pack]
 train_dataset = dict(
