@@ -108,8 +108,9 @@ def _summary(conversion, source, model):
     """Return a table by part of the model, and what was left out and why."""
     parts = OrderedDict()
     for name, value in model.state_dict().items():
-        part = '.'.join(name.split('.')[:2]) if name.split('.')[0].endswith('head') \
-            else name.split('.')[0]
+        part, inner = name.split('.')[:2]
+        if inner == 'diffusion':
+            part += '.diffusion'
         count = parts.setdefault(part, [0, 0, 0])
         count[2] += 1
         if name in conversion.state:

@@ -109,6 +109,19 @@ def test_mit_map_model_converts_completely(name, reference_dir):
         False)])
 
 
+def test_mit_lidar_model_converts_completely(reference_dir):
+    pytest.importorskip('spconv', reason='spconv is not installed')
+    state = {key: value for key, value in mit_state(
+        reference_dir, 'bev_fusion', 512).items()
+        if not key.startswith(('encoders.camera.', 'fuser.'))}
+    model = build('conv_lidar_8xb4-20e_nus-map')
+    conversion = convert_state(state, model)
+    assert conversion.complete and not any(
+        row.target is None for row in conversion.rows)
+    load_converted(model, conversion)
+    check_samples(state, model, SAMPLES['bev_fusion'][:2])
+
+
 def test_time_weights_of_layers_convert_if_the_model_knows_the_time(reference_dir):
     extra = time_weights()
     state = {**random_state(reference_dir, 'bev_camera'), **extra}
