@@ -73,8 +73,8 @@ def drop_reason(key: str, name: str, model_keys: Collection[str],
     if key.startswith('auxiliary_head.') and not any(
             own.startswith('auxiliary_head.') for own in model_keys):
         return 'for training alone, and the configuration has none'
+    if key.startswith(('heads.object.', 'bbox_head.')):
+        return 'detection head'
     if release.partial:
-        if key.startswith(('heads.', 'bbox_head.')):
-            return 'detection head'
         return 'this model has no such part'
     return None

@@ -122,6 +122,15 @@ def test_mit_lidar_model_converts_completely(reference_dir):
     check_samples(state, model, SAMPLES['bev_fusion'][:2])
 
 
+def test_detection_head_beside_the_map_head_is_left_out(reference_dir):
+    state = mit_state(reference_dir, 'bev_camera', 256)
+    state['heads.object.heatmap_head.0.weight'] = torch.randn(3, 3)
+    conversion = convert_state(state, build('conv_cam_released_nus-map'))
+    assert conversion.complete
+    assert [row.source for row in conversion.rows if row.note == 'detection head'] == [
+        'heads.object.heatmap_head.0.weight']
+
+
 def test_time_weights_of_layers_convert_if_the_model_knows_the_time(reference_dir):
     extra = time_weights()
     state = {**random_state(reference_dir, 'bev_camera'), **extra}
