@@ -5,7 +5,7 @@ ARGS ?=
 # Waiting threads give their core to others, data loading workers for one.
 export OMP_WAIT_POLICY ?= PASSIVE
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-slow lint clean
+.PHONY: help env demo demo-joint test test-slow lint clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | \
@@ -18,6 +18,9 @@ env:  ## create .venv and install everything (10 minutes once, then nothing to d
 
 demo: env  ## synthetic nuScenes, training, evaluation, picture: work_dirs/demo
 	$(PYTHON_IN) -m ddp_perception.cli demo $(ARGS)
+
+demo-joint: env  ## boxes and map from one mmdet3d detector: work_dirs/demo_joint
+	$(PYTHON_IN) -m ddp_perception.cli demo_joint $(ARGS)
 
 test: env  ## the fast tests
 	$(PYTHON_IN) -m pytest $(ARGS)

@@ -18,6 +18,8 @@ import json
 import time
 from pathlib import Path
 
+from ddp_perception.cli.configuration import innermost_dataset
+
 CONFIG = 'projects/nuscenes_map_seg/configs/demo_fusion_cpu.py'
 DATA = dict(seed=0, scenes=10, keyframes=12, image_size=(352, 198), lidar_sweeps=4,
             azimuths=720)
@@ -124,7 +126,7 @@ def fingerprint(cfg):
     for path in sorted(package.rglob('*.py')):
         if path.parts[len(package.parts)] not in ('cli', 'visualization'):
             digest.update(path.read_bytes())
-    root = cfg.train_dataloader.dataset.data_root
+    root = innermost_dataset(cfg.train_dataloader.dataset).data_root
     digest.update(Path(root, 'v1.0-mini', 'sample.json').read_bytes())
     digest.update(json.dumps(DATA, sort_keys=True).encode())
     return digest.hexdigest()
@@ -160,7 +162,7 @@ def constant_map(cfg):
         training_frequency,
     )
     from ddp_perception.registry import DATASETS
-    train, val = (DATASETS.build(loader.dataset)
+    train, val = (DATASETS.build(innermost_dataset(loader.dataset))
                   for loader in (cfg.train_dataloader, cfg.test_dataloader))
     load = Compose([step for step in cfg.test_dataloader.dataset.pipeline
                     if step['type'] == 'ddp.LoadMapMasks']).transforms[0]

@@ -15,6 +15,7 @@ COMMANDS = {
     'predict': 'predict maps for frames and draw them',
     'convert-checkpoint': 'bring a checkpoint of the original or of BEVFusion',
     'demo': 'all of it on a CPU in minutes: synthesize, train, test, predict',
+    'demo_joint': 'the same with a detector of mmdet3d: boxes and map together',
 }
 
 EXTRAS = 'pip install "ddp_perception[all]"'

@@ -25,6 +25,7 @@ MAP = 5.2
 MARGIN_LEFT = 0.75  # y label and ticks
 MARGIN_BELOW = 0.6  # x label and ticks
 LEGEND = 2.9
+PREDICTED_BOX, TRUE_BOX = 'crimson', 'black'
 
 
 @dataclass
@@ -42,6 +43,9 @@ class MapFrame:
         xbound: least, greatest x and cell size in metres; x points right.
         ybound: the same of y, which points forward.
         title: of the picture.
+        boxes: (n, 4, 2) corners of predicted boxes seen from above, metres,
+            or None.
+        true_boxes: the same of the annotated ones.
     """
 
     prediction: np.ndarray | None = None
@@ -54,6 +58,8 @@ class MapFrame:
     xbound: tuple = (-50, 50, 0.5)
     ybound: tuple = (-50, 50, 0.5)
     title: str = ''
+    boxes: np.ndarray | None = None
+    true_boxes: np.ndarray | None = None
 
 
 def draw_frame(frame, threshold=0.5, points_in_images=True):
@@ -101,11 +107,11 @@ def draw_frame(frame, threshold=0.5, points_in_images=True):
                             frame.points if points_in_images else None,
                             frame.img_from_lidar.get(name))
     left = (width - block) / 2
-    for title, masks in maps:
+    for title, masks, boxes in maps:
         left += MARGIN_LEFT
         draw_map(axes_at(left, row + MARGIN_BELOW, MAP, MAP), masks, title,
                  frame.classes, frame.palette, frame.xbound, frame.ybound,
-                 frame.points)
+                 frame.points, boxes)
         left += MAP
     _draw_legend(axes_at(left + 0.25, row + MARGIN_BELOW, LEGEND - 0.25, MAP),
                  frame, points_in_images)
@@ -138,10 +144,16 @@ def _maps(frame, threshold):
         threshold = np.asarray(threshold, dtype=float)
         if threshold.ndim:
             threshold = threshold[:, None, None]
-        maps.append(('predicted map', frame.prediction >= threshold))
+        maps.append(('predicted map', frame.prediction >= threshold,
+                     _outlines(frame.boxes, PREDICTED_BOX)))
     if frame.truth is not None:
-        maps.append(('true map', np.asarray(frame.truth) > 0))
+        maps.append(('true map', np.asarray(frame.truth) > 0,
+                     _outlines(frame.true_boxes, TRUE_BOX)))
     return maps
+
+
+def _outlines(corners, colour):
+    return [] if corners is None else [(corners, colour)]
 
 
 def _aspect(images):
@@ -162,6 +174,10 @@ def _draw_legend(axes, frame, points_in_images):
                for i in paint_order(frame.classes)]
     handles.append(Patch(facecolor='white', edgecolor='black',
                          label='vehicle, its tip forward'))
+    for corners, colour, label in ((frame.boxes, PREDICTED_BOX, 'predicted box'),
+                                   (frame.true_boxes, TRUE_BOX, 'true box')):
+        if corners is not None:
+            handles.append(Patch(facecolor='none', edgecolor=colour, label=label))
     axes.legend(handles=handles, loc='upper left', bbox_to_anchor=(0, 1),
                 borderaxespad=0, fontsize=10, frameon=False,
                 title='Map classes, later over earlier', alignment='left')

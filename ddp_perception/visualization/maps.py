@@ -74,7 +74,8 @@ def paint_map(masks, classes=MAP_CLASSES, palette=None):
 
 
 def draw_map(axes, masks, title='', classes=MAP_CLASSES, palette=None,
-             xbound=(-50, 50, 0.5), ybound=(-50, 50, 0.5), points=None):
+             xbound=(-50, 50, 0.5), ybound=(-50, 50, 0.5), points=None,
+             boxes=()):
     """Draw a map with the vehicle on it into matplotlib axes.
 
     Args:
@@ -88,13 +89,21 @@ def draw_map(axes, masks, title='', classes=MAP_CLASSES, palette=None,
         ybound (Sequence[float]): Grid of axis 2; y points forward.
         points (ndarray, optional): (n, 3 or more) LiDAR points in metres,
             drawn lightly.
+        boxes (Sequence[tuple[ndarray, str]]): Outlines of each kind of box,
+            (n, 4, 2) corners in metres, and their colour.
     """
+    from matplotlib.collections import PolyCollection
     from matplotlib.patches import Polygon
     axes.imshow(paint_map(masks, classes, palette), origin='lower',
                 extent=(*xbound[:2], *ybound[:2]), interpolation='nearest')
     if points is not None and len(points):
         axes.scatter(points[:, 0], points[:, 1], s=0.2, c='black', alpha=0.12,
                      linewidths=0)
+    for corners, colour in boxes:
+        if len(corners):
+            axes.add_collection(PolyCollection(
+                corners, facecolors='none', edgecolors=colour, linewidths=1.1,
+                zorder=2))
     left, right, rear, front = VEHICLE
     axes.add_patch(Polygon(
         [(left, rear), (right, rear), (right, front - 1), (0, front),

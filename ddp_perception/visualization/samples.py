@@ -12,7 +12,8 @@ POINT_FIELDS = 5
 
 
 def frame_from_sample(sample, classes=MAP_CLASSES, palette=None,
-                      xbound=(-50, 50, 0.5), ybound=(-50, 50, 0.5)):
+                      xbound=(-50, 50, 0.5), ybound=(-50, 50, 0.5),
+                      least_score=0.3):
     """Collect what a picture of a sample shows.
 
     Images and points come from the files that the sample names, so the
@@ -20,11 +21,14 @@ def frame_from_sample(sample, classes=MAP_CLASSES, palette=None,
 
     Args:
         sample (Det3DDataSample): Holds ``pred_map_seg`` (probabilities),
-            ``gt_map_seg``, or both; metainfo of `ddp.PackMapInputs`.
+            ``gt_map_seg``, or both, and boxes where there are any
+            (``pred_instances_3d``, ``eval_ann_info``); metainfo of
+            `ddp.PackMapInputs`.
         classes (Sequence[str]): Names in the order of the maps.
         palette (Sequence, optional): One RGB triple of 0 to 255 per class.
         xbound (Sequence[float]): Least, greatest, step of the map's axis 1.
         ybound (Sequence[float]): The same of its axis 2.
+        least_score (float): Boxes predicted with less are left out.
 
     Returns:
         MapFrame: To be handed to `draw_frame`.
@@ -47,7 +51,33 @@ def frame_from_sample(sample, classes=MAP_CLASSES, palette=None,
             for name, (index, _) in paths.items()},
         points=read_lidar(lidar_path) if lidar_path else None,
         classes=tuple(classes), palette=palette, xbound=tuple(xbound),
-        ybound=tuple(ybound), title=describe(meta))
+        ybound=tuple(ybound), title=describe(meta),
+        boxes=predicted_boxes(sample, least_score), true_boxes=true_boxes(sample))
+
+
+def predicted_boxes(sample, least_score=0.3):
+    """Return (n, 4, 2) corners of the boxes of some confidence, or None."""
+    predicted = sample.get('pred_instances_3d')
+    if predicted is None or 'scores_3d' not in predicted:
+        return None
+    return corners_from_above(
+        predicted.bboxes_3d[predicted.scores_3d >= least_score])
+
+
+def true_boxes(sample):
+    """Return (n, 4, 2) corners of the annotated boxes, or None."""
+    found = (sample.get('eval_ann_info') or {}).get('gt_bboxes_3d')
+    return None if found is None else corners_from_above(found)
+
+
+def corners_from_above(boxes):
+    """Return (n, 4, 2) x, y of the corners of LiDAR boxes, in order."""
+    x, y, length, width, yaw = boxes.bev.detach().cpu().numpy().T
+    ahead = np.stack([np.cos(yaw), np.sin(yaw)], -1) * length[:, None] / 2
+    aside = np.stack([-np.sin(yaw), np.cos(yaw)], -1) * width[:, None] / 2
+    centre = np.stack([x, y], -1)
+    return np.stack([centre + ahead + aside, centre + ahead - aside,
+                     centre - ahead - aside, centre - ahead + aside], 1)
 
 
 def camera_name(path):

@@ -68,7 +68,8 @@ def settings(family):
     head.in_channels = features
     if 'pointpillars' in family:
         head.feat_channels = features
-        detector.test_cfg.pts.nms_pre = 50
+        # nuscenes-devkit evaluates no file without any box.
+        detector.test_cfg.pts.update(nms_pre=50, score_thr=0.)
     else:
         _center_head(detector, head, native, region, size, grid)
     seg_head = model.seg_head
