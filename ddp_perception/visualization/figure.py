@@ -174,9 +174,10 @@ def _draw_legend(axes, frame, points_in_images):
                for i in paint_order(frame.classes)]
     handles.append(Patch(facecolor='white', edgecolor='black',
                          label='vehicle, its tip forward'))
-    for corners, colour, label in ((frame.boxes, PREDICTED_BOX, 'predicted box'),
-                                   (frame.true_boxes, TRUE_BOX, 'true box')):
-        if corners is not None:
+    for panel, corners, colour, label in (
+            (frame.prediction, frame.boxes, PREDICTED_BOX, 'predicted box'),
+            (frame.truth, frame.true_boxes, TRUE_BOX, 'true box')):
+        if panel is not None and corners is not None:
             handles.append(Patch(facecolor='none', edgecolor=colour, label=label))
     axes.legend(handles=handles, loc='upper left', bbox_to_anchor=(0, 1),
                 borderaxespad=0, fontsize=10, frameon=False,

@@ -131,6 +131,18 @@ def test_frame_leaves_out_what_is_absent(tmp_path):
         draw_frame(MapFrame())
 
 
+def test_legend_names_the_boxes_that_are_drawn():
+    def legend(**maps):
+        corners = np.zeros((1, 4, 2))
+        figure = draw_frame(MapFrame(boxes=corners, true_boxes=corners, **maps))
+        return {text.get_text() for axes in figure.axes if axes.get_legend()
+                for text in axes.get_legend().get_texts()}
+
+    masks = _masks(walkway=(1, 2))
+    assert 'true box' not in legend(prediction=masks)
+    assert {'predicted box', 'true box'} <= legend(prediction=masks, truth=masks)
+
+
 def test_threshold_per_class_decides_what_is_drawn():
     prediction = np.full((6, 4, 5), 0.4)
     frame = MapFrame(prediction=prediction)
