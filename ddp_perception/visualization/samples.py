@@ -37,7 +37,8 @@ def frame_from_sample(sample, classes=MAP_CLASSES, palette=None,
     paths = {}
     for index, path in enumerate(meta.get('img_path') or []):
         name = camera_name(path)
-        if name is not None:
+        # A model without cameras may name its images without their folder.
+        if name is not None and Path(path).is_file():
             paths[name] = index, path
     matrices = meta.get('lidar2img')
     lidar_path = meta.get('lidar_path')

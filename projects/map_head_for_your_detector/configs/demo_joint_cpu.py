@@ -52,7 +52,7 @@ test_pipeline = [*load_points, dict(type='PointsRangeFilter', point_cloud_range=
 dataset = dict(
     type='ddp.NuScenesMapDataset', data_root=data_root, map_classes=map_classes,
     metainfo=dict(classes=_base_.class_names),
-    modality=dict(use_camera=False, use_lidar=True))
+    modality=dict(use_camera=True, use_lidar=True))  # cameras for the picture alone
 train_dataloader = dict(
     _delete_=True, batch_size=batch_size, num_workers=1, persistent_workers=False,
     drop_last=True, sampler=dict(type='DefaultSampler', shuffle=True),
