@@ -11,7 +11,7 @@ point_cloud_range = _base_.point_cloud_range
 final_dim = (64, 176)
 source_width = 352  # of the pictures; others are brought to it
 batch_size = 2
-epochs = 6
+epochs = 5
 lr = 3e-3
 
 model = dict(
