@@ -137,7 +137,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--case', choices=sorted(CASES), action='append',
                         help='measure this case only (may be repeated)')
-    parser.add_argument('--rounds', type=int, default=5, help='timed rounds')
+    parser.add_argument('--rounds', type=int, default=3, help='timed rounds')
     parser.add_argument('--warmup', type=int, default=1, help='untimed rounds')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
     args = parser.parse_args(argv)
