@@ -213,14 +213,20 @@ def make_report(evaluation, figures, constant):
         'decoder_passes': describe_passes(**head.passes)}
 
 
+def after_last_step(report, name):
+    """Return a report's figure after the last step, whatever their number."""
+    return next(value for key, value in report.items()
+                if key.startswith(f'{name}_') and key.endswith('_steps'))
+
+
 def print_report(report, path):
     """Print the figures as a table."""
     from terminaltables import AsciiTable
     constant = report['iou_constant_map']
     rows = [['IoU at the best threshold, %', 'diffusion head', 'constant map']]
     rows += [[name, f'{100 * value:.1f}', f'{100 * constant[name]:.1f}']
-             for name, value in report['iou_3_steps'].items()]
-    rows.append(['mean', f'{100 * report["miou_3_steps"]:.1f}',
+             for name, value in after_last_step(report, 'iou').items()]
+    rows.append(['mean', f'{100 * after_last_step(report, "miou"):.1f}',
                  f'{100 * report["miou_constant_map"]:.1f}'])
     table = AsciiTable(rows)
     table.inner_footing_row_border = True
