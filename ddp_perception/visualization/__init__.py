@@ -1,8 +1,14 @@
-"""Pictures of bird's-eye-view maps and the cameras around them."""
+"""Pictures of bird's-eye-view maps, and of what an image's pixels show."""
 from ddp_perception.visualization.camera import draw_camera, project_points
+from ddp_perception.visualization.dense import (
+    overlay_labels,
+    save_depth,
+    save_segmentation,
+)
 from ddp_perception.visualization.figure import MapFrame, draw_frame, save_frame
 from ddp_perception.visualization.maps import draw_map, paint_map
 from ddp_perception.visualization.samples import frame_from_sample
 
 __all__ = ['MapFrame', 'draw_camera', 'draw_frame', 'draw_map',
-           'frame_from_sample', 'paint_map', 'project_points', 'save_frame']
+           'frame_from_sample', 'overlay_labels', 'paint_map', 'project_points',
+           'save_depth', 'save_frame', 'save_segmentation']

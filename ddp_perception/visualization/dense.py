@@ -1,0 +1,193 @@
+"""Pictures of what segmentation and depth predict for one image."""
+import cv2
+import numpy as np
+
+from ddp_perception.visualization.panels import Panels
+
+OPACITY = 0.6
+"""Of class colours over the image."""
+IGNORED = (96, 96, 96)
+"""RGB of pixels whose truth does not count."""
+UNKNOWN = '0.12'
+"""Grey level of pixels without depth."""
+SIDE_BY_SIDE = 2.3
+"""Width over height up to which depth panels stand side by side."""
+DENSE = 0.3
+"""Share of known pixels from which true depth is drawn as it is."""
+DEPTH_TICKS = (0, 1, 2, 5, 10, 20, 40, 80, 160)
+"""Metres."""
+
+
+def save_segmentation(path, image, prediction, classes, palette, truth=None,
+                      uncertainty=None, ignore_index=255):
+    """Draw a segmented image into a file.
+
+    Panels: the image, the prediction over it and, where given, truth and
+    uncertainty; below them the classes that occur in prediction or truth.
+
+    Args:
+        path (str | Path): The file; its suffix decides the format.
+        image (ndarray): (H, W, 3) uint8, RGB.
+        prediction (ndarray): (H, W) integers, class indices.
+        classes (Sequence[str]): Names.
+        palette (Sequence): One RGB triple of 0 to 255 per class.
+        truth (ndarray, optional): (H, W) class indices or `ignore_index`.
+        uncertainty (ndarray, optional): (H, W) in [0, 1]. The colours end at
+            its 99.5th percentile.
+        ignore_index (int): Label of pixels that do not count, drawn grey.
+
+    Returns:
+        Path: The file.
+
+    Raises:
+        ValueError: a shape or type is wrong, or a label has no class.
+    """
+    _check(image, prediction=prediction, truth=truth, uncertainty=uncertainty)
+    maps = [('prediction', prediction), ('truth', truth)]
+    maps = [(title, np.asarray(labels)) for title, labels in maps
+            if labels is not None]
+    painted = [(title, overlay_labels(image, labels, palette, ignore_index))
+               for title, labels in maps]
+    present = np.unique(np.concatenate(
+        [np.unique(labels) for _, labels in maps]))
+    legend = [(classes[i], palette[i]) for i in present if i != ignore_index]
+    if ignore_index in present:
+        legend.append(('ignored', IGNORED))
+    panels = Panels(1 + len(maps) + (uncertainty is not None), image.shape[:2],
+                    columns=2, bars=uncertainty is not None, labels=legend)
+    for index, (title, picture) in enumerate([('image', image), *painted]):
+        panels.show(index, picture, title)
+    if uncertainty is not None:
+        _show_uncertainty(panels, 1 + len(maps), uncertainty, 'uncertainty')
+    return panels.save(path)
+
+
+def overlay_labels(image, labels, palette, ignore_index=255, opacity=OPACITY):
+    """Paint class colours over an image.
+
+    Args:
+        image (ndarray): (H, W, 3) uint8, RGB.
+        labels (ndarray): (H, W) integers, class indices or `ignore_index`.
+        palette (Sequence): One RGB triple of 0 to 255 per class.
+        ignore_index (int): Painted grey, without the image.
+        opacity (float): Of the colours, in [0, 1].
+
+    Returns:
+        ndarray: (H, W, 3) uint8, RGB.
+
+    Raises:
+        ValueError: a label has no colour; names it.
+    """
+    labels = np.asarray(labels)
+    ignored = labels == ignore_index
+    wrong = labels[~ignored & ((labels < 0) | (labels >= len(palette)))]
+    if len(wrong):
+        raise ValueError(f'labels must be below {len(palette)}, the number of '
+                         f'classes, or {ignore_index}, got {wrong[0]}')
+    colours = np.asarray(palette, np.float32).reshape(-1, 3)
+    colours = colours[np.where(ignored, 0, labels)]
+    picture = np.rint(image * np.float32(1 - opacity) + colours * opacity)
+    picture = picture.astype(np.uint8)
+    picture[ignored] = IGNORED
+    return picture
+
+
+def save_depth(path, image, prediction, truth=None, uncertainty=None,
+               max_depth=80.):
+    """Draw an image and its depth into a file.
+
+    Panels: the image, the predicted depth and, where given, true depth and
+    uncertainty; stacked where the image is as wide as KITTI's. Prediction and
+    truth share their colours, which are bright where it is near and change
+    with the square root of depth.
+
+    Args:
+        path (str | Path): The file; its suffix decides the format.
+        image (ndarray): (H, W, 3) uint8, RGB.
+        prediction (ndarray): (H, W) metres; 0 where there is none.
+        truth (ndarray, optional): (H, W) metres, 0 where unknown. The dots of
+            sparse LiDAR are enlarged, near ones over far ones.
+        uncertainty (ndarray, optional): (H, W) standard deviation in metres.
+            The colours end at its 99.5th percentile.
+        max_depth (float): Where the colours end, in metres.
+
+    Returns:
+        Path: The file.
+
+    Raises:
+        ValueError: a shape or type is wrong, or max_depth is not positive.
+    """
+    _check(image, prediction=prediction, truth=truth, uncertainty=uncertainty)
+    if not max_depth > 0:
+        raise ValueError(f'max_depth must be positive, got {max_depth}')
+    from matplotlib.colors import PowerNorm
+    norm = PowerNorm(0.5, vmin=0, vmax=max_depth)
+    maps = [('predicted depth', _known(prediction))]
+    if truth is not None:
+        maps.append(('true depth', _known(enlarge_dots(truth))))
+    height, width = image.shape[:2]
+    columns = 2 if width <= SIDE_BY_SIDE * height else 1
+    panels = Panels(1 + len(maps) + (uncertainty is not None), (height, width),
+                    columns=columns, bars=True)
+    panels.show(0, image, 'image')
+    shown = [panels.show(index, depth, title, norm=norm, cmap=_colours('plasma_r'),
+                         interpolation='nearest')
+             for index, (title, depth) in enumerate(maps, 1)]
+    panels.bar(shown[0], 1, len(maps) if columns == 1 else 1, 'depth [m]',
+               [tick for tick in DEPTH_TICKS if tick <= max_depth])
+    if uncertainty is not None:
+        unknown = np.ma.getmaskarray(maps[0][1])
+        _show_uncertainty(panels, 1 + len(maps),
+                          np.ma.masked_array(uncertainty, unknown),
+                          'standard deviation [m]')
+    return panels.save(path)
+
+
+def enlarge_dots(depth):
+    """Make sparse depth large enough to be seen.
+
+    Args:
+        depth (ndarray): (H, W) metres, 0 where unknown.
+
+    Returns:
+        ndarray: (H, W) float32; each known pixel covers a square of 3 pixels
+        (5 in images of 2000 columns), the nearest depth where several meet.
+        Maps that are mostly known stay as they are.
+    """
+    depth = np.asarray(depth, np.float32)
+    known = depth > 0
+    if known.mean() >= DENSE:
+        return depth
+    side = 1 + 2 * max(1, round(depth.shape[1] / 1000))
+    near = cv2.erode(np.where(known, depth, np.float32(np.inf)),
+                     np.ones((side, side), np.uint8),
+                     borderType=cv2.BORDER_REPLICATE)
+    return np.where(np.isfinite(near), near, np.float32(0))
+
+
+def _known(depth):
+    depth = np.asarray(depth, dtype=float)
+    return np.ma.masked_array(depth, ~(np.isfinite(depth) & (depth > 0)))
+
+
+def _colours(name):
+    from matplotlib import colormaps
+    return colormaps[name].with_extremes(bad=UNKNOWN)
+
+
+def _show_uncertainty(panels, index, uncertainty, label):
+    values = np.ma.masked_invalid(np.ma.asarray(uncertainty, dtype=float))
+    end = np.percentile(values.compressed(), 99.5) if values.count() else 0
+    image = panels.show(index, values, 'uncertainty', vmin=0, vmax=end or 1,
+                        cmap=_colours('viridis'))
+    panels.bar(image, index, index, label)
+
+
+def _check(image, **maps):
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError('image must be (H, W, 3) uint8, got '
+                         f'{image.shape} {image.dtype}')
+    for name, values in maps.items():
+        if values is not None and np.shape(values) != image.shape[:2]:
+            raise ValueError(f'{name} must be {image.shape[:2]}, the size of '
+                             f'the image, got {np.shape(values)}')

@@ -1,0 +1,129 @@
+"""A figure of equally large panels, with room for colour bars and a legend."""
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+# Inches.
+WIDTH = 15.0
+TALLEST = 6.0  # panel; what is taller makes the figure narrower
+NARROWEST = 6.0  # figure; a legend must fit below it
+GAP = 0.1
+TITLE = 0.3  # above each panel
+BAR = 0.9  # right of the panels: a colour bar, its ticks and its label
+BAR_WIDTH = 0.16
+ROW = 0.25  # of a legend
+LETTER = 0.085  # mean width of one, at the legend's size
+SWATCH = 0.55  # legend's colour and the space around it
+
+
+class Panels:
+    """Draw images of one size side by side or one above the other.
+
+    Args:
+        count (int): Panels.
+        size (tuple[int, int]): Height and width of every image, in pixels.
+        columns (int): Panels in a row.
+        bars (bool): Leave room for colour bars on the right.
+        labels (Sequence[tuple[str, tuple]]): Name and RGB colour, 0 to 255,
+            of the legend's entries, which stand below the panels.
+
+    Attributes:
+        figure (matplotlib.figure.Figure): Not attached to any window.
+    """
+
+    def __init__(self, count, size, columns, bars=False, labels=()):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        self.columns = columns
+        rows = math.ceil(count / columns)
+        spare = GAP * (columns + 1) + BAR * bars
+        aspect = size[0] / size[1]
+        self.wide = min((WIDTH - spare) / columns, TALLEST / aspect)
+        self.high = self.wide * aspect
+        self.width = max(columns * self.wide + spare, NARROWEST)
+        longest = max((len(name) for name, _ in labels), default=0)
+        fit = max(1, int((self.width - 2 * GAP) / (SWATCH + LETTER * longest)))
+        below = GAP + ROW * math.ceil(len(labels) / fit)
+        self.height = rows * (TITLE + self.high) + below
+        self.figure = Figure(figsize=(self.width, self.height))
+        FigureCanvasAgg(self.figure)
+        if labels:
+            self._draw_legend(labels, fit, below)
+
+    def show(self, index, picture, title, **image_options):
+        """Draw one panel.
+
+        Args:
+            index (int): Which, row by row.
+            picture (ndarray): (H, W, 3) uint8 RGB, or (H, W) numbers.
+            title (str): Above it.
+            image_options: Of matplotlib's ``imshow``.
+
+        Returns:
+            matplotlib.image.AxesImage: For a colour bar.
+        """
+        axes = self._axes_at(*self._corner(index), self.wide, self.high)
+        image = axes.imshow(picture, aspect='auto', **image_options)
+        axes.set_axis_off()
+        axes.set_title(title, fontsize=10, pad=4)
+        return image
+
+    def bar(self, image, first, last, label, ticks=None):
+        """Draw a colour bar right of the panels `first` to `last`."""
+        left, top = self._corner(first)[0], self._corner(first)[1] + self.high
+        bottom = self._corner(last)[1]
+        axes = self._axes_at(left + self.wide + GAP, bottom, BAR_WIDTH,
+                             top - bottom)
+        values = image.get_array()
+        beyond = values.count() and values.max() > image.norm.vmax * (1 + 1e-6)
+        bar = self.figure.colorbar(image, cax=axes, label=label, ticks=ticks,
+                                   extend='max' if beyond else 'neither')
+        if ticks is not None:
+            bar.ax.set_yticks(ticks, [f'{tick:g}' for tick in ticks])
+            bar.ax.minorticks_off()
+        axes.tick_params(labelsize=8)
+
+    def save(self, path, dpi=100):
+        """Write the figure; the file is replaced when complete.
+
+        Args:
+            path (str | Path): Its suffix decides the format; its folder is
+                made where it is missing.
+            dpi (int): Pixels per inch; at most 15 inches wide.
+
+        Returns:
+            Path: The file.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f'.{path.name}.partial')
+        try:
+            self.figure.savefig(partial, dpi=dpi,
+                                format=path.suffix.removeprefix('.') or None)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
+
+    def _corner(self, index):
+        """Lower left corner of a panel in inches."""
+        row, column = divmod(index, self.columns)
+        return (GAP + column * (self.wide + GAP),
+                self.height - (row + 1) * (TITLE + self.high))
+
+    def _axes_at(self, left, bottom, wide, high):
+        return self.figure.add_axes(
+            (left / self.width, bottom / self.height, wide / self.width,
+             high / self.height))
+
+    def _draw_legend(self, labels, columns, high):
+        from matplotlib.patches import Patch
+        axes = self._axes_at(0, 0, self.width, high)
+        axes.set_axis_off()
+        axes.legend(
+            handles=[Patch(facecolor=np.divide(colour, 255), edgecolor='grey',
+                           label=name) for name, colour in labels],
+            ncols=columns, loc='center', fontsize=9, frameon=False,
+            borderpad=0, borderaxespad=0, columnspacing=1.2)
