@@ -109,34 +109,59 @@ def innermost_dataset(dataset):
     return dataset
 
 
+def bare_model_settings(cfg):
+    """Return the model's settings from inside test-time augmentation."""
+    model = cfg.model
+    while 'module' in model:
+        model = model['module']
+    return model
+
+
+_NUSCENES = ('info file', 'nuscenes', 'Write it with:  '
+             'ddp-perception prepare nuscenes {root}')
+_OTHERS = {
+    'KITTIDepthDataset': (
+        'split file', 'kitti', 'List the frames that you have:  '
+        'ddp-perception prepare kitti {root} --write-splits'),
+    'CityscapesDataset': (
+        'image folder', 'cityscapes', 'Unpack leftImg8bit and gtFine, then:  '
+        'ddp-perception prepare cityscapes {root}')}
+"""By data set: what lists its samples, its name in our commands, what to do."""
+
+
 def require_info_files(cfg, loaders):
-    """Raise before anything is built where an info file is missing.
+    """Raise before anything is built where the list of samples is missing.
+
+    That is an annotation file or, without one, the folder of images.
 
     Args:
         cfg (mmengine.config.Config): The configuration.
         loaders (Sequence[str]): Names such as 'train_dataloader'.
 
     Raises:
-        UserError: names the file and the command that writes it.
+        UserError: names it and the command that writes it.
     """
     for name in loaders:
         if not cfg.get(name):
             continue
         dataset = innermost_dataset(cfg[name]['dataset'])
         root = dataset.get('data_root') or ''
-        if not dataset.get('ann_file'):
-            continue
-        path = os.path.join(root, dataset['ann_file'])
-        if os.path.isfile(path):
+        kind = str(dataset.get('type')).removeprefix('ddp.')
+        what, data, advice = _OTHERS.get(kind, _NUSCENES)
+        listed = dataset.get('ann_file')
+        if not listed and kind in _OTHERS:
+            listed = (dataset.get('data_prefix') or {}).get('img_path')
+        path = os.path.join(root, listed or '')
+        if not listed or os.path.exists(path):
             continue
         where = root or '.'
         reason = ('' if os.path.isdir(where) else
                   f' (the data root {where} does not exist)')
         raise UserError(
-            f'the info file {path} of {name} is missing{reason}.\n'
-            f'  Write it with:  ddp-perception prepare nuscenes {where}\n'
+            f'the {what} {path} of {name} is missing{reason}.\n'
+            f'  {advice.format(root=where)}\n'
             '  Data elsewhere:  add --data-root DIR\n'
-            '  No data at all:  ddp-perception synthesize nuscenes '
+            f'  No data at all:  ddp-perception synthesize {data} '
             f'{where}  first')
 
 
@@ -219,9 +244,7 @@ def set_sampling(cfg, num_steps=None, num_seeds=None, seed=None):
         if value < 1:
             raise UserError(f'--{name.replace("_", "-")} must be at least 1, '
                             f'got {value}')
-    model = cfg.model
-    while 'module' in model:  # test-time augmentation
-        model = model['module']
+    model = bare_model_settings(cfg)
     head = model.get('seg_head') or model.get('decode_head')
     samples = head and str(head['type']).removeprefix('ddp.') in (
         'MapSegHead', 'SegHead', 'DepthHead')

@@ -1,4 +1,4 @@
-"""What ``ddp-perception predict`` is made of; usable from Python too."""
+"""What ``ddp-perception predict`` does with frames; usable from Python too."""
 import copy
 import os
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from ddp_perception import compat
-from ddp_perception.cli.configuration import innermost_dataset
+from ddp_perception.cli.configuration import bare_model_settings, innermost_dataset
 from ddp_perception.cli.errors import UserError
+from ddp_perception.cli.image_files import is_image
 
 
 def find_info_file(frames, split='val'):
@@ -26,8 +27,11 @@ def find_info_file(frames, split='val'):
     frames = Path(frames).expanduser()
     if frames.is_file():
         if frames.suffix not in ('.json', '.pkl', '.pickle'):
-            raise UserError(f'{frames} must be an info file (.json or .pkl) '
-                            'or a nuScenes root')
+            raise UserError(
+                f'{frames} must be an info file (.json or .pkl) or a nuScenes '
+                'root' + ('; the model of this configuration predicts maps, '
+                          'and takes no single images' if is_image(frames)
+                          else ''))
         return frames.absolute()
     if not frames.is_dir():
         raise UserError(f'{frames} is neither a file nor a folder')
@@ -38,7 +42,7 @@ def find_info_file(frames, split='val'):
                                      *frames.glob('info*.json')))
     raise UserError(
         f'{frames} has no {path.name}' + (
-            f'; it has {", ".join(others)}: give one of them as FRAMES'
+            f'; it has {", ".join(others)}: give one of them as INPUT'
             if others else '. Write it with:  ddp-perception prepare nuscenes '
             f'{frames}'))
 
@@ -134,7 +138,7 @@ def build_model(cfg, device):
     from mmengine.registry import MODELS, init_default_scope
     compat.patch_spconv_cpu()
     init_default_scope(cfg.get('default_scope', 'mmdet3d'))
-    settings = copy.deepcopy(cfg.model)
+    settings = copy.deepcopy(bare_model_settings(cfg))
     model = MODELS.build(settings)
     if device.type == 'cpu':
         model = revert_sync_batchnorm(model)

@@ -1,0 +1,97 @@
+"""Which images ``ddp-perception predict`` reads and which files it writes."""
+import os
+from collections import Counter
+from pathlib import Path
+
+from ddp_perception.cli.errors import UserError
+
+SUFFIXES = ('.png', '.jpg', '.jpeg')
+INFO_SUFFIXES = ('.json', '.pkl', '.pickle')
+
+
+def is_image(path):
+    """Whether a name ends like an image's, in upper or lower case."""
+    return Path(path).suffix.lower() in SUFFIXES
+
+
+def find_images(path, out_dir):
+    """Return the images that are meant.
+
+    Args:
+        path (str | Path): An image, or a folder that is searched with all
+            folders below it, but for `out_dir`.
+        out_dir (str | Path): Where predictions go.
+
+    Returns:
+        tuple[Path, list[Path]]: A folder and the images in it, relative to it
+        and sorted.
+
+    Raises:
+        UserError: there is none, or `path` is something else.
+    """
+    path = Path(path).expanduser()
+    kinds = ', '.join(SUFFIXES)
+    if path.is_file():
+        if path.suffix.lower() in INFO_SUFFIXES:
+            raise UserError(
+                f'{path} is an info file, but the model of this configuration '
+                f'(with a decode_head) takes an image ({kinds}) or a folder of '
+                'images')
+        if not is_image(path):
+            raise UserError(f'{path} must be an image ({kinds}) or a folder of '
+                            'images')
+        return path.parent, [Path(path.name)]
+    if not path.is_dir():
+        raise UserError(f'{path} is neither an image nor a folder')
+    out_dir = Path(out_dir).expanduser().resolve()
+    if path.resolve() == out_dir:
+        raise UserError(f'--out {path} is the folder of the images; '
+                        'predictions must go to another one')
+    images = sorted(
+        file.relative_to(path) for file in path.rglob('*')
+        if is_image(file) and file.is_file() and not file.name.startswith('.')
+        and out_dir not in file.resolve().parents)
+    if not images:
+        raise UserError(f'{path} has no image ({kinds}), nor have the folders '
+                        'in it')
+    return path, images
+
+
+def output_stems(images):
+    """Name the outputs of each image, so that no two share a name.
+
+    An image's outputs begin with its path without the suffix; images that
+    differ in the suffix alone keep it, as in ``a_png`` and ``a_jpg``.
+
+    Args:
+        images (Sequence[Path]): Relative paths.
+
+    Returns:
+        list[Path]: Relative paths to which an ending is added.
+
+    Raises:
+        UserError: two would still have the same name.
+    """
+    def folded(path):
+        return str(path).casefold()  # some disks do not tell a from A
+
+    shared = Counter(folded(image.with_suffix('')) for image in images)
+    stems, owners = [], {}
+    for image in images:
+        stem = image.with_suffix('')
+        if shared[folded(stem)] > 1:
+            stem = stem.with_name(f'{stem.name}_{image.suffix[1:]}')
+        owner = owners.setdefault(folded(stem), image)
+        if owner != image:
+            raise UserError(f'the predictions of {owner} and {image} would have '
+                            f'the same name, {stem}; rename one of them')
+        stems.append(stem)
+    return stems
+
+
+def write_file(path, content):
+    """Write bytes; the file is replaced when complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}.partial')
+    partial.write_bytes(content)
+    os.replace(partial, path)
