@@ -148,11 +148,12 @@ def require_info_files(cfg, loaders):
         root = dataset.get('data_root') or ''
         kind = str(dataset.get('type')).removeprefix('ddp.')
         what, data, advice = _OTHERS.get(kind, _NUSCENES)
-        listed = dataset.get('ann_file')
-        if not listed and kind in _OTHERS:
+        listed, exists = dataset.get('ann_file'), os.path.isfile
+        if not listed and kind in _OTHERS and not dataset.get('backend_args'):
             listed = (dataset.get('data_prefix') or {}).get('img_path')
+            exists = os.path.isdir
         path = os.path.join(root, listed or '')
-        if not listed or os.path.exists(path):
+        if not listed or exists(path):
             continue
         where = root or '.'
         reason = ('' if os.path.isdir(where) else

@@ -12,7 +12,7 @@ COMMANDS = {
     'synthesize': 'write a small synthetic data set',
     'train': 'train a model from a configuration',
     'test': 'evaluate a checkpoint on the test or validation split',
-    'predict': 'predict maps for frames and draw them',
+    'predict': 'predict and draw: maps of frames, labels or depth of images',
     'convert-checkpoint': 'bring a checkpoint of the original or of BEVFusion',
     'demo': 'all of it on a CPU in minutes: synthesize, train, test, predict',
     'demo_joint': 'the same with a detector of mmdet3d: boxes and map together',

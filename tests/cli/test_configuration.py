@@ -96,3 +96,33 @@ def test_sampling_of_dense_heads_changes(head, augmented):
     other = Config(dict(model=dict(decode_head=dict(type='mmseg.FCNHead'))))
     with pytest.raises(UserError, match='FCNHead'):
         configuration.set_sampling(other, num_steps=7)
+
+
+@pytest.mark.parametrize('dataset, fragments', [
+    (dict(type='ddp.KITTIDepthDataset', ann_file='eigen.txt'),
+     ['split file ROOT/eigen.txt', 'prepare kitti ROOT', 'synthesize kitti ROOT']),
+    (dict(type='CityscapesDataset', data_prefix=dict(img_path='leftImg8bit/val')),
+     ['image folder ROOT/leftImg8bit/val', 'prepare cityscapes ROOT',
+      'synthesize cityscapes ROOT']),
+    (dict(type='ddp.NuScenesMapDataset', ann_file='infos.pkl'),
+     ['info file ROOT/infos.pkl', 'prepare nuscenes ROOT']),
+])
+def test_missing_data_names_the_commands_of_that_data_set(tmp_path, dataset,
+                                                          fragments):
+    cfg = Config({'val_dataloader': {'dataset': {
+        'data_root': str(tmp_path), **dataset}}})
+    with pytest.raises(UserError) as caught:
+        configuration.require_info_files(cfg, ['val_dataloader'])
+    for fragment in fragments:
+        assert fragment.replace('ROOT', str(tmp_path)) in str(caught.value)
+    if 'ann_file' in dataset:
+        (tmp_path / dataset['ann_file']).touch()
+    else:
+        (tmp_path / 'leftImg8bit' / 'val').mkdir(parents=True)
+    configuration.require_info_files(cfg, ['val_dataloader'])
+
+
+def test_data_sets_of_others_without_a_list_pass(tmp_path):
+    cfg = Config({'val_dataloader': {'dataset': {
+        'type': 'ADE20KDataset', 'data_root': str(tmp_path)}}})
+    configuration.require_info_files(cfg, ['val_dataloader'])
