@@ -11,6 +11,7 @@ Examples:
 import json
 from pathlib import Path
 
+from ddp_perception import compat
 from ddp_perception.cli import checkpoints, configuration, options, runner
 from ddp_perception.cli.errors import UserError
 
@@ -68,4 +69,5 @@ def run(args):
             {name: float(value) for name, value in figures.items()},
             indent=1, sort_keys=True) + '\n')
         run_.logger.info(f'figures written to {path}')
+    compat.leave_distributed()
     return 0

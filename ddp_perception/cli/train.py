@@ -11,6 +11,7 @@ Examples:
   torchrun --nproc-per-node=8 -m ddp_perception.cli train CONFIG \\
       --launcher pytorch --amp                    (eight GPUs)
 """
+from ddp_perception import compat
 from ddp_perception.cli import checkpoints, configuration, options, runner
 from ddp_perception.cli.errors import UserError
 
@@ -82,6 +83,7 @@ def run(args):
         run_.logger.info(f'starting from {cfg.load_from}:\n{difference}')
     run_.train()
     run_.logger.info(f'checkpoints and logs are in {run_.work_dir}')
+    compat.leave_distributed()
     return 0
 
 
