@@ -1,4 +1,5 @@
 """Diffusion head for semantic segmentation, for mmseg's EncoderDecoder."""
+import inspect
 from collections.abc import Sequence
 
 import torch
@@ -103,8 +104,14 @@ class SegHead(DenseHead):
         return self.sampler.average == 'all'
 
     def pixel_loss(self, loss: nn.Module, prediction: Tensor, truth: Tensor) -> Tensor:
-        """Apply one of mmseg's losses to (B, K, H, W) logits."""
-        return loss(prediction, truth.squeeze(1), ignore_index=self.ignore_index)
+        """Apply one of mmseg's losses to (B, K, H, W) logits.
+
+        `OhemCrossEntropy` knows the ignored label by its own ``ignore_label``.
+        """
+        names = inspect.signature(loss.forward).parameters
+        takes = 'ignore_index' in names or 'kwargs' in names
+        return loss(prediction, truth.squeeze(1),
+                    **{'ignore_index': self.ignore_index} if takes else {})
 
     def figures(self, prediction: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """Pixel accuracy in percent, as mmseg's heads log it."""

@@ -152,6 +152,21 @@ def test_cross_entropy_is_divided_by_all_pixels():
     torch.testing.assert_close(loss, total / truth.numel())
 
 
+def test_hard_pixels_alone_count_with_mmsegs_ohem_loss():
+    weights = [1., 2., .5]
+    head = build(loss_decode=dict(type='OhemCrossEntropy', thres=0.4, min_kept=1,
+                                  class_weight=weights))
+    logits = torch.randn(2, 3, 20, 28)
+    loss = head.loss_by_feat(logits, samples())['loss_ohem']
+    kept = []
+    for image, sample in zip(logits, samples(), strict=True):
+        for scores, label in zip(image.flatten(1).T,
+                                 sample.gt_sem_seg.data.flatten(), strict=True):
+            if label != 255 and scores.softmax(0)[label] < 0.4:
+                kept.append(-weights[label] * scores.log_softmax(0)[label])
+    torch.testing.assert_close(loss, torch.stack(kept).mean())
+
+
 @torch.no_grad()
 @pytest.mark.parametrize('method', ['ddim', 'ddpm'])
 def test_a_batch_gives_each_image_what_it_gets_alone(method):
