@@ -8,6 +8,7 @@ import numpy as np
 from ddp_perception.cli.configuration import innermost_dataset
 from ddp_perception.cli.errors import UserError
 from ddp_perception.cli.image_files import output_stems, write_file
+from ddp_perception.visualization import crop_corner, read_image
 
 LOADERS = ('test_dataloader', 'val_dataloader')
 LARGEST_DEPTH = 255.
@@ -104,7 +105,7 @@ def predict_images(model, pipeline, metainfo, folder, images, out_dir,
     for image, stem in tqdm(pairs, unit='image', desc='predicting',
                             disable=not progress):
         path = folder / image
-        pixels = read_image(path)
+        pixels = _read(path)
         data = _prepare(pipeline, path)
         with torch.no_grad():
             sample = model.test_step(pseudo_collate([data]))[0]
@@ -117,33 +118,11 @@ def predict_images(model, pipeline, metainfo, folder, images, out_dir,
                          getattr(head, 'max_depth', LARGEST_DEPTH))
         elif 'pred_sem_seg' in sample:
             what = 'label maps'
-            _write_labels(out, pixels, sample, path, pictures, metainfo)
+            _write_labels(out, pixels, sample, pictures, metainfo)
         else:
             raise UserError(f'{type(model).__name__} predicts neither labels '
                             'nor depth')
     return what
-
-
-def read_image(path):
-    """Read an image as the pipelines do.
-
-    Args:
-        path (Path): The file.
-
-    Returns:
-        ndarray: (H, W, 3) uint8, RGB.
-
-    Raises:
-        UserError: it cannot be read, or is cut off.
-    """
-    import mmcv
-    from PIL import Image
-    try:
-        with Image.open(path) as image:  # cv2 takes a JPEG that is cut off
-            image.load()
-        return mmcv.imread(path, channel_order='rgb')
-    except (OSError, SyntaxError, ValueError, cv2.error) as error:
-        raise UserError(f'image {path} cannot be read: {error}') from None
 
 
 def uncrop(values, size, corner, outside=0):
@@ -184,24 +163,27 @@ def _prepare(pipeline, path):
                         f'configuration: {error}') from error
 
 
-def _place(sample, size, path):
+def _read(path):
+    try:
+        return read_image(path)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def _place(sample, prediction, size):
     """Return where the prediction's first pixel lies in the image."""
-    meta = sample.metainfo
-    crop = meta.get('kb_crop')
-    shape = tuple(meta['ori_shape'][:2])
-    if crop is None and shape != size:
-        raise UserError(
-            f'the pipeline cuts {path} from {size[0]} x {size[1]} to {shape[0]} '
-            f'x {shape[1]} pixels; only ddp.KBCrop says where it cuts')
-    return (0, 0) if crop is None else tuple(crop[:2])
+    try:
+        return crop_corner(sample.metainfo, prediction.shape, size)
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
-def _write_labels(out, pixels, sample, path, pictures, metainfo):
+def _write_labels(out, pixels, sample, pictures, metainfo):
     classes = metainfo['classes']
     kind = np.uint8 if len(classes) < 256 else np.uint16
     size, outside = pixels.shape[:2], np.iinfo(kind).max
-    labels = uncrop(sample.pred_sem_seg.data[0].cpu().numpy().astype(kind), size,
-                    _place(sample, size, path), outside)
+    labels = sample.pred_sem_seg.data[0].cpu().numpy().astype(kind)
+    labels = uncrop(labels, size, _place(sample, labels, size), outside)
     _write_png(out.with_name(f'{out.name}_labels.png'), labels)
     if pictures:
         from ddp_perception.visualization import save_segmentation
@@ -214,7 +196,7 @@ def _write_depth(out, pixels, sample, path, pictures, least, greatest):
     from ddp_perception.evaluation.depth_export import to_benchmark
     size = pixels.shape[:2]
     depth = sample.pred_depth_map.data[0].float().cpu().numpy()
-    corner = _place(sample, size, path)
+    corner = _place(sample, depth, size)
     try:
         stored = to_benchmark(depth, least, min(greatest, LARGEST_DEPTH))
     except ValueError as error:

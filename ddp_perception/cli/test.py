@@ -1,11 +1,14 @@
 """Evaluate a checkpoint on the test split of a configuration.
 
-Prints the IoU of each map class at every threshold and the mean of the best,
-with the number of decoder passes that the figures average.
+Prints what the configuration's test_evaluator measures, and how many decoder
+passes of a diffusion head the figures average:
+  maps          IoU of each class at every threshold, mean of the best
+  segmentation  IoU and accuracy of each class, and their means
+  depth         nine measures, among them abs rel, RMSE and delta 1
 
 Examples:
-  ddp-perception test CONFIG work_dirs/demo/epoch_10.pth
-  ddp-perception test CONFIG CHECKPOINT --data-root /data/nuscenes \\
+  ddp-perception test CONFIG CHECKPOINT
+  ddp-perception test CONFIG CHECKPOINT --data-root /data/kitti \\
       --num-steps 10 --out figures.json --show-dir pictures
 """
 import json
@@ -25,7 +28,8 @@ def add_arguments(parser):
     parser.add_argument('--out', metavar='FILE',
                         help='write the figures to a JSON file too')
     parser.add_argument('--show-dir', metavar='DIR',
-                        help='draw predicted and true maps into a folder')
+                        help='draw predictions and truth into a folder: maps, '
+                        'classes over images, or depth')
     parser.add_argument('--show-limit', type=int, default=20, metavar='N',
                         help='how many pictures, spread over the split '
                         '(default: %(default)s)')
@@ -52,16 +56,22 @@ def run(args):
         cfg.randomness = {**(cfg.get('randomness') or {}), 'seed': args.seed}
     if args.show_dir:
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), {
-            'type': 'ddp.MapPictureHook', 'out_dir': args.show_dir,
+            'type': 'ddp.PictureHook', 'out_dir': args.show_dir,
             'limit': args.show_limit}]
     cfg.load_from, cfg.resume = None, False
     runner.prepare_process(cfg, args.launcher, args.local_rank,
                            args.trust_checkpoint)
     run_ = runner.build_runner(cfg)
-    checkpoints.load_weights(runner.bare_model(run_), args.checkpoint,
-                             args.config, args.trust_checkpoint)
+    model = runner.bare_model(run_)
+    checkpoints.load_weights(model, args.checkpoint, args.config,
+                             args.trust_checkpoint)
     run_.logger.info(f'weights of {args.checkpoint}')
     figures = run_.test()
+    # Map heads hand their passes to the metric, which prints them itself.
+    passes = getattr(getattr(model, 'decode_head', None), 'passes', None)
+    if passes:
+        from ddp_perception.evaluation.map_iou import describe_passes
+        run_.logger.info(f'decoder passes: {describe_passes(**passes)}')
     if args.out and run_.rank == 0:
         path = Path(args.out)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,24 +1,34 @@
-"""Draw predicted maps while a model is evaluated."""
+"""Draw what a model predicts while it is evaluated."""
+from collections import Counter
 from pathlib import Path
 
+from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 
 from ddp_perception.registry import HOOKS
 
 
 @HOOKS.register_module()
-class MapPictureHook(Hook):
-    """Draw the predicted and the true map of some frames of an evaluation.
+class PictureHook(Hook):
+    """Draw prediction and truth of some samples of an evaluation.
 
-    Writes ``<token>.png`` files. Frames are taken evenly over the split.
+    What is drawn follows from what a sample predicts: ``pred_map_seg``, a map
+    among its cameras; ``pred_sem_seg``, classes over the image;
+    ``pred_depth_map``, depth beside the image. Truth is drawn where the sample
+    has it. Samples are taken evenly over the split.
+
+    Writes PNG files, named by the token of a map's frame or after the image.
+    Images of one name get the names of their folders before it, as many as
+    tell them apart: ``drive_0002_sync__data__0000000069.png``.
 
     Args:
         out_dir: folder of the pictures, relative to the current one.
-        limit: how many frames each process draws at most.
-        threshold: probability from which a class is drawn.
+        limit: how many samples each process draws at most.
+        threshold: probability from which a map shows a class.
 
     Raises:
-        ValueError: the limit is below one.
+        ValueError: the limit is below one; or, at the first sample, it holds
+            no such prediction or its image cannot be drawn.
     """
 
     priority = 'LOW'
@@ -29,28 +39,95 @@ class MapPictureHook(Hook):
         self.out_dir = Path(out_dir)
         self.limit = limit
         self.threshold = threshold
+        self._names = None, {}  # of the images of which data set
 
     def after_test_iter(self, runner, batch_idx, data_batch=None,
                         outputs=None) -> None:
-        """Draw the first frame of every n-th batch."""
-        self._draw(runner.test_dataloader, batch_idx, outputs)
+        """Draw the first sample of every n-th batch."""
+        self._draw(runner, runner.test_dataloader, batch_idx, outputs)
 
     def after_val_iter(self, runner, batch_idx, data_batch=None,
                        outputs=None) -> None:
-        """Draw the first frame of every n-th batch."""
-        self._draw(runner.val_dataloader, batch_idx, outputs)
+        """Draw the first sample of every n-th batch."""
+        self._draw(runner, runner.val_dataloader, batch_idx, outputs)
 
-    def _draw(self, loader, batch_idx, outputs):
-        from ddp_perception.visualization import frame_from_sample, save_frame
+    def _draw(self, runner, loader, batch_idx, outputs):
+        from ddp_perception import visualization
         every = max(1, -(-len(loader) // self.limit))
         if batch_idx % every or not outputs:
             return
-        meta = getattr(loader.dataset, 'metainfo', {})
-        sample = outputs[0]
-        scope = {}
-        if meta.get('map_classes'):
-            scope = {'classes': meta['map_classes'],
-                     'palette': meta.get('map_palette')}
-        name = sample.metainfo.get('token') or f'{batch_idx:06d}'
-        save_frame(frame_from_sample(sample, **scope),
-                   self.out_dir / f'{name}.png', self.threshold)
+        sample, dataset = outputs[0], loader.dataset
+        meta = getattr(dataset, 'metainfo', {})
+        fallback = f'{batch_idx:06d}_{get_rank()}'
+        if 'pred_map_seg' in sample:
+            scope = {}
+            if meta.get('map_classes'):
+                scope = {'classes': meta['map_classes'],
+                         'palette': meta.get('map_palette')}
+            name = sample.metainfo.get('token') or fallback
+            visualization.save_frame(
+                visualization.frame_from_sample(sample, **scope),
+                self.out_dir / f'{name}.png', self.threshold)
+            return
+        name = self._image_names(dataset).get(sample.metainfo.get('img_path'))
+        path = self.out_dir / f'{name or fallback}.png'
+        if 'pred_depth_map' in sample:
+            visualization.save_depth_of(sample, path, _greatest_depth(runner.model))
+        elif 'pred_sem_seg' in sample:
+            visualization.save_labels_of(
+                sample, path, meta['classes'], meta['palette'],
+                getattr(dataset, 'ignore_index', 255))
+        else:
+            raise ValueError('a picture needs pred_map_seg, pred_sem_seg or '
+                             f'pred_depth_map; the sample has {sample.all_keys()}')
+
+    def _image_names(self, dataset):
+        """Name all images of a data set, alike in every process."""
+        if self._names[0] is not dataset:
+            paths = [] if not hasattr(dataset, 'get_data_info') else [
+                dataset.get_data_info(index).get('img_path')
+                for index in range(len(dataset))]
+            paths = [path for path in paths if path]
+            self._names = dataset, dict(zip(paths, name_images(paths), strict=True))
+        return self._names[1]
+
+
+def name_images(paths):
+    """Name images by their stems and, where those are shared, folders.
+
+    Args:
+        paths (Sequence[str]): Paths of images.
+
+    Returns:
+        list[str]: A name per path, without suffix, different for different
+        paths. Case does not tell names apart, as on some disks.
+    """
+    files = [Path(path) for path in dict.fromkeys(paths)]
+    stems = Counter(str(file.with_suffix('')).casefold() for file in files)
+    parts = {}
+    for file in files:
+        beside = stems[str(file.with_suffix('')).casefold()] > 1  # a.png, a.jpg
+        last = f'{file.stem}_{file.suffix[1:]}' if beside else file.stem
+        parts[str(file)] = *file.parent.parts, last
+    depth = dict.fromkeys(parts, 1)
+    while True:
+        names = {path: '__'.join(parts[path][-depth[path]:]).replace('/', '')
+                 for path in parts}
+        counts = Counter(name.casefold() for name in names.values())
+        shared = [path for path, name in names.items()
+                  if counts[name.casefold()] > 1]
+        longer = [path for path in shared if depth[path] < len(parts[path])]
+        if not longer:
+            break
+        for path in longer:
+            depth[path] += 1
+    for number, path in enumerate(shared, 1):  # a__b/c beside a/b__c
+        names[path] += f'__{number}'
+    return [names[str(Path(path))] for path in paths]
+
+
+def _greatest_depth(model):
+    """Return the greatest depth of the head, in metres, or 80."""
+    while hasattr(model, 'module'):  # distributed, or test-time augmentation
+        model = model.module
+    return getattr(getattr(model, 'decode_head', None), 'max_depth', 80.)

@@ -191,7 +191,7 @@ class KITTIDepthMetric(DepthMetric):
         prefix (str, optional): Put before each name.
 
     Reads pred_depth_map and gt_depth_map (1, H, W) in metres, img_path, and
-    decoder_passes of the metainfo for the printed table.
+    decoder_passes of the metainfo, where it is there, for the printed table.
 
     Raises:
         ValueError: unknown measures or crop, format_only without output_dir,
@@ -256,13 +256,13 @@ class KITTIDepthMetric(DepthMetric):
         means, skipped = mean_measures(measures for _, measures in results)
         means = {name: means[name] for name in self.metrics}
         passes = '; '.join(sorted(describe_passes(**dict(item))
-                                  for item in self._passes)) or 'one pass'
+                                  for item in self._passes))
         table = AsciiTable([list(means),
                             [f'{value:.4f}' for value in means.values()]])
         print_log(f'Depth, {len(results) - skipped} images, crop '
                   f'{self.crop or "none"}, {self.min_depth_eval:g} to '
-                  f'{self.max_depth_eval:g} m, {passes}\n{table.table}',
-                  'current')
+                  f'{self.max_depth_eval:g} m'
+                  f'{", " * bool(passes)}{passes}\n{table.table}', 'current')
         if skipped:
             print_log(f'{skipped} of {len(results)} images have no pixel to '
                       'evaluate and are left out', 'current',

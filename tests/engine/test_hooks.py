@@ -7,7 +7,7 @@ from mmdet3d.structures import Det3DDataSample
 from mmengine.structures import PixelData
 from torch.utils.data import DataLoader
 
-from ddp_perception.engine import EpochSeedHook, MapPictureHook
+from ddp_perception.engine import EpochSeedHook, PictureHook
 
 
 def _runner(epoch, rank=0, loader=None, seed=7):
@@ -78,7 +78,7 @@ def _sample(token):
 def test_pictures_are_spread_over_the_evaluation(tmp_path, stage):
     loader = DataLoader(list(range(10)), batch_size=1)
     runner = SimpleNamespace(test_dataloader=loader, val_dataloader=loader)
-    hook = MapPictureHook(str(tmp_path / 'out'), limit=3)
+    hook = PictureHook(str(tmp_path / 'out'), limit=3)
     after = getattr(hook, f'after_{stage}_iter')
     for index in range(10):
         after(runner, index, outputs=[_sample(f'token{index}')])
@@ -88,4 +88,4 @@ def test_pictures_are_spread_over_the_evaluation(tmp_path, stage):
 
 def test_picture_limit_must_be_positive():
     with pytest.raises(ValueError, match='at least 1, got 0'):
-        MapPictureHook('out', limit=0)
+        PictureHook('out', limit=0)

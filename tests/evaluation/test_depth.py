@@ -195,6 +195,18 @@ def test_images_without_a_valid_pixel_are_left_out_and_counted(monkeypatch):
     assert mean_measures(per_image) == ({name: 1. for name in MEASURES}, 2)
 
 
+def test_table_names_the_passes_where_samples_do(monkeypatch):
+    said = []
+    monkeypatch.setattr('ddp_perception.evaluation.depth.print_log',
+                        lambda text, *_, **__: said.append(text))
+    evaluate(frames(2))
+    evaluate([dict(item, decoder_passes=dict(seeds=2, steps=3, averaged=2))
+              for item in frames(2)])
+    plain, known = (text.splitlines()[0] for text in said)
+    assert plain == 'Depth, 2 images, crop garg, 0.001 to 80 m'
+    assert known == f'{plain}, 2 seeds x 3 steps, last step only (2 of 6 passes)'
+
+
 def test_bad_input_is_named():
     good = frames(1)[0]
     with pytest.raises(ValueError, match=r'\(44, 61\) and \(44, 60\)'):

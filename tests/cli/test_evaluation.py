@@ -1,0 +1,61 @@
+"""`ddp-perception test` of segmentation and depth."""
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+from tests.datasets.tiny_kitti import DRIVES, line, write_tiny_kitti
+
+CONFIGS = Path(__file__).parent / 'configs'
+PASSES = '2 seeds x 5 steps, last step only (2 of 10 passes)'
+
+
+def write_cityscapes(root):
+    generator = np.random.default_rng(0)
+    for name in ('a', 'b', 'c'):
+        for folder, end, values in (
+                ('leftImg8bit', 'leftImg8bit', generator.integers(0, 256, (40, 80, 3))),
+                ('gtFine', 'gtFine_labelTrainIds', generator.integers(0, 3, (40, 80)))):
+            path = root / folder / 'val' / 'town' / f'{name}_{end}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(path), values.astype(np.uint8))
+
+
+def write_kitti(root):
+    write_tiny_kitti(root, height=40, width=80)
+    (root / 'split.txt').write_text('\n'.join(
+        line(drive, frame) for drive in DRIVES for frame in range(2)))
+
+
+@pytest.mark.parametrize('config, write, figure, names', [
+    ('evaluate_seg', write_cityscapes, 'mIoU',
+     ['a_leftImg8bit', 'c_leftImg8bit']),
+    ('evaluate_flip', write_cityscapes, 'mIoU',
+     ['a_leftImg8bit', 'c_leftImg8bit']),
+    ('evaluate_depth', write_kitti, 'abs_rel',
+     [f'{DRIVES[0]}__image_02__data__0000000000',
+      f'{DRIVES[1]}__image_02__data__0000000001']),
+])
+def test_figures_passes_and_pictures(run, tmp_path, config, write, figure, names):
+    write(tmp_path / 'data')
+    init_default_scope('mmseg')
+    path = CONFIGS / f'{config}.py'
+    settings = Config.fromfile(path).model
+    torch.manual_seed(0)
+    model = MODELS.build(settings.get('module', settings))
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'weights.pth')
+    run('test', path, tmp_path / 'weights.pth', '--data-root', tmp_path / 'data',
+        '--work-dir', tmp_path / 'work', '--out', tmp_path / 'figures.json',
+        '--show-dir', tmp_path / 'shown', '--show-limit', 2,
+        '--num-steps', 5, '--num-seeds', 2)
+    assert json.loads((tmp_path / 'figures.json').read_text())[figure] >= 0
+    assert sorted(file.stem for file in (tmp_path / 'shown').iterdir()) == names
+    log = next((tmp_path / 'work').rglob('*.log')).read_text()
+    assert re.search(figure, log[:log.index(f'decoder passes: {PASSES}')])
+    assert 'one pass' not in log
