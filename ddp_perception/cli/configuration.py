@@ -104,9 +104,15 @@ def _replace_root(node, old, new):
 
 def innermost_dataset(dataset):
     """Return a data set's settings from inside wrappers (CBGS, repeat)."""
+    return _innermost(dataset)[0]
+
+
+def _innermost(dataset):
+    """Return `innermost_dataset` and how many wrappers are around it."""
+    depth = 0
     while 'dataset' in dataset and 'ann_file' not in dataset:
-        dataset = dataset['dataset']
-    return dataset
+        dataset, depth = dataset['dataset'], depth + 1
+    return dataset, depth
 
 
 def bare_model_settings(cfg):
@@ -127,6 +133,11 @@ _OTHERS = {
         'image folder', 'cityscapes', 'Unpack leftImg8bit and gtFine, then:  '
         'ddp-perception prepare cityscapes {root}')}
 """By data set: what lists its samples, its name in our commands, what to do."""
+
+_KITTI_WRITTEN = {'train_dataloader': 'kitti_train.txt',
+                  'val_dataloader': 'kitti_val.txt',
+                  'test_dataloader': 'kitti_val.txt'}
+"""What `prepare kitti --write-splits` writes for each loader."""
 
 
 def require_info_files(cfg, loaders):
@@ -158,12 +169,34 @@ def require_info_files(cfg, loaders):
         where = root or '.'
         reason = ('' if os.path.isdir(where) else
                   f' (the data root {where} does not exist)')
+        advice = advice.format(root=where)
+        if kind == 'KITTIDepthDataset':
+            advice = _use_written_splits(cfg, listed, root, advice)
         raise UserError(
             f'the {what} {path} of {name} is missing{reason}.\n'
-            f'  {advice.format(root=where)}\n'
+            f'  {advice}\n'
             '  Data elsewhere:  add --data-root DIR\n'
             f'  No data at all:  ddp-perception synthesize {data} '
             f'{where}  first')
+
+
+def _use_written_splits(cfg, missing, root, advice):
+    """Say how a configuration of other lists takes those that we write."""
+    if missing in _KITTI_WRITTEN.values():
+        return advice
+    there = all(os.path.isfile(os.path.join(root, written))
+                for written in _KITTI_WRITTEN.values())
+    options = []
+    for name, written in _KITTI_WRITTEN.items():
+        if not cfg.get(name):
+            continue
+        dataset, depth = _innermost(cfg[name]['dataset'])
+        if str(dataset.get('type')).endswith('KITTIDepthDataset'):
+            options.append(f'{name}{".dataset" * (depth + 1)}.ann_file={written}')
+    options = '--cfg-options ' + ' '.join(options)
+    if there:  # the command would refuse to replace them
+        return f'Use kitti_train.txt and kitti_val.txt, which are there:  {options}'
+    return f'{advice}\n  and use the lists that it writes:  {options}'
 
 
 def default_work_dir(cfg, config_path, work_dir=None):

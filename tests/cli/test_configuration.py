@@ -1,8 +1,11 @@
+import re
+
 import pytest
 from mmengine.config import Config
 
 from ddp_perception.cli import configuration
 from ddp_perception.cli.errors import UserError
+from tests.datasets.tiny_kitti import write_tiny_kitti
 
 
 def test_data_root_is_replaced_everywhere():
@@ -120,6 +123,39 @@ def test_missing_data_names_the_commands_of_that_data_set(tmp_path, dataset,
     else:
         (tmp_path / 'leftImg8bit' / 'val').mkdir(parents=True)
     configuration.require_info_files(cfg, ['val_dataloader'])
+
+
+@pytest.mark.parametrize('loaders', [['train_dataloader', 'val_dataloader'],
+                                     ['test_dataloader']])
+def test_the_hint_for_missing_kitti_lists_leads_past_the_check(
+        tmp_path, run, loaders):
+    config = tmp_path / 'config.py'
+    root = write_tiny_kitti(tmp_path / 'kitti')
+    dataset = f"dict(type='ddp.KITTIDepthDataset', data_root='{root}', ann_file="
+    config.write_text(
+        f"train_dataloader = dict(dataset=dict(type='RepeatDataset', times=2,\n"
+        f"    dataset={dataset}'kitti_eigen_train.txt')))\n"
+        f"val_dataloader = dict(dataset={dataset}'kitti_eigen_test.txt'))\n"
+        'test_dataloader = val_dataloader\n')
+    with pytest.raises(UserError) as caught:
+        configuration.require_info_files(configuration.load_config(config), loaders)
+    message = str(caught.value)
+    command = re.search(r'ddp-perception (prepare .*)', message)[1]
+    options = re.search(r'--cfg-options (.*)', message)[1].split()
+    run(*command.split())
+    cfg = configuration.load_config(config, options)
+    configuration.require_info_files(cfg, loaders)
+    files = [configuration.innermost_dataset(cfg[f'{stage}_dataloader'].dataset)
+             for stage in ('train', 'val', 'test')]
+    assert [dataset.ann_file for dataset in files] == [
+        'kitti_train.txt', 'kitti_val.txt', 'kitti_val.txt']
+    with pytest.raises(UserError) as caught:  # they are written: use them
+        configuration.require_info_files(configuration.load_config(config), loaders)
+    assert ' '.join(options) in str(caught.value)
+    assert 'prepare' not in str(caught.value)
+    (root / 'kitti_val.txt').unlink()  # configured already: no options
+    with pytest.raises(UserError, match='--write-splits\n  Data elsewhere'):
+        configuration.require_info_files(cfg, [loaders[-1]])
 
 
 def test_data_sets_of_others_without_a_list_pass(tmp_path):
