@@ -5,15 +5,16 @@ def add_config(parser):
     """Add the configuration file and the options that change it."""
     parser.add_argument('config', metavar='CONFIG',
                         help='configuration file (.py), e.g. one of '
-                        'projects/nuscenes_map_seg/configs')
+                        'projects/*/configs')
     group = parser.add_argument_group('configuration')
     group.add_argument('--data-root', metavar='DIR',
                        help='where the data set lies; replaces data_root '
                        'everywhere in the configuration')
     group.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE',
                        default=[], help='change single settings, e.g. '
-                       '--cfg-options train_cfg.max_epochs=5 '
-                       'model.seg_head.sampler.num_steps=10')
+                       '--cfg-options train_dataloader.batch_size=2 '
+                       'model.decode_head.sampler.num_steps=10 (maps: '
+                       'model.seg_head)')
 
 
 def add_trust(parser):

@@ -5,7 +5,8 @@ the work directory (default: work_dirs/<name of the configuration>), where the
 checkpoints lie too.
 
 Examples:
-  ddp-perception train projects/nuscenes_map_seg/configs/demo.py
+  ddp-perception train \\
+      projects/kitti_depth/configs/ddp_swin-t_8xb2-38k_kitti-352x704.py
   ddp-perception train CONFIG --data-root /data/nuscenes --amp --seed 0
   ddp-perception train CONFIG --resume            (go on after an interruption)
   torchrun --nproc-per-node=8 -m ddp_perception.cli train CONFIG \\
@@ -26,7 +27,7 @@ def add_arguments(parser):
                         'the work directory')
     parser.add_argument('--load-from', metavar='FILE',
                         help='start from the weights in FILE as far as they '
-                        'fit (a detection checkpoint, say), from epoch 0')
+                        'fit (a detection checkpoint, say), from iteration 0')
     parser.add_argument('--amp', action='store_true',
                         help='mixed precision: float16 on a GPU, bfloat16 on '
                         'a CPU')
