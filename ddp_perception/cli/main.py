@@ -8,7 +8,7 @@ from ddp_perception import __version__
 from ddp_perception.cli.errors import UserError
 
 COMMANDS = {
-    'prepare': 'write the info files of a data set that you have',
+    'prepare': 'complete and check a data set that you have',
     'synthesize': 'write a small synthetic data set',
     'train': 'train a model from a configuration',
     'test': 'evaluate a checkpoint on the test or validation split',
@@ -21,11 +21,12 @@ COMMANDS = {
 EXTRAS = 'pip install "ddp_perception[all]"'
 
 EPILOG = """\
-a first run on your own nuScenes:
+a first run on your own nuScenes (or cityscapes, kitti):
   ddp-perception prepare nuscenes /data/nuscenes --version v1.0-mini
   ddp-perception train CONFIG --data-root /data/nuscenes
   ddp-perception test CONFIG CHECKPOINT --data-root /data/nuscenes
   ddp-perception predict CONFIG CHECKPOINT /data/nuscenes --out maps
+CONFIG is one of projects/*/configs. Segmentation and depth predict images.
 "ddp-perception COMMAND --help" explains each.
 """
 
@@ -34,8 +35,9 @@ def top_parser():
     """Return the parser that lists the sub-commands."""
     parser = argparse.ArgumentParser(
         prog='ddp-perception', usage='ddp-perception COMMAND ...',
-        description="Diffusion dense heads for mmdet3d: bird's-eye-view map "
-        'segmentation on nuScenes.\n\ncommands:\n' + ''.join(
+        description="Diffusion dense heads for mmdet3d and mmseg: bird's-eye-view "
+        'maps (nuScenes),\nsegmentation (Cityscapes, ADE20K) and depth (KITTI) of '
+        'images.\n\ncommands:\n' + ''.join(
             f'  {name:20}{summary}\n' for name, summary in COMMANDS.items()),
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('command', metavar='COMMAND', choices=COMMANDS,

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import types
@@ -10,12 +11,14 @@ from ddp_perception.cli.main import COMMANDS, main
 
 
 @pytest.mark.parametrize('command', ['train', 'test', 'predict'])
-def test_help_explains_with_an_example(command, capsys):
+def test_help_explains_with_an_example(command, capsys, repository_dir):
     with pytest.raises(SystemExit) as stop:
         main([command, '--help'])
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert f'ddp-perception {command} ' in text.split('Examples:')[1]
+    for path in re.findall(r'projects/[\w/.-]+\.py', text):
+        assert (repository_dir / path).is_file(), path
 
 
 @pytest.mark.parametrize('command', ['prepare', 'synthesize'])
@@ -38,6 +41,15 @@ def test_help_without_arguments_lists_all_commands(capsys):
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert all(command in text for command in COMMANDS)
+    assert all(name in text for name in ('nuScenes', 'Cityscapes', 'KITTI'))
+
+
+@pytest.mark.parametrize('command', ['test', 'predict'])
+def test_help_speaks_of_all_tasks(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, '--help'])
+    text = capsys.readouterr().out
+    assert all(task in text for task in ('map', 'segmentation', 'depth'))
 
 
 def test_help_needs_no_framework():
