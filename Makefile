@@ -5,7 +5,7 @@ ARGS ?=
 # Waiting threads give their core to others, data loading workers for one.
 export OMP_WAIT_POLICY ?= PASSIVE
 .DEFAULT_GOAL := help
-.PHONY: help env demo demo-joint test test-slow lint clean
+.PHONY: help env demo demo-cityscapes demo-kitti demo-joint test test-slow lint clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | \
@@ -19,8 +19,14 @@ env:  ## create .venv and install everything (10 minutes once, then nothing to d
 demo: env  ## synthetic nuScenes, training, evaluation, picture: work_dirs/demo
 	$(PYTHON_IN) -m ddp_perception.cli demo $(ARGS)
 
-demo-joint: env  ## boxes and map from one mmdet3d detector: work_dirs/demo_joint
-	$(PYTHON_IN) -m ddp_perception.cli demo_joint $(ARGS)
+demo-cityscapes: env  ## synthetic Cityscapes, segmentation: work_dirs/demo-cityscapes
+	$(PYTHON_IN) -m ddp_perception.cli demo-cityscapes $(ARGS)
+
+demo-kitti: env  ## synthetic KITTI, depth: work_dirs/demo-kitti
+	$(PYTHON_IN) -m ddp_perception.cli demo-kitti $(ARGS)
+
+demo-joint: env  ## boxes and map from one mmdet3d detector: work_dirs/demo-joint
+	$(PYTHON_IN) -m ddp_perception.cli demo-joint $(ARGS)
 
 test: env  ## the fast tests
 	$(PYTHON_IN) -m pytest $(ARGS)

@@ -14,22 +14,21 @@ A second run reuses the data, and the trained models unless code, configuration
 or data have changed since.
 
 Example:
-  ddp-perception demo_joint --work-dir work_dirs/demo_joint
+  ddp-perception demo-joint --work-dir work_dirs/demo-joint
 """
 import copy
-import json
 import time
 from pathlib import Path
 
-from ddp_perception.cli import demo
+from ddp_perception.cli import demo, demo_parts
 
 CONFIG = 'projects/map_head_for_your_detector/configs/demo_joint_cpu.py'
 
 
 def add_arguments(parser):
     """Add the options of this sub-command."""
-    demo.add_arguments(parser)
-    parser.set_defaults(config=CONFIG, work_dir='work_dirs/demo_joint')
+    demo_parts.add_arguments(parser, CONFIG, 'work_dirs/demo-joint',
+                             'data/demo_nuscenes')
 
 
 def run(args):
@@ -46,16 +45,18 @@ def run(args):
 
     seconds, saved = {}, 0.
     print('2/5  the detector alone', flush=True)
-    checkpoint, seconds['detector'], reused = demo.train(alone, args.fresh)
+    checkpoint, seconds['detector'], reused = demo_parts.train(
+        alone, args.data_root, args.fresh)
     saved += seconds['detector'] * reused
-    _, alone_figures = demo.evaluate(alone, checkpoint)
+    _, alone_figures = demo_parts.evaluate(alone, checkpoint)
 
     print('3/5  detector and map head', flush=True)
-    checkpoint, seconds['joint'], reused = demo.train(joint, args.fresh)
-    saved += seconds['joint'] * reused
+    checkpoint, seconds['joint'], reused_too = demo_parts.train(
+        joint, args.data_root, args.fresh)
+    saved += seconds['joint'] * reused_too
 
     print('4/5  evaluation on unseen scenes', flush=True)
-    evaluation, figures = demo.evaluate(joint, checkpoint)
+    evaluation, figures = demo_parts.evaluate(joint, checkpoint)
     constant, counts = demo.constant_map(joint)
 
     print('5/5  picture and report', flush=True)
@@ -66,11 +67,9 @@ def run(args):
                               in boxes_of(alone_figures).items()},
         **counts, seconds_train={name: round(value, 1)
                                  for name, value in seconds.items()},
-        config=args.config, picture=str(picture),
+        training_reused=reused and reused_too, config=args.config, picture=str(picture),
         seconds_total=round(time.perf_counter() - start + saved, 1))
-    path = Path(args.work_dir, 'report.json')
-    path.write_text(json.dumps(report, indent=2) + '\n')
-    print_report(report, path)
+    print_report(report, demo_parts.write_report(report, args.work_dir))
     return 0
 
 
@@ -98,16 +97,11 @@ def boxes_of(figures):
 
 def print_report(report, path):
     """Print the figures as a table."""
-    from terminaltables import AsciiTable
     rows = [['', 'detector alone', 'with map head', 'constant map'],
             ['NDS', f'{report["nds_detector_alone"]:.4f}', f'{report["nds"]:.4f}', ''],
             ['mAP of the boxes', f'{report["detection_map_detector_alone"]:.4f}',
              f'{report["detection_map"]:.4f}', ''],
-            ['map IoU, mean', '', f'{demo.after_last_step(report, "miou"):.4f}',
+            ['map IoU, mean', '', f'{demo_parts.after_last_step(report, "miou"):.4f}',
              f'{report["miou_constant_map"]:.4f}']]
-    seconds = report['seconds_train']
-    print(f'\n{AsciiTable(rows).table}\n{report["val_samples"]} frames of unseen '
-          f'scenes; {report["decoder_passes"]}\ntraining took '
-          f'{seconds["detector"]:.0f} s and {seconds["joint"]:.0f} s of '
-          f'{report["seconds_total"]:.0f} s\nreport   {path}\n'
-          f'picture  {report["picture"]}')
+    demo_parts.print_report(rows, report, path,
+                            f'{report["val_samples"]} frames of unseen scenes')

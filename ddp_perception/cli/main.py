@@ -15,7 +15,9 @@ COMMANDS = {
     'predict': 'predict and draw: maps of frames, labels or depth of images',
     'convert-checkpoint': 'bring a checkpoint of the original or of BEVFusion',
     'demo': 'all of it on a CPU in minutes: synthesize, train, test, predict',
-    'demo_joint': 'the same with a detector of mmdet3d: boxes and map together',
+    'demo-cityscapes': 'the same for segmentation of images',
+    'demo-kitti': 'the same for depth of images',
+    'demo-joint': 'the same with a detector of mmdet3d: boxes and map together',
 }
 
 EXTRAS = 'pip install "ddp_perception[all]"'

@@ -8,7 +8,7 @@ from mmdet3d.structures import Det3DDataSample, LiDARInstance3DBoxes
 from mmengine.config import Config
 from mmengine.structures import InstanceData, PixelData
 
-from ddp_perception.cli import demo, demo_joint
+from ddp_perception.cli import demo, demo_joint, demo_parts
 from ddp_perception.cli.main import command_parser
 from ddp_perception.visualization import draw_frame, frame_from_sample
 from ddp_perception.visualization.samples import corners_from_above
@@ -34,21 +34,21 @@ def test_report_holds_the_figures_of_both_models(cfg, tmp_path, monkeypatch, cap
     """Everything but data, training and evaluation, which have their own tests."""
     trained = []
     monkeypatch.setattr(demo, 'make_data', lambda root, workers: None)
-    monkeypatch.setattr(demo, 'train', lambda cfg, fresh: (
+    monkeypatch.setattr(demo_parts, 'train', lambda cfg, data_root, fresh: (
         trained.append((cfg.model.type, cfg.work_dir)) or ('x.pth', 30., False)))
 
     def evaluate(cfg, checkpoint):
         good = cfg.model.type == 'ddp.WithMapHead'
         return 'runner', {f'{PREFIX}NDS': .31 if good else .3,
                           f'{PREFIX}mAP': .21 if good else .2}
-    monkeypatch.setattr(demo, 'evaluate', evaluate)
+    monkeypatch.setattr(demo_parts, 'evaluate', evaluate)
     monkeypatch.setattr(demo, 'constant_map', lambda cfg: (
         {}, dict(train_samples=8, val_samples=4)))
     monkeypatch.setattr(demo, 'draw', lambda runner, figures, path: path)
     monkeypatch.setattr(demo, 'make_report', lambda runner, figures, constant: {
         'miou_1_step': .1, 'miou_3_steps': .4, 'miou_constant_map': .2,
         'decoder_passes': '1 seed x 3 steps'})
-    parser = command_parser('demo_joint', demo_joint)
+    parser = command_parser('demo-joint', demo_joint)
     args = parser.parse_args(
         ['--work-dir', str(tmp_path)])
     assert demo_joint.run(args) == 0

@@ -1,15 +1,21 @@
 # Segmentation that trains on two CPU cores in minutes, on a synthetic set in the
 # layout of Cityscapes, 512 x 256 pixels. The same parts as the full-size models.
-_base_ = ['../../_base_/runtime_iters.py', '../../_base_/resnet10t_pyramid.py',
-          '../../_base_/400_iters_cpu.py', './_base_/seg_heads.py',
+_base_ = ['../../_base_/runtime_iters.py', '../../_base_/narrow_resnet_pyramid.py',
+          '../../_base_/cpu_minutes.py', './_base_/seg_heads.py',
           './_base_/cityscapes.py']
 
-data_root = 'data/synthetic_cityscapes/'
-crop_size = (192, 384)
+data_root = 'data/demo_cityscapes/'
+crop_size = (160, 320)
 model = dict(type='EncoderDecoder', **_base_.pyramid, **_base_.heads)
 model['data_preprocessor']['size'] = crop_size
 model['decode_head'].update(in_channels=48, channels=48, num_layers=2, num_heads=4)
 model['auxiliary_head'].update(in_channels=48, channels=48, norm_cfg=dict(type='BN'))
+# Minutes are too short to learn small things by their share of the pixels: weights of
+# about its inverse square root, and more weight on what is still wrong.
+class_weight = [.6, 1.6, .7, 2.5, 3., 3., 5., 5., 1., 3., 1., 3., 5., 1.6, 3., 3., 3.,
+                5., 5.]
+model['decode_head']['loss_decode'] = dict(
+    type='OhemCrossEntropy', thres=0.7, min_kept=25000, class_weight=class_weight)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -24,7 +30,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')]
-train_dataloader = dict(batch_size=4, num_workers=1, dataset=dict(
+train_dataloader = dict(batch_size=2, num_workers=1, dataset=dict(
     data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(batch_size=2, num_workers=1, persistent_workers=False,
                       dataset=dict(data_root=data_root, pipeline=test_pipeline))

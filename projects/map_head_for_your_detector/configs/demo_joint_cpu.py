@@ -6,32 +6,35 @@ data_root = 'data/demo_nuscenes/'
 map_classes = ('drivable_area', 'ped_crossing', 'walkway', 'stop_line',
                'carpark_area', 'divider')
 region = _base_.point_cloud_range
-voxel_size = [0.4, 0.4, 8]
-stride = 4
-batch_size = 4
-repeats = 5  # times that the one epoch shows every frame
-lr = 2e-3
+voxel_size = [0.8, 0.8, 8]
+stride = 2
+batch_size = 2
+repeats = 6  # times that the one epoch shows every frame
+lr = 3e-3
 
 model = dict(
     detector=dict(
         data_preprocessor=dict(voxel_layer=dict(
-            max_num_points=10, voxel_size=voxel_size, max_voxels=(12000, 12000))),
+            max_num_points=20, voxel_size=voxel_size, max_voxels=(12000, 12000))),
         pts_voxel_encoder=dict(feat_channels=[32], voxel_size=voxel_size),
-        pts_middle_encoder=dict(in_channels=32, output_shape=(256, 256)),
+        pts_middle_encoder=dict(in_channels=32, output_shape=(128, 128)),
         pts_backbone=dict(in_channels=32, out_channels=[32, 48, 64],
-                          layer_nums=[1, 2, 2]),
-        pts_neck=dict(in_channels=[32, 48, 64], out_channels=[32, 32, 32]),
+                          layer_nums=[1, 1, 1]),
+        pts_neck=dict(in_channels=[32, 48, 64], out_channels=[32, 32, 32],
+                     upsample_strides=[1, 2, 4]),
         pts_bbox_head=dict(
             in_channels=96, share_conv_channel=32,
+            tasks=[dict(num_class=10, class_names=_base_.class_names)],
+            separate_head=dict(head_conv=32),
             bbox_coder=dict(voxel_size=voxel_size[:2], out_size_factor=stride)),
-        train_cfg=dict(pts=dict(grid_size=[256, 256, 1], voxel_size=voxel_size,
+        train_cfg=dict(pts=dict(grid_size=[128, 128, 1], voxel_size=voxel_size,
                                 out_size_factor=stride)),
         test_cfg=dict(pts=dict(voxel_size=voxel_size[:2], out_size_factor=stride,
                                pre_max_size=200))),
     seg_head=dict(
         decoder_scope=((-50., 50., 1.25), (-50., 50., 1.25)), channels=48,
         num_layers=2, num_heads=4, num_points=2, feedforward_channels=96,
-        keep_steps=True, sampler=dict(num_steps=3)))
+        keep_steps=True, loss_weight=4., sampler=dict(num_steps=3)))
 
 load_points = [
     dict(type='ddp.LoadPoints'), dict(type='ddp.LoadSweeps', sweeps_num=4)]
