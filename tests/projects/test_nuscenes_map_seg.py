@@ -76,6 +76,17 @@ def test_configuration_builds(name):
         assert ('ddp.LoadPoints' in kinds) == model.with_lidar
 
 
+@pytest.mark.parametrize('base', [CAM, FUSION])
+def test_aligned_configuration_goes_on_from_the_trained_model(base):
+    model, cfg = build(base.replace('20e', '2e') + '_aligned')
+    trained = Config.fromfile(CONFIGS / f'{base}.py')
+    assert cfg.load_from == f'work_dirs/{base}/epoch_{trained.train_cfg.max_epochs}.pth'
+    assert model.seg_head.diffusion.self_aligned
+    ends = {schedule['end'] for schedule in cfg.param_scheduler if schedule['by_epoch']}
+    assert ends == {cfg.train_cfg.max_epochs} == {2}
+    assert cfg.optim_wrapper.type == trained.optim_wrapper.type
+
+
 @pytest.mark.parametrize('name', ['camera', 'fusion'])
 def test_released_model_has_as_many_parameters_as_published(reference_dir, name):
     content = json.loads(
