@@ -47,8 +47,22 @@ def test_snippets_train_and_predict(readme):
 def test_head_snippet_builds_at_full_size(readme):
     from mmengine.registry import MODELS
     scope = {}
-    exec(_python_blocks(readme)[0], scope)
+    block = next(block for block in _python_blocks(readme) if 'MapSegHead' in block)
+    exec(block, scope)
     assert MODELS.build(scope['seg_head']).output_grid.shape == (200, 200)
+
+
+@torch.no_grad()
+def test_segmentation_snippet_builds_and_predicts(readme):
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
+    init_default_scope('mmseg')
+    scope = {}
+    block = next(block for block in _python_blocks(readme) if 'ddp.SegHead' in block)
+    exec(block, scope)
+    model = MODELS.build(dict(scope['model'], test_cfg=dict(mode='whole'))).eval()
+    assert model.encode_decode(torch.randn(1, 3, 64, 96), [dict(
+        img_shape=(64, 96), ori_shape=(64, 96))]).shape == (1, 19, 64, 96)
 
 
 @pytest.mark.parametrize('document', DOCUMENTS)
