@@ -1,6 +1,6 @@
 """Write the training labels of Cityscapes beside its label ids.
 
-Run ``python -m data_tools.prepare_cityscapes ROOT``. For each
+Run "ddp-perception prepare cityscapes ROOT". For each
 ROOT/gtFine/<split>/<city>/*_gtFine_labelIds.png it writes
 *_gtFine_labelTrainIds.png with the 19 evaluated classes as 0 to 18 and 255
 for everything else. Files that exist are left alone, so that an interrupted

@@ -1,6 +1,6 @@
 """Check a KITTI depth root against its split files, or write such files.
 
-Run ``python -m data_tools.prepare_kitti ROOT``. It reads every split file
+Run "ddp-perception prepare kitti ROOT". It reads every split file
 (--split, by default each .txt of the root), looks for the files that they
 name, and checks that depth maps are 16-bit PNGs of the size of their image.
 Where the root has no split file, give --write-splits: kitti_train.txt and

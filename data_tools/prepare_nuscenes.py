@@ -1,6 +1,6 @@
 """Write the info files that map segmentation reads from a nuScenes root.
 
-Run ``ddp-perception prepare nuscenes ROOT --version v1.0-mini``. It
+Run "ddp-perception prepare nuscenes ROOT --version v1.0-mini". It
 writes nuscenes_infos_train.pkl and nuscenes_infos_val.pkl (for v1.0-test,
 nuscenes_infos_test.pkl) into the root: mmdet3d's info format v2, which its
 own data sets read too, extended by the map location of every frame.
@@ -308,7 +308,7 @@ def _parser():
                         help='leave out scenes that lack sensor files')
     parser.add_argument('--extend', type=Path, metavar='FILE',
                         help='only add the map fields to this info file of '
-                             "mmdet3d's, and leave all else as it is")
+                             "mmdet3d's (a path, or a name in ROOT), in place")
     return parser
 
 

@@ -11,9 +11,9 @@ COMMANDS = {
     'prepare': 'complete and check a data set that you have',
     'synthesize': 'write a small synthetic data set',
     'train': 'train a model from a configuration',
-    'test': 'evaluate a checkpoint on the test or validation split',
+    'test': "evaluate a checkpoint on the configuration's test data",
     'predict': 'predict and draw: maps of frames, labels or depth of images',
-    'convert-checkpoint': 'bring a checkpoint of the original or of BEVFusion',
+    'convert-checkpoint': 'convert a released checkpoint (DDP, BEVFusion)',
     'demo': 'all of it on a CPU in minutes: synthesize, train, test, predict',
     'demo-cityscapes': 'the same for segmentation of images',
     'demo-kitti': 'the same for depth of images',
@@ -28,7 +28,8 @@ a first run on your own nuScenes (or cityscapes, kitti):
   ddp-perception train CONFIG --data-root /data/nuscenes
   ddp-perception test CONFIG CHECKPOINT --data-root /data/nuscenes
   ddp-perception predict CONFIG CHECKPOINT /data/nuscenes --out maps
-CONFIG is one of projects/*/configs. Segmentation and depth predict images.
+CONFIG is a file of projects/*/configs, or your own. With one of segmentation or
+depth, predict takes an image or a folder of images in place of the data set.
 "ddp-perception COMMAND --help" explains each.
 """
 

@@ -14,7 +14,7 @@ the layout of the folder; no truth is needed. Per image:
   segmentation  <name>_labels.png   8-bit class indices, from 0 in the order of
                                     the data set's classes: Cityscapes' train
                                     ids; ADE20K's own ids less 1 (0 is wall)
-                <name>_overlay.jpg  classes in colour over the image, legend
+                <name>_overlay.jpg  classes in colour over the image, with legend
   depth         <name>_depth.png    16-bit metres x 256 at the size of the
                                     image, 0 where there is none: outside the
                                     part that the configuration's KBCrop keeps
@@ -38,7 +38,8 @@ def add_arguments(parser):
     """Add the options of this sub-command."""
     options.add_config(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT',
-                        help='file that training wrote (.pth)')
+                        help='file of train or convert-checkpoint (.pth, '
+                        '.safetensors)')
     parser.add_argument('input', metavar='INPUT',
                         help='info file or nuScenes root; image or folder of '
                         'images')

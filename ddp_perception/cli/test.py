@@ -1,4 +1,6 @@
-"""Evaluate a checkpoint on the test split of a configuration.
+"""Evaluate a checkpoint on the test data of a configuration.
+
+That is what its test_dataloader reads; in most of ours, the validation split.
 
 Prints what the configuration's test_evaluator measures, and how many decoder
 passes of a diffusion head the figures average:
@@ -23,7 +25,8 @@ def add_arguments(parser):
     """Add the options of this sub-command."""
     options.add_config(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT',
-                        help='file that training wrote (.pth)')
+                        help='file of train or convert-checkpoint (.pth, '
+                        '.safetensors)')
     parser.add_argument('--work-dir', metavar='DIR', help='where logs go')
     parser.add_argument('--out', metavar='FILE',
                         help='write the figures to a JSON file too')
