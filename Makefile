@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | \
 		sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
-		awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+		awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
 	@echo '  ARGS="..." passes further arguments on, e.g.  make test ARGS="-k sampler -x"'
 
 env:  ## create .venv and install everything (10 minutes once, then nothing to do)

@@ -40,12 +40,13 @@ DEV = ['pytest>=7', 'ruff>=0.5']
 setup(
     name='ddp_perception',
     version=VERSION,
-    description='Diffusion dense heads for mmdet3d: nuScenes BEV map '
-                'segmentation with DDP',
+    description='Diffusion dense heads (DDP) for mmdet3d and mmseg: nuScenes BEV '
+                'maps, image segmentation, monocular depth',
     long_description=(HERE / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    keywords='bird-eye-view map segmentation diffusion mmdet3d nuScenes',
+    keywords='bird-eye-view map segmentation depth diffusion mmdet3d mmseg '
+             'nuScenes Cityscapes KITTI',
     classifiers=[
         'Development Status :: 3 - Alpha',
         'Intended Audience :: Science/Research',

@@ -35,7 +35,7 @@ def base_parser(dataset: str, description: str,
     add = make.add_argument
     add('out', help='folder to write; empty, new, or an earlier run of this')
     add('--seed', type=int, default=options.seed, help='of everything')
-    add('--image-size', type=image_size, default=options.image_size,
+    add('--image-size', type=image_size, default='x'.join(map(str, options.image_size)),
         metavar='WxH', help='pixels of each picture')
     add('--workers', type=int, default=max(1, min(8, os.cpu_count() or 1)),
         help='processes')

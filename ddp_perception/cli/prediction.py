@@ -88,7 +88,11 @@ def build_dataset(cfg, info_file, data_root, data_prefix='auto', truth=True,
     from mmengine.fileio import load
     from mmengine.registry import init_default_scope
 
-    from ddp_perception.datasets.nuscenes_map import FLAT_PREFIX, NUSCENES_PREFIX
+    from ddp_perception.datasets.nuscenes_map import (
+        FLAT_PREFIX,
+        NUSCENES_PREFIX,
+        detect_data_prefix,
+    )
     from ddp_perception.registry import DATASETS
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
     if not loader:
@@ -104,17 +108,22 @@ def build_dataset(cfg, info_file, data_root, data_prefix='auto', truth=True,
     settings = copy.deepcopy(dict(innermost_dataset(loader['dataset'])))
     settings.update(data_root=str(data_root), ann_file=str(info_file),
                     test_mode=True, indices=limit)
-    settings.pop('data_prefix', None)
-    if data_prefix != 'auto':
-        settings['data_prefix'] = (FLAT_PREFIX if data_prefix == 'flat'
-                                   else NUSCENES_PREFIX)
-    if not (truth and _has_maps(data_root, frames)):
-        settings['pipeline'] = [
-            step for step in settings['pipeline']
-            if not str(step['type']).endswith('LoadMapMasks')]
-        settings['load_map'] = False
+    settings['data_prefix'] = {
+        'flat': FLAT_PREFIX, 'nuscenes': NUSCENES_PREFIX,
+        'auto': detect_data_prefix(data_root, info_file)}[data_prefix]
+    with_map = truth and _has_maps(data_root, frames)
+    settings['pipeline'] = [
+        _moved(step, data_root) for step in settings['pipeline']
+        if with_map or not str(step['type']).endswith('LoadMapMasks')]
+    if settings.get('load_map'):
+        settings['load_map'] = with_map
     init_default_scope(cfg.get('default_scope', 'mmdet3d'))
     return DATASETS.build(settings)
+
+
+def _moved(step, root):
+    """Return a pipeline step that finds the map under another root."""
+    return {**step, 'map_root': str(root)} if step.get('map_root') else step
 
 
 def _has_maps(root, frames):

@@ -32,8 +32,9 @@ def save_segmentation(path, image, prediction, classes, palette, truth=None,
         classes (Sequence[str]): Names.
         palette (Sequence): One RGB triple of 0 to 255 per class.
         truth (ndarray, optional): (H, W) class indices or `ignore_index`.
-        uncertainty (ndarray, optional): (H, W) in [0, 1]. The colours end at
-            its 99.5th percentile.
+        uncertainty (ndarray, optional): (H, W) in [0, 1], the entropy of the
+            classes' probabilities as a share of the greatest possible. The
+            colours end at its 99.5th percentile.
         ignore_index (int): Label of pixels that do not count, drawn grey.
 
     Returns:
@@ -58,7 +59,7 @@ def save_segmentation(path, image, prediction, classes, palette, truth=None,
     for index, (title, picture) in enumerate([('image', image), *painted]):
         panels.show(index, picture, title)
     if uncertainty is not None:
-        _show_uncertainty(panels, 1 + len(maps), uncertainty, 'uncertainty')
+        _show_uncertainty(panels, 1 + len(maps), uncertainty, 'normalised entropy')
     return panels.save(path)
 
 

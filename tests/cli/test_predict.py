@@ -142,3 +142,33 @@ def test_predict_draws_the_real_frame(run, points_config, checkpoint, real_dir,
         occupied = (data['probabilities'][0] > 0.5).mean()
     assert 0.2 < occupied < 0.9
     assert (tmp_path / f'{token}.png').stat().st_size > 300_000
+
+
+@pytest.mark.parametrize('truth', [True, False])
+def test_frames_of_mmdet3ds_own_data_set_load_without_further_options(
+        repository_dir, synthetic_root, synthetic_infos, truth):
+    """A detector's configuration: paths and map come from the root alone."""
+    from mmengine.config import Config
+
+    from ddp_perception.cli.prediction import build_dataset
+    configs = repository_dir / 'projects/map_head_for_your_detector/configs'
+    cfg = Config.fromfile(configs / 'centerpoint-pillar_map.py')
+    dataset = build_dataset(cfg, synthetic_infos['val'], synthetic_root, truth=truth,
+                            limit=1)
+    assert type(dataset).__name__ == 'NuScenesDataset' and len(dataset) == 1
+    sample = dataset[0]
+    file = dataset.get_data_info(0)['lidar_points']['lidar_path']
+    own = np.fromfile(file, np.float32).reshape(-1, 5)[:, :3]
+    points = sample['inputs']['points'].numpy()[:, :3]
+    seen = {tuple(point) for point in points.round(3).tolist()}
+    inside = own[(np.abs(own) < (51.2, 51.2, 3.)).all(1)]
+    assert len(inside) > 100
+    assert all(tuple(p) in seen for p in inside[::50].round(3).tolist())
+    assert ('gt_map_seg' in sample['data_samples']) == truth
+    if truth:
+        map_cfg = Config.fromfile(repository_dir / 'projects/nuscenes_map_seg/configs/'
+                                  'ddp_lidar_3step_8xb4-20e_nus-map.py')
+        expected = build_dataset(map_cfg, synthetic_infos['val'], synthetic_root,
+                                 limit=1)[0]['data_samples'].gt_map_seg.data
+        assert expected.any()
+        assert torch.equal(sample['data_samples'].gt_map_seg.data, expected)

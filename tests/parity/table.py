@@ -8,7 +8,8 @@ HEAD = """# Parity with the published implementation
 
 Golden numbers were computed by the original code (DDP, commit 5b7dd02, and mmdet3d
 1.4.0 for the sparse encoder) on small random problems in float32. This table lists
-every file of the reference folder and how far this package is from it. It is written by
+every file with such numbers (the reference folder, which is not part of the repository)
+and how far this package is from it. It is written by
 
 ```bash
 python -m tests.parity
@@ -18,7 +19,8 @@ which runs the tests that read these files and notes every comparison with one o
 arrays. "Difference" is the greatest absolute one among all comparisons of a file, "of
 values up to" the greatest magnitude in that comparison, "allowed" the tolerance that
 its test sets there (absolute + relative). Any single row is measured, and checked
-against its tolerance, by `python -m pytest` with the test named in it.
+against its tolerance, by `python -m pytest` with the test named in it, below `tests`:
+`python -m pytest "tests/heads/test_seg_head.py::test_sampling_equals_every_published_case[ddim]"`.
 
 Measured on {machine}, PyTorch {torch}, {threads} threads.
 

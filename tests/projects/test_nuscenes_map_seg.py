@@ -76,6 +76,32 @@ def test_configuration_builds(name):
         assert ('ddp.LoadPoints' in kinds) == model.with_lidar
 
 
+def test_the_whole_learning_rate_curve_scales():
+    """With the total batch size: --auto-scale-lr changes the initial rate alone."""
+    whole, eighth = learning_rates(1), learning_rates(1 / 8)
+    assert whole[0] == 5e-5 and whole[-1] < 1e-5
+    assert max(whole) == whole[8] == pytest.approx(5e-4, rel=0.05)
+    assert eighth == pytest.approx([rate / 8 for rate in whole])
+
+
+def learning_rates(factor):
+    """Rate of each epoch, and after the last one."""
+    from mmengine.registry import PARAM_SCHEDULERS
+    cfg = Config.fromfile(CONFIGS / f'{FUSION}.py')
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))],
+                                lr=cfg.lr * factor)
+    schedules = [PARAM_SCHEDULERS.build(dict(
+        schedule, optimizer=optimizer, convert_to_iter_based=False))
+        for schedule in cfg.param_scheduler if schedule['type'].endswith('LR')]
+    rates = [optimizer.param_groups[0]['lr']]
+    for _ in range(cfg.train_cfg.max_epochs):
+        optimizer.step()
+        for schedule in schedules:
+            schedule.step()
+        rates.append(optimizer.param_groups[0]['lr'])
+    return rates
+
+
 @pytest.mark.parametrize('base', [CAM, FUSION])
 def test_aligned_configuration_goes_on_from_the_trained_model(base):
     model, cfg = build(base.replace('20e', '2e') + '_aligned')

@@ -71,7 +71,7 @@ def test_segmentation_shows_what_is_given_and_names_what_occurs(drawn, tmp_path)
     assert bars(bare) == {}
     assert titles(full) == ['image', 'prediction', 'truth', 'uncertainty']
     assert legend(full) == ['road', 'car', 'ignored']
-    assert bars(full) == {'uncertainty': (0, 0.25)}
+    assert bars(full) == {'normalised entropy': (0, 0.25)}
     np.testing.assert_array_equal(panel(full, 'truth').get_array()[:5, :],
                                   np.broadcast_to(IGNORED, (5, 45, 3)))
     assert legend(bare) and 'sky' not in legend(full)

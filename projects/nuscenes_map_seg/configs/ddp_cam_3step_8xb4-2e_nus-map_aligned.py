@@ -11,4 +11,4 @@ optim_wrapper = dict(optimizer=dict(lr=lr))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, begin=0, end=500, by_epoch=False),
     dict(type='CosineAnnealingLR', begin=0, end=epochs, T_max=epochs,
-         eta_min=lr * 1e-2, by_epoch=True, convert_to_iter_based=True)]
+         eta_min_ratio=1e-2, by_epoch=True, convert_to_iter_based=True)]

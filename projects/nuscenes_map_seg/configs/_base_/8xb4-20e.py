@@ -14,10 +14,10 @@ optim_wrapper = dict(
         relative_position_bias_table=dict(decay_mult=0.))),
     clip_grad=dict(max_norm=35, norm_type=2))
 param_scheduler = [
-    dict(type='CosineAnnealingLR', begin=0, end=8, T_max=8, eta_min=lr * 10,
+    dict(type='CosineAnnealingLR', begin=0, end=8, T_max=8, eta_min_ratio=10,
          by_epoch=True, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', begin=8, end=epochs, T_max=epochs - 8,
-         eta_min=lr * 1e-4, by_epoch=True, convert_to_iter_based=True),
+         eta_min_ratio=1e-4, by_epoch=True, convert_to_iter_based=True),
     dict(type='CosineAnnealingMomentum', begin=0, end=8, T_max=8, eta_min=0.85 / 0.95,
          by_epoch=True, convert_to_iter_based=True),
     dict(type='CosineAnnealingMomentum', begin=8, end=epochs, T_max=epochs - 8,
