@@ -24,7 +24,7 @@ against its tolerance, by `python -m pytest` with the test named in it, below `t
 
 Measured on {machine}, PyTorch {torch}, {threads} threads.
 
-"""
+"""  # noqa: E501
 NOTES = {
     'map_metric': 'Equal once rounded to float32, in which the original computes; the '
     'difference is that of the mean of the six classes.',
