@@ -3,17 +3,16 @@
 _base_ = './demo_kitti_cpu.py'
 
 data_root = 'data/one_kitti_frame/'
-kb_crop = (256, 1216)  # all that the LiDAR reaches
+kb_crop = crop_size = (256, 1216)  # all that the LiDAR reaches
 iterations = 480
 lr = 4e-3
-model = dict(data_preprocessor=dict(size=kb_crop),
+model = dict(data_preprocessor=dict(size=crop_size),
              test_cfg=dict(_delete_=True, mode='whole'))  # no mirror image is learnt
 
 load = [dict(type='LoadImageFromFile'), dict(type='ddp.LoadKITTIDepth'),
         dict(type='ddp.KBCrop', height=kb_crop[0], width=kb_crop[1])]
 train_dataloader = dict(batch_size=1, dataset=dict(
-    data_root=data_root, ann_file='frame.txt', pipeline=[
-        *load, _base_.pack]))
+    data_root=data_root, ann_file='frame.txt', pipeline=[*load, _base_.pack]))
 val_dataloader = dict(batch_size=1, dataset=dict(
     data_root=data_root, ann_file='frame.txt', pipeline=[*load, _base_.pack]))
 test_dataloader = val_dataloader
