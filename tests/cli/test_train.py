@@ -145,7 +145,8 @@ def test_two_processes_train_and_test_like_one(tiny_config, tiny_root, tmp_path,
          '--data-root', str(tiny_root), '--work-dir', str(work), '--launcher',
          'pytorch', '--cfg-options', 'train_cfg.max_epochs=1',
          'train_cfg.val_interval=1'],
-        env={**os.environ, 'OMP_NUM_THREADS': '1'}, cwd=tmp_path,
+        env={**os.environ, 'OMP_NUM_THREADS': '1',
+             'PYTHONPATH': str(repository_dir)}, cwd=tmp_path,
         capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     assert '[1/2]' in done.stdout + done.stderr  # 12 samples, 2 processes, 4 each
