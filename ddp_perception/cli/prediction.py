@@ -1,5 +1,6 @@
 """What ``ddp-perception predict`` does with frames; usable from Python too."""
 import copy
+import io
 import os
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 from ddp_perception import compat
 from ddp_perception.cli.configuration import bare_model_settings, innermost_dataset
 from ddp_perception.cli.errors import UserError
-from ddp_perception.cli.image_files import is_image
+from ddp_perception.cli.image_files import INFO_SUFFIXES, is_image, write_file
 
 
 def find_info_file(frames, split='val'):
@@ -26,7 +27,7 @@ def find_info_file(frames, split='val'):
     """
     frames = Path(frames).expanduser()
     if frames.is_file():
-        if frames.suffix not in ('.json', '.pkl', '.pickle'):
+        if frames.suffix not in INFO_SUFFIXES:
             raise UserError(
                 f'{frames} must be an info file (.json or .pkl) or a nuScenes '
                 'root' + ('; the model of this configuration predicts maps, '
@@ -108,9 +109,9 @@ def build_dataset(cfg, info_file, data_root, data_prefix='auto', truth=True,
     settings = copy.deepcopy(dict(innermost_dataset(loader['dataset'])))
     settings.update(data_root=str(data_root), ann_file=str(info_file),
                     test_mode=True, indices=limit)
-    settings['data_prefix'] = {
-        'flat': FLAT_PREFIX, 'nuscenes': NUSCENES_PREFIX,
-        'auto': detect_data_prefix(data_root, info_file)}[data_prefix]
+    settings['data_prefix'] = (
+        detect_data_prefix(data_root, info_file) if data_prefix == 'auto'
+        else {'flat': FLAT_PREFIX, 'nuscenes': NUSCENES_PREFIX}[data_prefix])
     with_map = truth and _has_maps(data_root, frames)
     settings['pipeline'] = [
         _moved(step, data_root) for step in settings['pipeline']
@@ -215,10 +216,9 @@ def write_map(path, probabilities, classes, xbound, ybound):
             x points to the right of the vehicle.
         ybound (Sequence[float]): The same of axis 2, y forward.
     """
-    partial = path.with_name(f'.{path.name}.partial')
-    with open(partial, 'wb') as file:
-        np.savez_compressed(
-            file, probabilities=probabilities.cpu().numpy().astype(np.float16),
-            classes=np.array(classes), xbound=np.array(xbound, float),
-            ybound=np.array(ybound, float))
-    os.replace(partial, path)
+    content = io.BytesIO()
+    np.savez_compressed(
+        content, probabilities=probabilities.cpu().numpy().astype(np.float16),
+        classes=np.array(classes), xbound=np.array(xbound, float),
+        ybound=np.array(ybound, float))
+    write_file(path, content.getvalue())
