@@ -7,16 +7,24 @@ from ddp_perception.decoder.denoiser import Condition, Denoiser
 from ddp_perception.decoder.label_diffusion import LabelDiffusion
 from ddp_perception.decoder.layers import DecoderLayer
 from ddp_perception.decoder.map_decoder import MapDecoder
+from ddp_perception.decoder.options import (
+    DecoderOptions,
+    DiffusionOptions,
+    record_of,
+)
 from ddp_perception.decoder.position import sine_position
 from ddp_perception.decoder.time_embedding import TimeEmbedding
 
 __all__ = [
     'Condition',
     'DecoderLayer',
+    'DecoderOptions',
     'DeformableSelfAttention',
     'Denoiser',
+    'DiffusionOptions',
     'LabelDiffusion',
     'MapDecoder',
     'TimeEmbedding',
+    'record_of',
     'sine_position',
 ]

@@ -10,6 +10,7 @@ from ddp_perception.diffusion.class_codecs import (
 from ddp_perception.diffusion.codecs import LabelCodec, MultiLabelCodec
 from ddp_perception.diffusion.depth_codec import DepthCodec
 from ddp_perception.diffusion.noise import seeded_noise
+from ddp_perception.diffusion.sampler import Sampler
 from ddp_perception.diffusion.sampling import (
     Step,
     ancestral,
@@ -30,6 +31,7 @@ __all__ = [
     'MultiLabelCodec',
     'NoiseSchedule',
     'OneHotCodec',
+    'Sampler',
     'Step',
     'ancestral',
     'corrupt',

@@ -1,68 +1,104 @@
-"""What the diffusion heads of all tasks share."""
-from collections.abc import Callable, Sequence
+"""What every diffusion head shares, whatever its task and framework."""
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from ddp_perception.decoder import Denoiser, LabelDiffusion, MapDecoder
-from ddp_perception.diffusion import LabelCodec, NoiseSchedule
-from ddp_perception.heads.sampler import Sampler
+from ddp_perception.decoder import (
+    DecoderOptions,
+    Denoiser,
+    DiffusionOptions,
+    LabelDiffusion,
+    MapDecoder,
+    record_of,
+)
+from ddp_perception.diffusion import LabelCodec, NoiseSchedule, Sampler
 
 
 class DiffusionHead:
-    """Mixin of a head: everything but the task and OpenMMLab's interface.
+    """A head as one declared object: codec, predictor, objective, fields.
 
-    A head names this class before its `torch.nn.Module` base, and calls
-    :meth:`build_diffusion` with its codec and its last layer.
+    A mixin: a head names this class before its `torch.nn.Module` base, calls
+    :meth:`build_diffusion` with its codec and its last layer, and states
+
+    - :meth:`objective`, its losses;
+    - :meth:`meaning`, what of a prediction is averaged over seeds and steps,
+      where that is not the prediction itself;
+    - ``truth_field`` and ``prediction_field``, the fields of a data sample
+      that it reads and writes. The registered `Field` of that name knows how
+      it is packed, drawn and saved.
+
+    Sampling, noise, self-aligned training and the passes for the record are
+    here, and ask for nothing that depends on the task.
 
     Attributes:
-        diffusion (LabelDiffusion): codec, denoiser and schedule.
+        diffusion (LabelDiffusion): codec, denoiser and noise schedule.
         sampler (Sampler): how predictions are sampled.
+        truth_field (str): field of a data sample that holds the truth.
+        prediction_field (str): field that the prediction is written to.
     """
 
     diffusion: LabelDiffusion
     sampler: Sampler
+    truth_field: str
+    prediction_field: str
 
-    def build_diffusion(self, codec: LabelCodec, predictor: nn.Module, *,
-                        in_channels: int, channels: int = 256, num_layers: int = 6,
-                        num_heads: int = 8, num_points: int = 4,
-                        feedforward_channels: int | None = None,
-                        sample_range: tuple[float, float] = (0., 0.999),
-                        time_difference: float = 1., schedule: str = 'cosine',
-                        sampler: dict | None = None, self_aligned: bool = False,
-                        time_conditioning: bool = True, time_input: str = 'log_snr',
-                        resample: Callable[[Tensor], Tensor] | None = None):
+    def build_diffusion(self, in_channels: int, codec: LabelCodec, predictor: nn.Module,
+                        *, decoder: DecoderOptions | Mapping[str, Any] | None = None,
+                        diffusion: DiffusionOptions | Mapping[str, Any] | None = None,
+                        sampler: Sampler | Mapping[str, Any] | None = None,
+                        time_input: str = 'log_snr',
+                        resample: Callable[[Tensor], Tensor] | None = None) -> None:
         """Build the diffusion around a codec and a last layer.
 
         Args:
-            codec: from label maps to continuous maps, and from predictions.
-            predictor: from (N, channels, h, w) to a prediction.
             in_channels: of the features.
-            channels, num_layers, num_heads, num_points, feedforward_channels:
-                of :class:`MapDecoder`.
-            sample_range, time_difference, self_aligned: of
-                :class:`LabelDiffusion`.
-            schedule: of :class:`NoiseSchedule`.
-            sampler: settings of :class:`Sampler`.
-            time_conditioning: False builds layers that ignore the noise
-                level, as the released BEV and depth models do.
+            codec: from label maps to continuous maps, and from predictions.
+            predictor: from (N, decoder.channels, h, w) to a prediction.
+            decoder: options of the map decoder.
+            diffusion: options of noising.
+            sampler: options of sampling.
             time_input, resample: of :class:`Denoiser`.
+
+        Raises:
+            TypeError: an unknown option.
+            ValueError: an option out of range.
         """
-        self.sampler = Sampler(**(sampler or {}))
-        decoder = MapDecoder(channels, num_layers, num_heads, num_points,
-                             feedforward_channels,
-                             time_channels=4 * channels if time_conditioning else None)
-        denoiser = Denoiser(in_channels, codec.channels, decoder=decoder,
-                            predictor=predictor, time_input=time_input,
-                            resample=resample)
+        decoder = record_of(DecoderOptions, decoder)
+        diffusion = record_of(DiffusionOptions, diffusion)
+        self.sampler = record_of(Sampler, sampler)
+        map_decoder = MapDecoder(
+            decoder.channels, decoder.num_layers, decoder.num_heads, decoder.num_points,
+            decoder.feedforward_channels,
+            time_channels=4 * decoder.channels if decoder.time_conditioning else None)
         self.diffusion = LabelDiffusion(
-            codec, denoiser, schedule=NoiseSchedule(schedule),
-            sample_range=sample_range, time_difference=time_difference,
-            self_aligned=self_aligned)
+            codec,
+            Denoiser(in_channels, codec.channels, decoder=map_decoder,
+                     predictor=predictor, time_input=time_input, resample=resample),
+            schedule=NoiseSchedule(diffusion.schedule),
+            sample_range=diffusion.sample_range,
+            time_difference=diffusion.time_difference,
+            self_aligned=diffusion.self_aligned)
+
+    @abstractmethod
+    def objective(self, prediction: Tensor, truth: Tensor) -> dict[str, Tensor]:
+        """Return the losses of a prediction, and what else is to be logged."""
+
+    def meaning(self, prediction: Tensor) -> Tensor:
+        """Turn (B, seeds, ...) predictions into what is averaged over seeds."""
+        return prediction
 
     @property
-    def passes(self) -> dict:
+    def passes(self) -> dict[str, int]:
         """Seeds and steps of a prediction, and how many passes it averages."""
         return self.sampler.passes
+
+    def training_prediction(self, feats: Tensor, truth: Tensor) -> Tensor:
+        """Noise the truth to random times and predict it again."""
+        return self.diffusion.training_prediction(feats, truth)
 
     def prediction_steps(self, feats: Tensor, noise: Tensor | None = None,
                          step_noise: Sequence[Tensor] | None = None) -> list[Tensor]:
@@ -70,17 +106,32 @@ class DiffusionHead:
 
         Args:
             feats: (B, in_channels, H, W) features.
-            noise: to start from, and
-            step_noise: of the steps of DDPM, as in
-                :meth:`LabelDiffusion.sample_steps`; both drawn from the
-                sampler's seed unless ``noise`` is given.
+            noise: to start from, (S, c, H, W) for all images or (B, S, c, H,
+                W); drawn from the sampler's seed unless given.
+            step_noise: of the steps of DDPM, one draw of that shape for each
+                step but the last; drawn likewise. The DDIM sampler has none.
 
         Returns:
-            One (B, seeds, ...) prediction per step.
+            One (B, S, ...) prediction per step.
+
+        Raises:
+            ValueError: noise of another shape, too few draws, or
+                ``step_noise`` for the DDIM sampler.
         """
-        if noise is None:
-            noise, step_noise = self.sampler.noise(
-                self.diffusion.codec.channels, tuple(feats.shape[-2:]), feats.device)
+        noise, step_noise = self.sampler.complete(
+            noise, step_noise, self.diffusion.codec.channels, tuple(feats.shape[-2:]),
+            feats.device)
         return [step.prediction.unflatten(0, (feats.shape[0], -1))
                 for step in self.diffusion.sample_steps(
                     feats, noise, self.sampler.num_steps, step_noise)]
+
+    def average(self, steps: Sequence[Tensor]) -> Tensor:
+        """Average over the passes that count: the last step's, or all.
+
+        Args:
+            steps: of :meth:`prediction_steps`.
+
+        Returns:
+            (B, ...), seeds and steps averaged.
+        """
+        return self.sampler.combine([self.meaning(step) for step in steps])

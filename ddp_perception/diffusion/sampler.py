@@ -1,0 +1,108 @@
+"""How predictions are sampled: the options that every diffusion head shares."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ddp_perception.diffusion.noise import seeded_noise
+
+
+@dataclass
+class Sampler:
+    """How a head samples, and which of its decoder passes count.
+
+    Args:
+        num_steps: decoder passes per noise map.
+        num_seeds: noise maps per image; they run as one batch.
+        average: ``'last'`` averages the last steps over the seeds; ``'all'``
+            averages every step of every seed, as the published BEV figures do.
+        method: ``'ddim'``, or ``'ddpm'`` for the ancestral sampler, which
+            adds noise at each step.
+        seed: of the noise. Every image starts from the same noise, so the
+            figures of an evaluation depend on nothing but this number.
+
+    Raises:
+        ValueError: a count below one, or another ``average`` or ``method``.
+    """
+
+    num_steps: int = 3
+    num_seeds: int = 1
+    average: str = 'last'
+    seed: int = 0
+    method: str = 'ddim'
+    _kept: tuple | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self):
+        for name in ('num_steps', 'num_seeds'):
+            if getattr(self, name) < 1:
+                raise ValueError(f'{name} must be at least 1, got '
+                                 f'{getattr(self, name)}')
+        if self.average not in ('last', 'all'):
+            raise ValueError(f"average must be 'last' or 'all', got {self.average!r}")
+        if self.method not in ('ddim', 'ddpm'):
+            raise ValueError(f"method must be 'ddim' or 'ddpm', got {self.method!r}")
+
+    @property
+    def passes(self) -> dict:
+        """Decoder passes that a prediction ran and averages, for the record."""
+        averaged = self.num_seeds * (self.num_steps if self.average == 'all' else 1)
+        return dict(seeds=self.num_seeds, steps=self.num_steps, averaged=averaged)
+
+    def noise(self, channels: int, size: tuple[int, int],
+              device: torch.device | str) -> tuple[Tensor, Tensor | None]:
+        """Return the noise of every image, drawn once and kept.
+
+        Returns:
+            The (num_seeds, channels, *size) noise to start from, and for
+            ``'ddpm'`` that of the steps, (num_steps - 1, num_seeds, channels,
+            *size). To be read only.
+        """
+        draws = self.num_steps if self.method == 'ddpm' else 1
+        key = channels, tuple(size), str(device), self.num_seeds, self.seed, draws
+        if self._kept is None or self._kept[0] != key:
+            with torch.inference_mode(False):  # training may use it later
+                self._kept = key, seeded_noise(channels, size, self.num_seeds,
+                                               self.seed, device, draws)
+        noise = self._kept[1]
+        return noise[0], noise[1:] if self.method == 'ddpm' else None
+
+    def complete(self, noise: Tensor | None, step_noise: Sequence[Tensor] | None,
+                 channels: int, size: tuple[int, int], device: torch.device | str
+                 ) -> tuple[Tensor, Sequence[Tensor] | None]:
+        """Draw what a caller did not give of the noise.
+
+        Args:
+            noise: (S, channels, *size) or (B, S, channels, *size), or None.
+            step_noise: for DDPM, one draw of the shape of ``noise`` for every
+                step but the last, or None.
+
+        Returns:
+            Both, ``step_noise`` None for DDIM.
+
+        Raises:
+            ValueError: ``step_noise`` is given for DDIM, which adds none.
+        """
+        if step_noise is not None and self.method == 'ddim':
+            raise ValueError("step_noise goes with the sampler's method='ddpm'; "
+                             "'ddim' adds no noise at its steps")
+        if noise is None:
+            start, drawn = self.noise(channels, size, device)
+            return start, drawn if step_noise is None else step_noise
+        if self.method == 'ddpm' and step_noise is None:
+            seeds = noise.shape[-4]
+            step_noise = seeded_noise(channels, size, seeds, self.seed, device,
+                                      self.num_steps)[1:]
+        return noise, step_noise
+
+    def __getstate__(self) -> dict:
+        """Leave the noise out of copies and files: it can be drawn again."""
+        return {**vars(self), '_kept': None}
+
+    def combine(self, steps: Sequence[Tensor]) -> Tensor:
+        """Average the (B, S, ...) predictions of each step over steps and seeds."""
+        if self.average == 'last':
+            return steps[-1].mean(1)
+        return torch.stack(list(steps)).mean((0, 2))
