@@ -1,5 +1,5 @@
 """Settings of sampling that every diffusion head shares."""
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ class Sampler:
     average: str = 'last'
     seed: int = 0
     method: str = 'ddim'
+    _kept: tuple | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self):
         for name in ('num_steps', 'num_seeds'):
@@ -49,16 +50,25 @@ class Sampler:
 
     def noise(self, channels: int, size: tuple[int, int],
               device: torch.device) -> tuple[Tensor, Tensor | None]:
-        """Draw the noise of every image.
+        """Return the noise of every image, drawn once and kept.
 
         Returns:
             The (num_seeds, channels, *size) noise to start from, and for
             ``'ddpm'`` that of the steps, (num_steps - 1, num_seeds, channels,
-            *size).
+            *size). To be read only.
         """
         draws = self.num_steps if self.method == 'ddpm' else 1
-        noise = seeded_noise(channels, size, self.num_seeds, self.seed, device, draws)
+        key = channels, tuple(size), str(device), self.num_seeds, self.seed, draws
+        if self._kept is None or self._kept[0] != key:
+            with torch.inference_mode(False):  # training may use it later
+                self._kept = key, seeded_noise(channels, size, self.num_seeds,
+                                               self.seed, device, draws)
+        noise = self._kept[1]
         return noise[0], noise[1:] if self.method == 'ddpm' else None
+
+    def __getstate__(self) -> dict:
+        """Leave the noise out of copies and files: it can be drawn again."""
+        return {**vars(self), '_kept': None}
 
     def reduce(self, steps: list[Tensor]) -> Tensor:
         """Average (B, S, ...) results of each step over steps and seeds."""
