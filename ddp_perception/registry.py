@@ -14,7 +14,7 @@ def _child(name, parent, *locations):
 
 
 MODELS = _child('model', root.MODELS, 'backbones', 'necks', 'losses', 'heads',
-                'bevfusion', 'detectors')
+                'bevfusion', 'detectors', 'segmentors')
 DATASETS = _child('dataset', root.DATASETS, 'datasets')
 TRANSFORMS = _child('transform', root.TRANSFORMS, 'datasets.transforms')
 METRICS = _child('metric', root.METRICS, 'evaluation')

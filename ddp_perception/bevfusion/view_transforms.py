@@ -32,8 +32,9 @@ _GEOMETRY_KEYS = ('dx', 'bx', 'nx', 'frustum')
 class ViewTransform(nn.Module):
     """Lift image features by their depth probabilities and pool them.
 
-    The geometry of a sample (which pixel and depth falls in which cell) is
-    kept while its calibration and augmentation matrices stay the same.
+    The geometry of a sample (which pixel and depth falls in which cell) can
+    be kept for samples of the very same calibration and augmentation
+    matrices: see ``cache_size``.
 
     Args:
         in_channels: of the image features.
@@ -49,7 +50,9 @@ class ViewTransform(nn.Module):
             models do, which puts points up to one cell outside the lower
             borders into the border cells. Off, they are outside.
         cache_size: samples whose geometry is kept, about 20 MiB each at full
-            size; 0 computes it every time.
+            size; 0 computes it every time. Worth it for a rig whose matrices
+            never change. On nuScenes they do in every frame: cameras and
+            LiDAR are triggered at different moments of the vehicle's motion.
 
     Shape:
         img: (B, N, in_channels, h, w) of N cameras.
@@ -70,7 +73,7 @@ class ViewTransform(nn.Module):
                  xbound: Sequence[float], ybound: Sequence[float],
                  zbound: Sequence[float], dbound: Sequence[float],
                  downsample: int = 1, truncate_indices: bool = False,
-                 cache_size: int = 8):
+                 cache_size: int = 0):
         """Build the parts that every view transform shares."""
         super().__init__()
         if downsample not in (1, 2):
@@ -188,7 +191,7 @@ class LSSTransform(ViewTransform):
                  xbound: Sequence[float], ybound: Sequence[float],
                  zbound: Sequence[float], dbound: Sequence[float],
                  downsample: int = 1, truncate_indices: bool = False,
-                 cache_size: int = 8):
+                 cache_size: int = 0):
         """Add the depth net: one 1x1 convolution."""
         super().__init__(in_channels, out_channels, image_size, feature_size,
                          xbound, ybound, zbound, dbound, downsample,
@@ -216,7 +219,7 @@ class DepthLSSTransform(ViewTransform):
                  xbound: Sequence[float], ybound: Sequence[float],
                  zbound: Sequence[float], dbound: Sequence[float],
                  downsample: int = 1, truncate_indices: bool = False,
-                 cache_size: int = 8):
+                 cache_size: int = 0):
         """Add the net of the depth image and the depth net."""
         super().__init__(in_channels, out_channels, image_size, feature_size,
                          xbound, ybound, zbound, dbound, downsample,

@@ -88,6 +88,10 @@ class LabelDiffusion(nn.Module):
         pure_noise = self.schedule.level(torch.ones((), device=noise.device))
         with torch.no_grad():
             prediction = self.denoiser(noise, pure_noise, condition)
+        # Autocast remembers its casts of the weights. Those made without a graph
+        # would serve the next pass too, and leave the weights without a gradient
+        # (pytorch#112583; mended in the releases of late 2025).
+        torch.clear_autocast_cache()
         # Outside: the vectors that stand for the prediction keep learning.
         return self.codec.encode_prediction(prediction, size)
 

@@ -2,7 +2,6 @@
 import inspect
 from collections.abc import Sequence
 
-import torch
 from mmseg.models.losses import accuracy
 from torch import Tensor, nn
 
@@ -24,9 +23,11 @@ class SegHead(DenseHead):
 
     - ``'last'``: logits of the last step, averaged over the seeds.
     - ``'all'``, the original's ``accumulation``: the mean over all steps and
-      seeds of the softmax, as its logarithm. mmseg applies a softmax to what
-      it receives where it averages flips and scales, and so averages these
-      probabilities. `forward` returns the probabilities themselves.
+      seeds of the softmax. Windows and sizes are interpolated and averaged as
+      probabilities. Where flips and scales are averaged, mmseg's
+      `SegTTAModel` applies one more softmax, as the published multi-scale
+      figures of ADE20K contain; ``ddp.SegTTAModel`` averages the
+      probabilities themselves.
 
     Args:
         in_channels, in_index, input_transform, ignore_index, align_corners:
@@ -44,11 +45,6 @@ class SegHead(DenseHead):
         sampler: settings of :class:`Sampler`.
         self_aligned: see :class:`LabelDiffusion`.
         time_conditioning: False builds layers that ignore the noise level.
-        probabilities_as_logits: give mmseg the probabilities themselves under
-            ``'all'``, as the released code does. A single image gets the same
-            labels, but flips, scales and windows are then averaged after one
-            more softmax, which flattens them; published multi-scale figures
-            of ADE20K contain this.
         loss_decode: mmseg loss config, or a list. The default divides by all
             pixels, ignored ones included, as published.
         init_cfg: mmengine's initialisation config.
@@ -75,7 +71,6 @@ class SegHead(DenseHead):
                  time_difference: float = 1., schedule: str = 'cosine',
                  sampler: dict | None = None, self_aligned: bool = False,
                  time_conditioning: bool = True,
-                 probabilities_as_logits: bool = False,
                  in_index: int | Sequence[int] = -1,
                  input_transform: str | None = None, ignore_index: int = 255,
                  align_corners: bool = False,
@@ -86,7 +81,6 @@ class SegHead(DenseHead):
                          loss_decode=loss_decode, in_index=in_index,
                          input_transform=input_transform, ignore_index=ignore_index,
                          align_corners=align_corners, init_cfg=init_cfg)
-        self.probabilities_as_logits = probabilities_as_logits
         predictor = nn.Conv2d(channels, num_classes, 1)
         nn.init.normal_(predictor.weight, std=0.01)
         nn.init.zeros_(predictor.bias)
@@ -123,14 +117,6 @@ class SegHead(DenseHead):
         if self.accumulates:
             steps = [step.softmax(2) for step in steps]
         return self.sampler.reduce(steps)
-
-    def predict_by_feat(self, seg_logits: Tensor,
-                        batch_img_metas: list[dict]) -> Tensor:
-        """Resize what `forward` returned to the image, and make it logits."""
-        scores = super().predict_by_feat(seg_logits, batch_img_metas)
-        if self.accumulates and not self.probabilities_as_logits:
-            scores = scores.float().clamp(min=torch.finfo(torch.float32).tiny).log()
-        return scores
 
 
 def _codec(encoding: str, num_classes: int, channels: int, scale: float | None,

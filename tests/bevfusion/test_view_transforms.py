@@ -187,7 +187,7 @@ def test_image_augmentation_is_undone():
 
 
 def test_cache_hits_while_the_matrices_stay_and_misses_when_they_change():
-    transform = simple_transform()
+    transform = simple_transform(cache_size=8)
     cache = transform.geometry_cache
     args = simple_arguments()
     with torch.no_grad():
@@ -214,8 +214,14 @@ def test_cache_is_bounded_and_can_be_turned_off():
         GeometryCache(-1)
 
 
+def test_geometry_is_not_kept_unless_asked_for():
+    transform = simple_transform()
+    transform(*simple_arguments())
+    assert len(transform.geometry_cache) == 0
+
+
 def test_copies_and_saved_models_leave_the_cached_geometry_behind():
-    transform = simple_transform().eval()
+    transform = simple_transform(cache_size=8).eval()
     args = simple_arguments()
     expected = transform(*args)
     assert set(transform.state_dict()) == {'depthnet.weight', 'depthnet.bias'}
@@ -229,7 +235,7 @@ def test_copies_and_saved_models_leave_the_cached_geometry_behind():
 
 
 def test_geometry_cached_in_inference_mode_serves_a_training_step():
-    transform = simple_transform()
+    transform = simple_transform(cache_size=8)
     args = simple_arguments()
     with torch.inference_mode():
         transform(*args)
@@ -239,7 +245,7 @@ def test_geometry_cached_in_inference_mode_serves_a_training_step():
 
 
 def test_autocast_pools_in_float32_and_keeps_the_geometry():
-    transform = simple_transform()
+    transform = simple_transform(cache_size=8)
     args = simple_arguments()
     exact = transform(*args)
     with torch.autocast('cpu', torch.bfloat16):

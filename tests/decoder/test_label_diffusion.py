@@ -78,6 +78,35 @@ def test_self_aligned_training_sees_no_label():
     assert torch.equal(first, second)
 
 
+class _RememberedCast(torch.nn.Conv2d):
+    """A convolution under the autocast of torch up to 2025.
+
+    It casts its weight once, with or without a graph, and serves every later
+    pass from that cast until the cache is cleared.
+    """
+
+    casts = {}
+
+    def forward(self, x):
+        if id(self) not in self.casts:
+            self.casts[id(self)] = self.weight.bfloat16()
+        return self._conv_forward(x.bfloat16(), self.casts[id(self)], None)
+
+
+def test_self_aligned_training_under_autocast_reaches_every_weight(monkeypatch):
+    model = _model(self_aligned=True)
+    model.denoiser.predictor = _RememberedCast(8, 3, 1, bias=False)
+    clear = torch.clear_autocast_cache
+    monkeypatch.setattr(torch, 'clear_autocast_cache',
+                        lambda: (clear(), _RememberedCast.casts.clear()))
+    with torch.autocast('cpu', torch.bfloat16):
+        prediction = model.training_prediction(FEATS, torch.zeros(2, 5, 7).long())
+    prediction.float().square().sum().backward()
+    missing = [name for name, weight in model.denoiser.named_parameters()
+               if weight.grad is None or not weight.grad.abs().sum()]
+    assert not missing
+
+
 def test_a_generator_fixes_the_draws():
     model = _model()
     labels = torch.randint(0, 3, (2, 5, 7))

@@ -29,6 +29,16 @@ def test_bilinear_resample_reads_metres():
                                2 * x[:, None] - 3 * y + 1, rtol=1e-4, atol=1e-3)
 
 
+def test_positions_are_exact_in_half_precision():
+    maps = torch.randn(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    maps = maps.bfloat16()
+    got = bilinear_resample(maps, FEATURES, MAP)
+    assert got.dtype == torch.bfloat16
+    exact = bilinear_resample(maps.double(), FEATURES, MAP)
+    # Only the result is rounded, to 8 bits of mantissa.
+    torch.testing.assert_close(got.double(), exact, rtol=2 ** -8, atol=1e-5)
+
+
 def test_nearest_resample_reads_metres_and_is_empty_outside():
     index = torch.arange(200)[:, None] * 1000 + torch.arange(200)
     cells = nearest_resample(index[None, None], MAP, FEATURES)[0, 0]
