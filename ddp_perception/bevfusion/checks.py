@@ -1,36 +1,6 @@
 """Whether the parts of a BEVFusion fit each other."""
 
 
-def check_extent(detector):
-    """Raise ValueError where the map head thinks of another extent or order.
-
-    Args:
-        detector (BEVFusion): with ``seg_head`` and all that comes before it.
-    """
-    grid = getattr(detector.seg_head, 'input_grid', None)
-    if grid is None:
-        return
-    lifted = getattr(detector.view_transform, 'grid', None)
-    if detector.with_lidar:
-        region = detector.pts_voxel_layer.point_cloud_range
-        source = 'point_cloud_range of voxelize_cfg'
-        extent = (region[0], region[3], region[1], region[4])
-    elif lifted is not None:
-        source = 'xbound and ybound of view_transform'
-        extent = (*lifted.xbound[:2], *lifted.ybound[:2])
-    else:
-        return
-    claimed = (*grid.xbound[:2], *grid.ybound[:2])
-    if any(abs(a - b) > 1e-4 for a, b in zip(extent, claimed)):
-        raise ValueError(
-            f'seg_head.input_scope spans {claimed} (x from, to, y from, to), but '
-            f'{source} says {tuple(map(float, extent))}: the map would be shifted; '
-            'correct seg_head.input_scope')
-    if detector.seg_head.bev_axes != 'xy':
-        raise ValueError("seg_head.bev_axes must be 'xy', because ddp.BEVFusion makes "
-                         f'maps (B, C, X, Y), got {detector.seg_head.bev_axes!r}')
-
-
 def check_parts(parts):
     """Raise ValueError for parts that cannot work together."""
     def given(*names):

@@ -6,11 +6,12 @@ from mmcv.ops import Voxelization
 from mmdet3d.models import Base3DDetector
 from mmdet3d.registry import MODELS as MMDET3D_MODELS
 from mmdet3d.structures import Det3DDataSample
+from mmengine.config import ConfigDict
 from mmengine.logging import print_log
 from torch import Tensor
 
 from ddp_perception.bevfusion.calibration import stack_matrices
-from ddp_perception.bevfusion.checks import check_extent, check_parts
+from ddp_perception.bevfusion.checks import check_parts
 from ddp_perception.bevfusion.view_transforms import ViewTransform
 from ddp_perception.bevfusion.voxelize import (
     check_points,
@@ -20,6 +21,7 @@ from ddp_perception.bevfusion.voxelize import (
     voxelize,
 )
 from ddp_perception.checkpoints.coverage import coverage, describe_coverage
+from ddp_perception.detectors.feature_grid import complete_head, default_feature
 from ddp_perception.registry import MODELS
 
 
@@ -51,7 +53,9 @@ class BEVFusion(Base3DDetector):
         bbox_axes: ``'xy'`` hands the box head maps (B, C, X, Y), which the
             heads of BEVFusion projects expect; ``'yx'`` hands it (B, C, Y, X),
             which mmdet3d's own `CenterHead` and `Anchor3DHead` expect.
-        seg_head: a map head, `MapSegHead` or `ConvMapHead`.
+        seg_head: `MapSegHead`, `ConvMapHead` or any `BEVHead`. Its
+            ``in_channels`` and ``input_grid`` are derived; where they are
+            given they are checked.
         train_cfg: handed to ``bbox_head`` where it has none of its own.
         test_cfg: likewise.
         allow_missing_modality: where a fusion model gets a batch without
@@ -76,6 +80,8 @@ class BEVFusion(Base3DDetector):
 
     Source: BEVFusion, arXiv:2205.13542; DDP, arXiv:2303.17559.
     """
+
+    bev_axes = 'xy'
 
     def __init__(self, data_preprocessor: dict | None = None,
                  pts_voxel_encoder: dict | None = None,
@@ -127,14 +133,27 @@ class BEVFusion(Base3DDetector):
         self.pts_backbone = _build(pts_backbone)
         self.pts_neck = _build(pts_neck)
         self.bbox_head = _build(bbox_head)
-        self.seg_head = _build(seg_head)
-        check_extent(self)
+        self.seg_head = _build(None if seg_head is None else self._complete(seg_head))
         if self.voxelize_reduce and self.pts_voxel_encoder is not None and any(
                 True for _ in self.pts_voxel_encoder.parameters()):
             raise ValueError(
                 f'{type(self.pts_voxel_encoder).__name__} would never be '
                 'called: voxelize_reduce takes the mean point of each voxel; '
                 'set voxelize_reduce=False in voxelize_cfg')
+
+    def _complete(self, seg_head: dict) -> ConfigDict:
+        """Add to the map head's configuration what follows from the parts."""
+        try:
+            feature = default_feature(self)
+        except ValueError:  # the head reads the fused map itself
+            feature = 'fusion_layer'
+
+        def only(levels: Sequence) -> Sequence:
+            if len(levels) != 1:
+                raise ValueError(f'{feature} must return one BEV map for seg_head, it '
+                                 f'returns {len(levels)}')
+            return levels
+        return complete_head(ConfigDict(seg_head), self, feature, only, feature)
 
     @property
     def with_camera(self) -> bool:
@@ -323,7 +342,7 @@ class BEVFusion(Base3DDetector):
     def predict(self, batch_inputs_dict: dict,
                 batch_data_samples: list[Det3DDataSample]
                 ) -> list[Det3DDataSample]:
-        """Add ``pred_instances_3d`` and ``pred_map_seg`` to the samples."""
+        """Add boxes and what the map head predicts to the samples."""
         metas = [sample.metainfo for sample in batch_data_samples]
         feats = self.extract_feat(batch_inputs_dict, metas)
         if self.with_bbox_head:
@@ -334,9 +353,7 @@ class BEVFusion(Base3DDetector):
                 self._for_boxes(feats),
                 batch_data_samples if takes_samples else metas))
         if self.with_seg_head:
-            maps = self.seg_head.predict(feats, batch_data_samples)
-            for sample, prediction in zip(batch_data_samples, maps):
-                sample.pred_map_seg = prediction
+            self.seg_head.predict(feats, batch_data_samples)
         return batch_data_samples
 
     def _forward(self, batch_inputs_dict: dict,

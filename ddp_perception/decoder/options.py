@@ -105,7 +105,7 @@ class DiffusionOptions:
         ValueError: a scale that is not positive.
     """
 
-    scale: float
+    scale: float = 0.1
     schedule: str = 'cosine'
     sample_range: tuple[float, float] = (0., 0.999)
     time_difference: float = 1.

@@ -13,17 +13,12 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ddp_perception.checkpoints.coverage import coverage, describe_coverage
-from ddp_perception.datasets.map_classes import MAP_CLASSES
-from ddp_perception.detectors.scope import (
+from ddp_perception.detectors.feature_grid import (
     FeatureLevel,
+    complete_head,
     default_feature,
-    feature_levels,
 )
-from ddp_perception.ops import BEVGrid
 from ddp_perception.registry import MODELS
-
-MAP_SCOPE = ((-50., 50., 0.5), (-50., 50., 0.5))
-"""The map of the nuScenes protocol, metres."""
 
 
 @MODELS.register_module()
@@ -37,11 +32,11 @@ class WithMapHead(Base3DDetector):
     Args:
         detector: config of a detector of mmdet3d, or of `ddp.BEVFusion`. Its
             ``data_preprocessor`` becomes that of the whole.
-        seg_head: config of `MapSegHead` or `ConvMapHead`. ``in_channels``,
-            ``input_scope`` and ``bev_axes`` are derived from the detector's
-            voxel size, range and strides; where they are given they are
-            checked. ``classes`` and ``output_scope`` default to those of
-            nuScenes.
+        seg_head: config of `MapSegHead`, `ConvMapHead` or any `BEVHead`.
+            ``in_channels``, ``input_grid`` and ``bev_axes`` are derived from
+            the detector's voxel size, range and strides; where they are given
+            they are checked. ``classes`` and ``output_grid`` of maps default
+            to those of nuScenes.
         feature: dotted name of the detector's part whose output is taken, by
             default its BEV neck, or its BEV backbone where it has no neck.
         levels: which level of several is taken: an index, ``'merge'`` for
@@ -58,7 +53,7 @@ class WithMapHead(Base3DDetector):
     was filled is logged.
 
     Raises:
-        ValueError: an option is unknown or a scope is wrong or cannot be
+        ValueError: an option is unknown or a grid is wrong or cannot be
             derived (when built); the part returns no single BEV map, losses
             collide, or augmented copies of a frame are given.
 
@@ -82,7 +77,9 @@ class WithMapHead(Base3DDetector):
         self.levels = levels
         self.freeze = freeze
         self.detector_weight = detector_weight
-        self.seg_head = MMDET3D_MODELS.build(self._complete(ConfigDict(seg_head)))
+        self.seg_head = MMDET3D_MODELS.build(complete_head(
+            ConfigDict(seg_head), self.detector, self.feature, self._choose,
+            f'detector.{self.feature}'))
         frozen = {'detector': self.detector, 'map': self.seg_head}.get(freeze)
         if frozen is not None:
             frozen.requires_grad_(False)
@@ -95,36 +92,6 @@ class WithMapHead(Base3DDetector):
                 f'feature={name!r} is no part of {type(self.detector).__name__}; '
                 'it has ' + ', '.join(key for key, part in
                                       self.detector.named_children())) from None
-
-    def _complete(self, seg_head):
-        """Add what follows from the detector, or check it."""
-        seg_head.setdefault('classes', MAP_CLASSES)
-        seg_head.setdefault('output_scope', MAP_SCOPE)
-        try:
-            levels = feature_levels(self.detector, self.feature)
-        except ValueError as error:
-            missing = [key for key in ('in_channels', 'input_scope', 'bev_axes')
-                       if key not in seg_head]
-            if missing:
-                raise ValueError(
-                    'the scope of the BEV features of '
-                    f'{type(self.detector).__name__} could not be derived: {error}. '
-                    f'Correct it, or give {", ".join(missing)} in seg_head') from error
-            return seg_head
-        chosen = self._choose(levels)
-        finest = max(chosen, key=lambda level: level.grid.shape)
-        derived = dict(in_channels=sum(level.channels for level in chosen),
-                       input_scope=(finest.grid.xbound, finest.grid.ybound),
-                       bev_axes=finest.bev_axes)
-        for key, value in derived.items():
-            given = seg_head.get(key, value)
-            if not _same(key, given, value):
-                raise ValueError(
-                    f'seg_head.{key} is {given}, but detector.{self.feature} of '
-                    f'{type(self.detector).__name__} returns {value}: {finest}. '
-                    f'Remove seg_head.{key}, which is derived')
-        seg_head.update(derived)
-        return seg_head
 
     def _choose(self, levels: Sequence) -> list:
         """Return the levels, or maps, that the option asks for."""
@@ -225,12 +192,10 @@ class WithMapHead(Base3DDetector):
 
     def predict(self, batch_inputs_dict: dict,
                 batch_data_samples: list[Det3DDataSample]) -> list[Det3DDataSample]:
-        """Let the detector predict, then add ``pred_map_seg`` to its samples."""
+        """Let the detector predict, then add the head's field to its samples."""
         with self._tap() as outputs:
             samples = self.detector.predict(batch_inputs_dict, batch_data_samples)
-        maps = self.seg_head.predict(self._bev_map(outputs), samples)
-        for sample, prediction in zip(samples, maps, strict=True):
-            sample.pred_map_seg = prediction
+        self.seg_head.predict(self._bev_map(outputs), samples)
         return samples
 
     def aug_test(self, batch_inputs_dict: list, batch_data_samples: list):
@@ -270,16 +235,6 @@ class WithMapHead(Base3DDetector):
                           f'{describe_coverage(counts)} tensors; the others keep '
                           'their initial values', 'current')
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
-
-def _same(key, given, derived):
-    """Whether a setting equals the derived one; bounds within 0.1 mm."""
-    if key != 'input_scope':
-        return given == derived
-    given, derived = BEVGrid.of(given), BEVGrid.of(derived)
-    return all(abs(a - b) < 1e-4 for one, other in (
-        (given.xbound, derived.xbound), (given.ybound, derived.ybound))
-        for a, b in zip(one, other, strict=True))
 
 
 def _scaled(value, factor):

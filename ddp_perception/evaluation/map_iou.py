@@ -103,7 +103,7 @@ class MapIoUMetric(BaseMetric):
             By default the data set's `map_classes`.
         step (int, optional): Evaluate one sampling step's own probabilities
             (0 is the first step) instead of the final ones. They must be in
-            the data sample as `map_step_probs` (steps, C, X, Y). The figures
+            the data sample as `pred_map_seg_steps` (steps, C, X, Y). The figures
             are then named step_<step + 1>/map/...
         collect_device (str): 'cpu' or 'gpu', for many processes.
         prefix (str, optional): Put before each name.
@@ -158,9 +158,9 @@ class MapIoUMetric(BaseMetric):
     def _probability(self, sample):
         if self.step is None:
             return _data(sample, 'pred_map_seg')
-        steps = sample.get('map_step_probs')
+        steps = sample.get('pred_map_seg_steps')
         if steps is None:
-            raise ValueError('the sample has no map_step_probs; ask the head '
+            raise ValueError('the sample has no pred_map_seg_steps; ask the head '
                              'to keep the steps')
         if self.step >= len(steps):
             raise ValueError(f'step {self.step} was asked for, but only '

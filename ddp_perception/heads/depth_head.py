@@ -1,11 +1,16 @@
 """Diffusion head for monocular depth, for mmseg's DepthEstimator."""
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddp_perception.diffusion import DepthCodec
+from ddp_perception.decoder import DecoderOptions, DiffusionOptions, record_of
+from ddp_perception.diffusion import DepthCodec, Sampler
 from ddp_perception.heads.dense_head import DenseHead
+from ddp_perception.heads.renamed_options import names_options
 from ddp_perception.registry import MODELS
 
 
@@ -37,26 +42,19 @@ class DepthHead(DenseHead):
     """Denoise a depth map conditioned on image features.
 
     Args:
-        in_channels, in_index, input_transform, align_corners: see
+        in_channels, in_index, align_corners, init_cfg: see
             :class:`DenseHead`.
         min_depth, max_depth: range of depth, metres. Predictions are clamped
             to it, in feedback and at the end.
-        channels: width of the map decoder.
-        num_layers, num_heads, num_points, feedforward_channels: of the map
-            decoder.
         scale_up: see :class:`DepthPredictor`.
-        scale: encoded depth lies within +/- scale.
         sparse_truth: what cells without LiDAR returns are noised from,
             ``'fill'``, ``'centre'`` or, as the released models were trained,
             ``'bilinear'``; see :class:`DepthCodec`.
-        sample_range, time_difference: of the diffusion times.
-        schedule: see :class:`NoiseSchedule`.
-        sampler: settings of :class:`Sampler`.
-        self_aligned: see :class:`LabelDiffusion`.
-        time_conditioning: False builds layers that ignore the noise level, as
-            the released depth models do.
         loss_decode: config of a loss of depth, or a list.
-        init_cfg: mmengine's initialisation config.
+        decoder: `DecoderOptions`.
+        diffusion: `DiffusionOptions`; scale 0.1 and the schedule
+            ``'cosine_unclamped'`` by default.
+        sampler: options of `Sampler`.
 
     Shape:
         inputs: list of (B, in_channels, h, w) features.
@@ -74,38 +72,30 @@ class DepthHead(DenseHead):
     """
 
     truth_field = 'gt_depth_map'
+    prediction_field = 'pred_depth_map'
 
+    @names_options
     def __init__(self, in_channels: int | Sequence[int], min_depth: float,
-                 max_depth: float, *, channels: int = 256, num_layers: int = 6,
-                 num_heads: int = 8, num_points: int = 4,
-                 feedforward_channels: int | None = None, scale_up: bool = False,
-                 scale: float = 0.1, sparse_truth: str = 'fill',
-                 sample_range: tuple[float, float] = (0., 0.999),
-                 time_difference: float = 1., schedule: str = 'cosine_unclamped',
-                 sampler: dict | None = None, self_aligned: bool = False,
-                 time_conditioning: bool = True,
-                 in_index: int | Sequence[int] = -1,
-                 input_transform: str | None = None, align_corners: bool = False,
+                 max_depth: float, *, scale_up: bool = False,
+                 sparse_truth: str = 'fill', in_index: int | Sequence[int] = -1,
+                 align_corners: bool = False,
                  loss_decode: dict | Sequence[dict] = (dict(type='ddp.SigLoss'),),
+                 decoder: DecoderOptions | Mapping[str, Any] | None = None,
+                 diffusion: DiffusionOptions | Mapping[str, Any] | None = None,
+                 sampler: Sampler | Mapping[str, Any] | None = None,
                  init_cfg: dict | None = None):
-        super().__init__(in_channels, channels, num_classes=1, loss_decode=loss_decode,
-                         in_index=in_index, input_transform=input_transform,
+        super().__init__(in_channels, 1, loss_decode=loss_decode, in_index=in_index,
                          align_corners=align_corners, init_cfg=init_cfg)
-        codec = DepthCodec(min_depth, max_depth, scale, sparse_truth)
+        decoder = record_of(DecoderOptions, decoder)
+        diffusion = record_of(DiffusionOptions, diffusion, scale=0.1,
+                              schedule='cosine_unclamped')
         self.min_depth, self.max_depth = min_depth, max_depth
         self.build_diffusion(
-            codec, DepthPredictor(channels, min_depth, max_depth, scale_up),
-            in_channels=self.in_channels, channels=channels, num_layers=num_layers,
-            num_heads=num_heads, num_points=num_points,
-            feedforward_channels=feedforward_channels, sample_range=sample_range,
-            time_difference=time_difference, schedule=schedule, sampler=sampler,
-            self_aligned=self_aligned, time_conditioning=time_conditioning,
-            time_input='time')
+            self.in_channels,
+            DepthCodec(min_depth, max_depth, diffusion.scale, sparse_truth),
+            DepthPredictor(decoder.channels, min_depth, max_depth, scale_up),
+            decoder=decoder, diffusion=diffusion, sampler=sampler, time_input='time')
 
-    def pixel_loss(self, loss: nn.Module, prediction: Tensor, truth: Tensor) -> Tensor:
-        """Apply one loss to (B, 1, H, W) metres."""
-        return loss(prediction, truth)
-
-    def reduce(self, steps: list[Tensor]) -> Tensor:
+    def average(self, steps: Sequence[Tensor]) -> Tensor:
         """Average depth, and clamp it to the range."""
-        return self.sampler.reduce(steps).clamp(self.min_depth, self.max_depth)
+        return super().average(steps).clamp(self.min_depth, self.max_depth)

@@ -21,7 +21,8 @@ from ddp_perception.diffusion import LabelCodec, NoiseSchedule, Sampler
 class DiffusionHead:
     """A head as one declared object: codec, predictor, objective, fields.
 
-    A mixin: a head names this class before its `torch.nn.Module` base, calls
+    A mixin: a head names this class after the base that speaks a framework's
+    language (`BEVHead`, `DenseHead` or any `torch.nn.Module`), calls
     :meth:`build_diffusion` with its codec and its last layer, and states
 
     - :meth:`objective`, its losses;

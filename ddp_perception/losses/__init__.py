@@ -1,4 +1,8 @@
 """Losses that no library has."""
+from ddp_perception.losses.multi_label import (
+    MultiLabelCrossEntropy,
+    MultiLabelFocalLoss,
+)
 from ddp_perception.losses.sig_loss import SigLoss
 
-__all__ = ['SigLoss']
+__all__ = ['MultiLabelCrossEntropy', 'MultiLabelFocalLoss', 'SigLoss']

@@ -1,5 +1,6 @@
 """Operations that several rooms share; torch only."""
+from ddp_perception.ops.axis import Axis
 from ddp_perception.ops.gather_sum import gather_sum
 from ddp_perception.ops.grids import BEVGrid, bilinear_resample, nearest_resample
 
-__all__ = ['BEVGrid', 'bilinear_resample', 'gather_sum', 'nearest_resample']
+__all__ = ['Axis', 'BEVGrid', 'bilinear_resample', 'gather_sum', 'nearest_resample']

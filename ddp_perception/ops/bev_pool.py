@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ddp_perception.ops.axis import Axis
 from ddp_perception.ops.gather_sum import gather_sum
 
 
@@ -27,36 +28,27 @@ class VoxelGrid:
     """A regular grid in 3D: ``(min, max, step)`` per axis, metres.
 
     Raises:
-        ValueError: a bound is not three numbers, is empty or backward, or its
-            extent is no whole number of steps.
+        ValueError: a bound that does not suit; see `Axis.of`.
     """
 
-    xbound: Sequence[float]
-    ybound: Sequence[float]
-    zbound: Sequence[float]
+    xbound: Axis
+    ybound: Axis
+    zbound: Axis
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Check each axis before anything is computed from it."""
         for name in ('xbound', 'ybound', 'zbound'):
-            bound = getattr(self, name)
-            if len(bound) != 3:
-                raise ValueError(f'{name} must be (min, max, step), '
-                                 f'got {bound}')
-            low, high, step = bound
-            if not (step > 0 and high > low):
-                raise ValueError(f'{name} must have min < max and step > 0, '
-                                 f'got {bound}')
-            cells = (high - low) / step
-            if abs(cells - round(cells)) > 1e-4 or round(cells) < 1:
-                raise ValueError(f'the extent of {name} must be a whole number '
-                                 f'of steps, got {cells} in {bound}')
-            object.__setattr__(self, name, tuple(float(b) for b in bound))
+            object.__setattr__(self, name, Axis.of(getattr(self, name), name))
+
+    @property
+    def bounds(self) -> tuple[Axis, Axis, Axis]:
+        """The three axes."""
+        return self.xbound, self.ybound, self.zbound
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Cells along x, y and z."""
-        return tuple(round((high - low) / step) for low, high, step in
-                     (self.xbound, self.ybound, self.zbound))
+        return self.xbound.cells, self.ybound.cells, self.zbound.cells
 
     @property
     def num_cells(self) -> int:
@@ -69,8 +61,7 @@ class VoxelGrid:
         A point of cell (i, j, k) has its result in [i, i + 1) x [j, j + 1) x
         [k, k + 1).
         """
-        bounds = torch.tensor([self.xbound, self.ybound, self.zbound],
-                              dtype=torch.float64)
+        bounds = torch.tensor(self.bounds, dtype=torch.float64)
         matrix = torch.eye(4, dtype=torch.float64)
         matrix[:3, :3] = torch.diag(1 / bounds[:, 2])
         matrix[:3, 3] = -bounds[:, 0] / bounds[:, 2]

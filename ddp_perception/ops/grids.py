@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ddp_perception.ops.axis import Axis
+
 
 @dataclass(frozen=True)
 class BEVGrid:
@@ -18,41 +20,41 @@ class BEVGrid:
         ybound: the same for y.
 
     Raises:
-        ValueError: a bound that is empty, or that is not a whole number of
-            cells long.
+        ValueError: a bound that does not suit; see `Axis.of`.
     """
 
-    xbound: tuple[float, float, float]
-    ybound: tuple[float, float, float]
+    xbound: Axis
+    ybound: Axis
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ('xbound', 'ybound'):
-            bound = tuple(float(value) for value in getattr(self, name))
-            object.__setattr__(self, name, bound)
-            if len(bound) != 3 or bound[2] <= 0 or bound[1] <= bound[0]:
-                raise ValueError(f'{name} must be (min, max, step) with max > min '
-                                 f'and step > 0, got {bound}')
-            cells = (bound[1] - bound[0]) / bound[2]
-            if abs(cells - round(cells)) > 1e-3:
-                raise ValueError(f'{name} must span a whole number of cells, got '
-                                 f'{bound}, which is {cells:.3f} cells')
+            object.__setattr__(self, name, Axis.of(getattr(self, name), name))
 
     @classmethod
     def of(cls, bounds: BEVGrid | Sequence[Sequence[float]]) -> BEVGrid:
         """Make a grid of a (xbound, ybound) pair, or pass a grid through."""
-        return bounds if isinstance(bounds, cls) else cls(*map(tuple, bounds))
+        if isinstance(bounds, BEVGrid):
+            return bounds
+        if len(bounds) != 2:
+            raise ValueError('a grid is a pair of bounds, of x and of y, got '
+                             f'{bounds!r}')
+        return cls(*bounds)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Cells along x and along y."""
-        return tuple(round((high - low) / step)
-                     for low, high, step in (self.xbound, self.ybound))
+        return self.xbound.cells, self.ybound.cells
+
+    def is_close(self, other: BEVGrid) -> bool:
+        """Whether both have the same cells, but for rounding."""
+        return (self.xbound.is_close(other.xbound)
+                and self.ybound.is_close(other.ybound))
 
     def centres(self) -> tuple[Tensor, Tensor]:
         """Return x of the (X,) cell centres and y of the (Y,) ones, float32."""
-        return tuple(low + step * (torch.arange(count, dtype=torch.float32) + 0.5)
-                     for (low, _, step), count in zip(
-                         (self.xbound, self.ybound), self.shape, strict=True))
+        x, y = (axis.low + axis.step * (torch.arange(axis.cells, dtype=torch.float32)
+                                        + 0.5) for axis in (self.xbound, self.ybound))
+        return x, y
 
 
 def bilinear_resample(maps: Tensor, source: BEVGrid, target: BEVGrid,

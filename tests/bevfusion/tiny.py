@@ -31,7 +31,8 @@ class TinyMapHead(BaseModule):
             self(feats), target)}
 
     def predict(self, feats, samples):
-        return [PixelData(data=p) for p in self(feats).sigmoid()]
+        for sample, maps in zip(samples, self(feats).sigmoid(), strict=True):
+            sample.pred_map_seg = PixelData(data=maps)
 
 
 def camera_parts(depth_aided=False):

@@ -17,10 +17,11 @@ FAMILIES = ('centerpoint-pillar', 'centerpoint-voxel', 'pointpillars-secfpn',
 NATIVE = 'bevfusion-lidar'
 MAP_CELLS = (40, 28)
 """Of the small map: x from -50 to 50 and y from -35 to 35 in 2.5 m."""
-MAP_SCOPE = ((-50., 50., 2.5), (-35., 35., 2.5))
+MAP_GRID = ((-50., 50., 2.5), (-35., 35., 2.5))
 SMALL_HEAD = dict(
-    output_scope=MAP_SCOPE, channels=32, num_layers=1, num_heads=4, num_points=2,
-    feedforward_channels=32, sampler=dict(num_steps=2))
+    output_grid=MAP_GRID, sampler=dict(num_steps=2), decoder=dict(
+        channels=32, num_layers=1, num_heads=4, num_points=2,
+        feedforward_channels=32))
 
 
 def settings(family):
@@ -72,12 +73,7 @@ def settings(family):
         detector.test_cfg.pts.update(nms_pre=50, score_thr=0.)
     else:
         _center_head(detector, head, native, region, size, grid)
-    seg_head = model.seg_head
-    seg_head.update(SMALL_HEAD)
-    if native:
-        cell = 8 * voxel
-        seg_head.update(in_channels=features, input_scope=(
-            (region[0], region[3], cell), (region[1], region[4], cell)))
+    model.seg_head.update(SMALL_HEAD)
     return cfg
 
 

@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 
 from ddp_perception.compat import load_checkpoints_safely
 from ddp_perception.datasets.map_classes import MAP_CLASSES
-from tests.detectors.reduced import FAMILIES, MAP_SCOPE, NATIVE, settings
+from tests.detectors.reduced import FAMILIES, MAP_GRID, NATIVE, settings
 
 ITERATIONS = 50
 
@@ -24,8 +24,8 @@ def on_synthetic(cfg, root, infos, work_dir):
                             if step['type'] != 'ObjectSample']
         for step in dataset.pipeline:
             if step['type'] == 'ddp.LoadMapMasks':
-                step.update(map_root=str(root), xbound=MAP_SCOPE[0],
-                            ybound=MAP_SCOPE[1])
+                step.update(map_root=str(root), xbound=MAP_GRID[0],
+                            ybound=MAP_GRID[1])
         loader.dataset = dataset  # update() would merge it into its wrapper
         loader.update(batch_size=2 if split == 'train' else 1, num_workers=0,
                       persistent_workers=False)

@@ -85,7 +85,7 @@ def test_neck_runs_once_per_batch(models, family):
 
 @pytest.mark.parametrize('family', FAMILIES)
 @torch.no_grad()
-def test_features_respond_where_the_derived_scope_says(models, family):
+def test_features_respond_where_the_derived_grid_says(models, family):
     """A heap of points changes the features at its own place in metres."""
     model = models[family]
     inputs, samples = batch(model, count=1)
@@ -217,23 +217,23 @@ def test_levels_are_chosen_or_merged():
 
 
 WRONG = [
-    (dict(input_scope=((-51.2, 51.2, .8), (-51.2, 51.2, .8))), 'seg_head.input_scope'),
-    (dict(input_scope=((-38.4, 38.4, 3.2), (-51.2, 51.2, 3.2))), 'input_scope is'),
+    (dict(input_grid=((-51.2, 51.2, .8), (-51.2, 51.2, .8))), 'seg_head.input_grid'),
+    (dict(input_grid=((-38.4, 38.4, 3.2), (-51.2, 51.2, 3.2))), 'input_grid is'),
     (dict(bev_axes='xy'), 'seg_head.bev_axes is xy.*returns yx'),
     (dict(in_channels=64), 'seg_head.in_channels is 64.*returns 48')]
 
 
 @pytest.mark.parametrize('given, message', WRONG)
-def test_wrong_scope_is_an_error_and_no_shifted_map(given, message):
+def test_wrong_grid_is_an_error_and_no_shifted_map(given, message):
     model = settings(PILLAR).model
     model.seg_head.update(given)
     with pytest.raises(ValueError, match=message):
         MODELS.build(model)
 
 
-def test_right_scope_may_be_given():
+def test_right_grid_may_be_given():
     model = settings(PILLAR).model
-    model.seg_head.update(bev_axes='yx', in_channels=48, input_scope=(
+    model.seg_head.update(bev_axes='yx', in_channels=48, input_grid=(
         (-51.2, 51.2, 3.2), (-38.4, 38.4, 3.2)))
     assert MODELS.build(model).seg_head.input_grid.shape == (32, 24)
 
@@ -280,10 +280,10 @@ def test_neck_without_bev_map_is_named(as_dict):
     model = settings(PILLAR).model
     model.detector.pts_neck = ConfigDict(type='ddp.VectorNeck', as_dict=as_dict)
     with pytest.raises(ValueError, match=r'detector.pts_neck must return BEV maps.*fea'
-                                         r'ture=.*in_channels, input_scope, bev_axes'):
+                                         r'ture=.*in_channels, input_grid, bev_axes'):
         MODELS.build(model)
-    # Where the user insists on a scope, the first batch says so.
-    model.seg_head.update(in_channels=16, bev_axes='yx', input_scope=(
+    # Where the user insists on a grid, the first batch says so.
+    model.seg_head.update(in_channels=16, bev_axes='yx', input_grid=(
         (-51.2, 51.2, 3.2), (-38.4, 38.4, 3.2)))
     built = MODELS.build(model)
     with pytest.raises(ValueError, match=r'detector.pts_neck must return BEV maps'):
@@ -291,12 +291,12 @@ def test_neck_without_bev_map_is_named(as_dict):
         built.extract_feat(inputs, [s.metainfo for s in samples])
 
 
-def test_part_of_any_depth_can_be_tapped_with_a_given_scope():
+def test_part_of_any_depth_can_be_tapped_with_a_given_grid():
     model = settings(PILLAR).model
     model.feature = 'pts_neck.deblocks.1'
     with pytest.raises(ValueError, match='could not be derived.*in_channels'):
         MODELS.build(model)
-    model.seg_head.update(in_channels=16, bev_axes='yx', input_scope=(
+    model.seg_head.update(in_channels=16, bev_axes='yx', input_grid=(
         (-51.2, 51.2, 3.2), (-38.4, 38.4, 3.2)))
     built = MODELS.build(model)
     assert set(built.loss(*batch(built))) >= {'map.loss_map_divider'}
@@ -373,14 +373,14 @@ def test_native_bevfusion_gives_equal_boxes_as_the_detector_of_its_parts(models)
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-def test_native_bevfusion_names_a_wrong_scope():
+def test_native_bevfusion_names_a_wrong_grid():
     cfg = settings(NATIVE).model
-    cfg.seg_head.input_scope = ((-50., 50., 3.125), (-38.4, 38.4, 3.2))
-    with pytest.raises(ValueError, match='input_scope spans.*voxelize_cfg.*shifted'):
+    cfg.seg_head.input_grid = ((-50., 50., 3.125), (-38.4, 38.4, 3.2))
+    with pytest.raises(ValueError, match='input_grid is.*pts_neck.*which is derived'):
         MODELS.build(cfg)
     cfg = settings(NATIVE).model
     cfg.seg_head.bev_axes = 'yx'
-    with pytest.raises(ValueError, match="seg_head.bev_axes must be 'xy'"):
+    with pytest.raises(ValueError, match='seg_head.bev_axes is yx.*returns xy'):
         MODELS.build(cfg)
     cfg = settings(NATIVE).model
     cfg.bbox_axes = 'zy'

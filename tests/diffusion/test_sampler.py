@@ -3,8 +3,7 @@ import pickle
 
 import torch
 
-from ddp_perception.diffusion import seeded_noise
-from ddp_perception.heads import Sampler
+from ddp_perception.diffusion import Sampler, seeded_noise
 
 CPU = torch.device('cpu')
 

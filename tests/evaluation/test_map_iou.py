@@ -152,7 +152,7 @@ def test_label_shape_and_nan_are_rejected():
 def test_one_sampling_step_has_its_own_prefix():
     frames = random_frames(2)
     steps = [torch.stack([torch.zeros_like(p), p]) for p, _ in frames]
-    samples = [sample(torch.zeros_like(p), y, map_step_probs=s)
+    samples = [sample(torch.zeros_like(p), y, pred_map_seg_steps=s)
                for (p, y), s in zip(frames, steps, strict=True)]
     figures = evaluate(samples, step=1)
     plain = evaluate([sample(*pair) for pair in frames])
@@ -160,7 +160,7 @@ def test_one_sampling_step_has_its_own_prefix():
     assert evaluate(samples, step=0)['step_1/map/mean/iou@max'] == 0
     with pytest.raises(ValueError, match='step 2 .* 2 steps'):
         evaluate(samples, step=2)
-    with pytest.raises(ValueError, match='map_step_probs'):
+    with pytest.raises(ValueError, match='pred_map_seg_steps'):
         evaluate([sample(*pair) for pair in frames], step=0)
     with pytest.raises(ValueError, match='got -1'):
         MapIoUMetric(step=-1)

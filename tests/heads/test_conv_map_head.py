@@ -5,12 +5,12 @@ from tests import golden
 from tests.heads.test_map_seg_head import FEATS, SETTINGS, samples
 
 
-def published_head(reference, loss='focal'):
+def published_head(reference, loss='MultiLabelFocalLoss'):
     grid = reference.meta['grid']
     head = MODELS.build(dict(
         type='ddp.ConvMapHead', in_channels=reference.meta['in_channels'],
-        classes=reference.meta['classes'], input_scope=grid['input_scope'],
-        output_scope=grid['output_scope'], loss=loss))
+        classes=reference.meta['classes'], input_grid=grid['input_scope'],
+        output_grid=grid['output_scope'], loss=dict(type=f'ddp.{loss}')))
     head.load_state_dict(reference.under('w/'))
     return head
 
@@ -26,11 +26,12 @@ def test_probabilities_equal_the_published_ones(reference_dir):
 
 def test_losses_equal_the_published_ones(reference_dir):
     reference = golden.load('bev_heads', reference_dir)
-    for loss, name in (('focal', 'focal'), ('ce', 'xent')):
+    for loss, name in (('MultiLabelFocalLoss', 'focal'),
+                       ('MultiLabelCrossEntropy', 'xent')):
         for mode, frozen in (('bn_frozen', True), ('batch_bn', False)):
             head = published_head(reference, loss).train(not frozen)
             feats = reference['in/x'].clone().requires_grad_()
-            losses = head.map_losses(head.logits(feats), reference['in/target'])
+            losses = head.objective(head.logits(feats), reference['in/target'])
             expected = {key.split('/')[0]: value for key, value in
                         reference.under(f'out/vanilla_train_{mode}/').items()
                         if key.endswith(f'/{name}')}
@@ -47,8 +48,8 @@ def test_losses_equal_the_published_ones(reference_dir):
 
 def test_head_has_the_interface_of_the_diffusion_head():
     settings = {key: SETTINGS[key]
-                for key in ('in_channels', 'classes', 'input_scope', 'output_scope')}
-    head = MODELS.build(dict(type='ddp.ConvMapHead', channels=5, keep_steps=True,
+                for key in ('in_channels', 'classes', 'input_grid', 'output_grid')}
+    head = MODELS.build(dict(type='ddp.ConvMapHead', hidden_channels=5, keep_steps=True,
                              **settings)).eval()
     batch = samples()
     losses = head.loss(FEATS, batch)
@@ -56,5 +57,5 @@ def test_head_has_the_interface_of_the_diffusion_head():
     with torch.no_grad():
         maps = head.predict(FEATS, batch)
     assert maps[0].data.shape == (3, 12, 16)
-    torch.testing.assert_close(batch[0].map_step_probs[0], maps[0].data)
+    torch.testing.assert_close(batch[0].pred_map_seg_steps[0], maps[0].data)
     assert batch[0].decoder_passes == dict(seeds=1, steps=1, averaged=1)

@@ -8,7 +8,7 @@ from ddp_perception.registry import MODELS
 from tests import golden
 
 SETTINGS = dict(type='ddp.DepthHead', in_channels=6, min_depth=0.5, max_depth=20.,
-                channels=8, num_layers=1, num_heads=2, num_points=2)
+                decoder=dict(channels=8, num_layers=1, num_heads=2, num_points=2))
 FEATS = [torch.randn(2, 6, 5, 7, generator=torch.Generator().manual_seed(1))]
 META = dict(img_shape=(20, 28), img_path='street.png')
 
@@ -34,15 +34,17 @@ def samples(value=None):
     return out
 
 
-def published_head(weights, prefix='w/', **changes):
+def published_head(weights, prefix='w/', time_difference=1., **changes):
     hyper = weights.meta['hyper']
     timed = prefix == 'wt/'
     head = MODELS.build(dict(
         type='ddp.DepthHead', in_channels=hyper['C'], min_depth=hyper['min_depth'],
-        max_depth=hyper['max_depth'], channels=hyper['C'], num_layers=hyper['layers'],
-        num_heads=hyper['heads'], feedforward_channels=hyper['ffn'],
-        scale=hyper['bit_scale'], scale_up=hyper['scale_up'], sparse_truth='bilinear',
-        time_conditioning=timed, **changes)).eval()
+        max_depth=hyper['max_depth'], scale_up=hyper['scale_up'],
+        sparse_truth='bilinear', decoder=dict(
+            channels=hyper['C'], num_layers=hyper['layers'], num_heads=hyper['heads'],
+            feedforward_channels=hyper['ffn'], time_conditioning=timed),
+        diffusion=dict(scale=hyper['bit_scale'], time_difference=time_difference),
+        **changes)).eval()
     state = rename_diffusion_keys(weights.under(prefix))
     head.diffusion.load_state_dict({name: value for name, value in state.items()
                                     if timed or 'time_embedding' not in name})
@@ -58,7 +60,7 @@ def test_sampling_equals_every_published_case(reference_dir):
         timed = case.get('timecond', False)
         tag = f'T{case["T"]}_r{case["r"]}_td{case["td"]}' + '_timecond' * timed
         head = published_head(
-            weights, 'wt/' if timed else 'w/', time_difference=case['td'],
+            weights, 'wt/' if timed else 'w/', case['td'],
             sampler=dict(num_steps=case['T'], num_seeds=case['r']))
         out, noise = reference.under(f'out/{tag}/'), reference[f'in/{tag}/init_noise']
         feats = reference['in/x']
@@ -75,8 +77,8 @@ def test_sampling_equals_every_published_case(reference_dir):
             if index:
                 torch.testing.assert_close(step.z, out['depth_t'][index - 1],
                                            rtol=1e-5, atol=2e-6)
-        averaged = head.sampler.reduce([step.prediction.unflatten(0, (1, -1))
-                                        for step in steps])
+        averaged = head.sampler.combine([step.prediction.unflatten(0, (1, -1))
+                                         for step in steps])
         torch.testing.assert_close(averaged, out['final'], rtol=1e-5, atol=2e-4)
         depth = head([feats], noise)
         torch.testing.assert_close(depth, out['encode_decode_norescale'],
@@ -99,8 +101,7 @@ def test_training_equals_the_published_one(reference_dir, variant):
                                rtol=1e-5, atol=1e-6)
     prediction = head.diffusion.training_prediction(
         feats, truth, times=reference['in/times'], noise=reference['in/noise'])
-    batch = [SegDataSample(gt_depth_map=PixelData(data=depth)) for depth in truth]
-    loss = head.loss_by_feat(prediction, batch)['loss_depth']
+    loss = head.objective(prediction, truth)['loss_depth']
     torch.testing.assert_close(loss, reference[f'out/{variant}loss'],
                                rtol=1e-5, atol=1e-6)
     loss.backward()
@@ -163,7 +164,9 @@ def test_predictions_lie_in_the_range(scale_up):
 @torch.no_grad()
 def test_the_time_matters_unless_switched_off():
     for conditioned in (True, False):
-        diffusion = build(time_conditioning=conditioned, scale=1.).diffusion
+        diffusion = build(
+            decoder=dict(SETTINGS['decoder'], time_conditioning=conditioned),
+            diffusion=dict(scale=1.)).diffusion
         condition = diffusion.denoiser.condition(FEATS[0])
         z = torch.randn(2, 1, 5, 7)
         early, late = (diffusion.denoiser(z, diffusion.schedule.level(time), condition)
@@ -172,13 +175,13 @@ def test_the_time_matters_unless_switched_off():
 
 
 @pytest.mark.parametrize('changes', [
-    dict(), dict(self_aligned=True), dict(scale_up=True)])
+    dict(), dict(diffusion=dict(scale=1., self_aligned=True)), dict(scale_up=True)])
 def test_training_on_one_batch_learns_it(changes):
     torch.manual_seed(0)
-    head = MODELS.build({**SETTINGS, 'scale': 1., **changes}).train()
+    head = MODELS.build({**SETTINGS, 'diffusion': dict(scale=1.), **changes}).train()
     optimizer = torch.optim.AdamW(head.parameters(), lr=3e-2)
     totals = []
-    for _ in range(40):
+    for _ in range(60):
         loss = head.loss(FEATS, samples(value=4.), None)['loss_depth']
         optimizer.zero_grad()
         loss.backward()
@@ -204,7 +207,7 @@ def test_wrong_truth_is_named():
 
 @pytest.mark.parametrize(('changes', 'words'), [
     (dict(sparse_truth='zeros'), 'zeros'), (dict(max_depth=0.5), 'max_depth'),
-    (dict(scale=0.), 'scale'), (dict(num_layer=2), 'num_layer')])
+    (dict(diffusion=dict(scale=0.)), 'scale'), (dict(scale=0.1), 'diffusion=dict')])
 def test_bad_settings_fail_at_build_time(changes, words):
     with pytest.raises((ValueError, TypeError), match=words):
         MODELS.build({**SETTINGS, **changes})

@@ -9,9 +9,9 @@ from tests import golden
 
 CLASSES = ['drivable_area', 'ped_crossing', 'divider']
 SETTINGS = dict(type='ddp.MapSegHead', in_channels=6, classes=CLASSES,
-                input_scope=[[-8, 8, 2], [-10, 10, 2]],
-                output_scope=[[-6, 6, 1], [-8, 8, 1]],
-                channels=8, num_layers=1, num_heads=2, num_points=2)
+                input_grid=[[-8, 8, 2], [-10, 10, 2]],
+                output_grid=[[-6, 6, 1], [-8, 8, 1]],
+                decoder=dict(channels=8, num_layers=1, num_heads=2, num_points=2))
 
 
 def build(**changes):
@@ -34,18 +34,19 @@ def samples(count=2, value=None):
 FEATS = torch.randn(2, 6, 8, 10, generator=torch.Generator().manual_seed(1))
 
 
-def published_head(reference, weights, **changes):
+def published_head(reference, weights, timed, **changes):
     """The original's head: layers without time, feedback stretched."""
     hyper = reference.meta['hyper']
     head = MODELS.build(dict(
         type='ddp.MapSegHead', in_channels=hyper['feat_channels'],
-        classes=reference.meta['classes'], input_scope=hyper['input_scope'],
-        output_scope=hyper['output_scope'], channels=hyper['C'],
-        num_layers=hyper['layers'], num_heads=hyper['heads'],
-        feedforward_channels=hyper['ffn'], scale=hyper['bit_scale'],
-        aligned_feedback=False, **changes)).eval()
+        classes=reference.meta['classes'], input_grid=hyper['input_scope'],
+        output_grid=hyper['output_scope'], decoder=dict(
+            channels=hyper['C'], num_layers=hyper['layers'], num_heads=hyper['heads'],
+            feedforward_channels=hyper['ffn'], time_conditioning=timed),
+        resize_feedback='stretch', **{
+            'diffusion': dict(scale=hyper['bit_scale']), **changes})).eval()
     state = rename_diffusion_keys(weights)
-    if not changes.get('time_conditioning', True):
+    if not timed:
         state = {key: value for key, value in state.items()
                  if 'time_embedding' not in key}
     head.diffusion.load_state_dict(state)
@@ -57,7 +58,8 @@ def _check_sampling(reference, weights, case):
     tag += '_timecond' if case.get('timecond') else ''
     head = published_head(
         reference, weights.under('wt/' if case.get('timecond') else 'w/'),
-        time_conditioning=bool(case.get('timecond')), time_difference=case['td'],
+        bool(case.get('timecond')), diffusion=dict(
+            scale=reference.meta['hyper']['bit_scale'], time_difference=case['td']),
         sampler=dict(num_steps=case['T'], num_seeds=case['r'], average='all'))
     out = reference.under(f'out/{tag}/')
     noise = reference[f'in/{tag}/init_noise']
@@ -90,18 +92,19 @@ def test_sampling_equals_every_published_case(reference_dir):
 
 
 @pytest.mark.parametrize(('variant', 'loss', 'name'), [
-    ('', 'focal', 'focal'), ('', 'ce', 'xent'), ('timecond/', 'focal', 'focal')])
+    ('', 'MultiLabelFocalLoss', 'focal'), ('', 'MultiLabelCrossEntropy', 'xent'),
+    ('timecond/', 'MultiLabelFocalLoss', 'focal')])
 def test_training_equals_the_published_one(reference_dir, variant, loss, name):
     reference = golden.load('bev_train', reference_dir)
     weights = golden.load('bev_weights', reference_dir)
     reference.meta['classes'] = weights.meta['classes']
     head = published_head(reference, weights.under('wt/' if variant else 'w/'),
-                          time_conditioning=bool(variant), loss=loss)
+                          bool(variant), loss=dict(type=f'ddp.{loss}'))
     feats = reference['in/x'].requires_grad_()
     masks = reference['in/gt_masks_bev']
     logits = head.diffusion.training_prediction(
         feats, masks, times=reference['in/times'], noise=reference['in/noise'])
-    losses = head.map_losses(logits, masks)
+    losses = head.objective(logits, masks)
     for key, value in reference.under(f'out/{variant}{name}/loss/map/').items():
         torch.testing.assert_close(losses[f'loss_map_{key.split("/")[0]}'], value,
                                    rtol=1e-5, atol=1e-6)
@@ -121,7 +124,7 @@ def test_training_equals_the_published_one(reference_dir, variant, loss, name):
 
 
 def test_losses_fall_when_training_on_one_batch():
-    head = build(scale=1.).train()
+    head = build(diffusion=dict(scale=1.)).train()
     optimizer = torch.optim.AdamW(head.parameters(), lr=1e-2)
     totals = []
     for _ in range(60):
@@ -135,7 +138,8 @@ def test_losses_fall_when_training_on_one_batch():
 
 
 def test_every_parameter_gets_a_gradient():
-    for changes in (dict(), dict(time_conditioning=False)):
+    for changes in (dict(), dict(decoder=dict(
+            SETTINGS['decoder'], time_conditioning=False))):
         head = build(**changes)
         sum(head.loss(FEATS, samples()).values()).backward()
         assert [name for name, parameter in head.named_parameters()
@@ -157,20 +161,20 @@ def test_axes_order_is_an_option():
 
 @torch.no_grad()
 def test_a_coarser_decoder_grid_gives_maps_on_the_output_grid():
-    head = build(decoder_scope=[[-6, 6, 2], [-8, 8, 2]])
+    head = build(decoder_grid=[[-6, 6, 2], [-8, 8, 2]])
     condition = head.diffusion.denoiser.condition(FEATS)
     assert condition.fused.shape[-2:] == (6, 8)
     assert head(FEATS).shape == (2, 3, 12, 16)
 
 
 @torch.no_grad()
-def test_aligned_feedback_keeps_metres_and_the_switch_stretches():
+def test_feedback_keeps_metres_and_the_switch_stretches():
     masks = torch.zeros(1, 3, 12, 16)
     masks[0, :, 7, 9] = 1  # the cell x in [1, 2), y in [1, 2)
     # Feature cells are 2 m wide: [1, 2) holds the centre (1, 1) of cell (4, 5).
     # Stretched from 12 x 16 to 8 x 10 cells, 7 = floor(5 * 1.5), 9 = floor(6 * 1.6).
-    for aligned, cell in ((True, [4, 5]), (False, [5, 6])):
-        codec = build(aligned_feedback=aligned).diffusion.codec
+    for how, cell in (('metric', [4, 5]), ('stretch', [5, 6])):
+        codec = build(resize_feedback=how).diffusion.codec
         encoded = codec.encode(masks, (8, 10))
         there = (encoded != encoded[..., :1, :1]).any(1)[0].nonzero().tolist()
         assert there == [cell]
@@ -182,23 +186,23 @@ def test_prediction_keeps_steps_on_request_and_says_what_it_averages():
     with torch.no_grad():
         maps = head.predict(FEATS, batch)
     assert maps[1].data.shape == (3, 12, 16)
-    assert batch[1].map_step_probs.shape == (4, 3, 12, 16)
-    torch.testing.assert_close(batch[1].map_step_probs[-1], maps[1].data)
+    assert batch[1].pred_map_seg_steps.shape == (4, 3, 12, 16)
+    torch.testing.assert_close(batch[1].pred_map_seg_steps[-1], maps[1].data)
     assert batch[0].decoder_passes == dict(seeds=2, steps=4, averaged=2)
     everything = build(sampler=dict(num_steps=4, num_seeds=2, average='all'))
     with torch.no_grad():
         mean = everything.predict(FEATS, batch)[1].data
-    torch.testing.assert_close(mean, batch[1].map_step_probs.mean(0))
+    torch.testing.assert_close(mean, batch[1].pred_map_seg_steps.mean(0))
     assert batch[0].decoder_passes['averaged'] == 8
 
 
 @pytest.mark.parametrize(('changes', 'words'), [
-    (dict(loss='dice'), 'dice'), (dict(bev_axes='zx'), 'zx'),
-    (dict(classes=['a', 'a']), 'distinct'), (dict(schedule='cubic'), 'cubic'),
+    (dict(loss='focal'), 'MultiLabelFocalLoss'), (dict(bev_axes='zx'), 'zx'),
+    (dict(classes=['a', 'a']), 'distinct'), (dict(resize_feedback='crop'), 'crop'),
     (dict(sampler=dict(num_steps=0)), 'num_steps'),
     (dict(sampler=dict(average='mean')), 'mean'),
     (dict(sampler=dict(seeds=2)), 'seeds'),
-    (dict(threshold=1.), 'threshold'), (dict(num_layer=2), 'num_layer')])
+    (dict(threshold=1.), 'threshold'), (dict(thresh=.5), "'threshold'")])
 def test_bad_settings_fail_at_build_time(changes, words):
     with pytest.raises((ValueError, TypeError), match=words):
         build(**changes)

@@ -7,8 +7,8 @@ from ddp_perception.checkpoints import rename_diffusion_keys
 from ddp_perception.registry import MODELS
 from tests import golden
 
-SETTINGS = dict(type='ddp.SegHead', in_channels=6, num_classes=3, channels=8,
-                num_layers=1, num_heads=2, num_points=2)
+SETTINGS = dict(type='ddp.SegHead', in_channels=6, num_classes=3,
+                decoder=dict(channels=8, num_layers=1, num_heads=2, num_points=2))
 FEATS = [torch.randn(2, 6, 5, 7, generator=torch.Generator().manual_seed(1))]
 META = dict(img_shape=(20, 28), img_path='street.png')
 
@@ -33,13 +33,13 @@ def samples(value=None):
     return out
 
 
-def published_head(reference, weights, **changes):
+def published_head(reference, weights, diffusion, **changes):
     hyper = reference.meta['hyper']
     head = MODELS.build(dict(
         type='ddp.SegHead', in_channels=hyper['C'], num_classes=hyper['K'],
-        channels=hyper['C'], num_layers=hyper['layers'], num_heads=hyper['heads'],
-        feedforward_channels=hyper['ffn'], scale=hyper['bit_scale'],
-        **changes)).eval()
+        decoder=dict(channels=hyper['C'], num_layers=hyper['layers'],
+                     num_heads=hyper['heads'], feedforward_channels=hyper['ffn']),
+        diffusion=dict(scale=hyper['bit_scale'], **diffusion), **changes)).eval()
     head.diffusion.load_state_dict(rename_diffusion_keys(weights.under('w/')))
     return head
 
@@ -48,8 +48,9 @@ def _check_sampling(reference, weights, case, method):
     case = {**reference.meta['defaults'], **case}
     tag = case.get('tag', f'T{case["T"]}_r{case["r"]}')
     head = published_head(
-        reference, weights, time_difference=case['time_difference'],
-        schedule=case['noise_schedule'], sample_range=case['sample_range'],
+        reference, weights, dict(
+            time_difference=case['time_difference'], schedule=case['noise_schedule'],
+            sample_range=case['sample_range']),
         sampler=dict(num_steps=case['T'], num_seeds=case['r'], method=method))
     out, given = reference.under(f'out/{tag}/'), reference.under(f'in/{tag}/')
     draws = (given['init_noise'], given.get('step_noise'))
@@ -58,9 +59,9 @@ def _check_sampling(reference, weights, case, method):
         steps = list(head.diffusion.sample_steps(feats, draws[0], case['T'], draws[1]))
         logits = head([feats], *draws) if case['T'] == 3 else None
         raw = [step.prediction.unflatten(0, (1, -1)) for step in steps]
-        reduced = head.reduce(raw)
+        reduced = head.average(raw)
         head.sampler.average = 'all'
-        probabilities = head.reduce(raw)
+        probabilities = head.average(raw)
     assert logits is None or torch.equal(logits, reduced)
     tight = dict(rtol=1e-5, atol=5e-5)
     for step, now in zip(steps, out['times'][:, 0], strict=True):
@@ -98,13 +99,12 @@ def test_training_equals_the_published_one(reference_dir, name, aligned):
     reference = golden.load('seg_train', reference_dir)
     weights = golden.load('seg_weights', reference_dir)
     out = reference.under(f'out/{name}/')
-    head = published_head(reference, weights, self_aligned=aligned)
+    head = published_head(reference, weights, dict(self_aligned=aligned))
     feats = reference['in/x'].requires_grad_()
     truth = reference['in/gt_semantic_seg']
-    batch = [SegDataSample(gt_sem_seg=PixelData(data=labels)) for labels in truth]
     prediction = head.diffusion.training_prediction(
         feats, truth, times=reference['in/times'], noise=reference['in/noise'])
-    losses = head.loss_by_feat(prediction, batch)
+    losses = head.objective(prediction, truth)
     torch.testing.assert_close(losses['loss_ce'], out['decode.loss_ce'],
                                rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(losses['acc_seg'], out['decode.acc_seg'])
@@ -144,8 +144,8 @@ def test_the_auxiliary_head_is_mmsegs_own(reference_dir):
 def test_cross_entropy_is_divided_by_all_pixels():
     head = build()
     logits = torch.randn(2, 3, 5, 7)
-    loss = head.loss_by_feat(logits, samples())['loss_ce']
     truth = torch.stack([sample.gt_sem_seg.data[0] for sample in samples()])
+    loss = head.objective(logits, truth[:, None])['loss_ce']
     full = torch.nn.functional.interpolate(logits, (20, 28), mode='bilinear')
     total = torch.nn.functional.cross_entropy(full, truth, ignore_index=255,
                                               reduction='sum')
@@ -157,7 +157,8 @@ def test_hard_pixels_alone_count_with_mmsegs_ohem_loss():
     head = build(loss_decode=dict(type='mmseg.OhemCrossEntropy', thres=0.4, min_kept=1,
                                   class_weight=weights))
     logits = torch.randn(2, 3, 20, 28, generator=torch.Generator().manual_seed(2))
-    loss = head.loss_by_feat(logits, samples())['loss_ohem']
+    truth = torch.stack([sample.gt_sem_seg.data for sample in samples()])
+    loss = head.objective(logits, truth)['loss_ohem']
     kept = []
     for image, sample in zip(logits, samples(), strict=True):
         for scores, label in zip(image.flatten(1).T,
@@ -182,7 +183,7 @@ def test_a_batch_gives_each_image_what_it_gets_alone(method):
 @pytest.mark.parametrize('method', ['ddim', 'ddpm'])
 def test_the_seed_matters(method):
     # A time difference of 1 ends at time 0, where no noise is left.
-    first, second = (build(time_difference=0., scale=1., sampler=dict(
+    first, second = (build(diffusion=dict(time_difference=0., scale=1.), sampler=dict(
         method=method, seed=seed))(FEATS) for seed in (0, 7))
     assert (first - second).abs().max() > 1e-3
 
@@ -219,7 +220,8 @@ def test_encodings_train_and_sample(encoding, channels):
 @pytest.mark.parametrize('aligned', [False, True])
 def test_training_on_one_batch_learns_it(aligned):
     torch.manual_seed(0)
-    head = MODELS.build(dict(SETTINGS, scale=1., self_aligned=aligned)).train()
+    head = MODELS.build(dict(
+        SETTINGS, diffusion=dict(scale=1., self_aligned=aligned))).train()
     optimizer = torch.optim.AdamW(head.parameters(), lr=2e-2)
     totals = []
     for _ in range(40):
@@ -232,7 +234,7 @@ def test_training_on_one_batch_learns_it(aligned):
 
 
 def test_features_of_several_levels_are_concatenated():
-    head = build(in_channels=[6, 4], in_index=[0, 1], input_transform='resize_concat')
+    head = build(in_channels=[6, 4], in_index=[0, 1])
     feats = [FEATS[0], torch.randn(2, 4, 3, 4)]
     assert head.in_channels == 10
     assert head(feats).shape == (2, 3, 5, 7)
@@ -244,9 +246,9 @@ def test_state_holds_the_diffusion_alone():
 
 @pytest.mark.parametrize(('changes', 'words'), [
     (dict(encoding='bits'), 'bits'), (dict(sampler=dict(method='euler')), 'euler'),
-    (dict(input_transform='multiple_select'), 'multiple_select'),
-    (dict(scale=-1.), 'scale'), (dict(num_layer=2), 'num_layer'),
-    (dict(schedule='cubic'), 'cubic')])
+    (dict(diffusion=dict(scale=-1.)), 'scale'), (dict(encodin='one_hot'), "'encoding'"),
+    (dict(decoder=dict(num_layer=2)), "'num_layers'"),
+    (dict(diffusion=dict(schedule='cubic')), 'cubic')])
 def test_bad_settings_fail_at_build_time(changes, words):
     with pytest.raises((ValueError, TypeError), match=words):
         MODELS.build({**SETTINGS, **changes})

@@ -24,8 +24,8 @@ def segmentor(**changes):
     torch.manual_seed(0)
     model = ROOT.build(dict(
         type='mmseg.EncoderDecoder', backbone=dict(type='ddp.TestPyramid'),
-        decode_head=dict(type='ddp.SegHead', in_channels=3, num_classes=K, channels=8,
-                         num_layers=1, num_heads=2, num_points=2,
+        decode_head=dict(type='ddp.SegHead', in_channels=3, num_classes=K,
+                         decoder=dict(channels=8, num_layers=1, num_heads=2),
                          sampler=dict(num_steps=2, num_seeds=2, average='all')),
         test_cfg=ConfigDict(mode='whole'), **changes)).eval()
     # Decisive logits, of two steps with one seed, that change from cell to cell.

@@ -5,7 +5,8 @@ _base_ = './ddp_convnext-t_4xb4-160k_cityscapes-512x1024.py'
 iterations = 5000
 load_from = ('work_dirs/ddp_convnext-t_4xb4-160k_cityscapes-512x1024/'
              'iter_160000.pth')
-model = dict(decode_head=dict(self_aligned=True, sampler=dict(num_steps=10)))
+model = dict(decode_head=dict(diffusion=dict(self_aligned=True),
+                              sampler=dict(num_steps=10)))
 train_cfg = dict(max_iters=iterations, val_interval=500)
 optim_wrapper = dict(optimizer=dict(lr=6e-6))
 param_scheduler = [

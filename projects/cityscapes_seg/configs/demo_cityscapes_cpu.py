@@ -8,7 +8,8 @@ data_root = 'data/demo_cityscapes/'
 crop_size = (160, 320)
 model = dict(type='EncoderDecoder', **_base_.pyramid, **_base_.heads)
 model['data_preprocessor']['size'] = crop_size
-model['decode_head'].update(in_channels=48, channels=48, num_layers=2, num_heads=4)
+model['decode_head'].update(
+    in_channels=48, decoder=dict(channels=48, num_layers=2, num_heads=4))
 model['auxiliary_head'].update(in_channels=48, channels=48, norm_cfg=dict(type='BN'))
 # Minutes are too short to learn small things by their share of the pixels: weights of
 # about its inverse square root, and more weight on what is still wrong.

@@ -4,7 +4,7 @@ _base_ = './ddp_swin-t_8xb2-38k_kitti-352x704.py'
 
 iterations = 5000
 load_from = 'work_dirs/ddp_swin-t_8xb2-38k_kitti-352x704/iter_38400.pth'
-model = dict(decode_head=dict(self_aligned=True))
+model = dict(decode_head=dict(diffusion=dict(self_aligned=True)))
 train_cfg = dict(max_iters=iterations, val_interval=500)
 optim_wrapper = dict(optimizer=dict(lr=1e-5))
 param_scheduler = [

@@ -10,8 +10,9 @@ kb_crop = (112, 400)
 crop_size = (112, 224)
 model = dict(type='DepthEstimator', **_base_.pyramid, **_base_.head)
 model['data_preprocessor'].update(size=crop_size, seg_pad_val=0)
-model['decode_head'].update(in_channels=48, channels=48, num_layers=2, num_heads=4,
-                            scale_up=True)
+model['decode_head'].update(
+    in_channels=48, decoder=dict(channels=48, num_layers=2, num_heads=4),
+    scale_up=True)
 model['test_cfg'].update(crop_size=kb_crop, stride=kb_crop)
 
 load = [dict(type='LoadImageFromFile'), dict(type='ddp.LoadKITTIDepth'),

@@ -15,9 +15,4 @@ model = dict(
     pts_backbone=parts.pts_backbone, pts_neck=parts.pts_neck,
     bbox_head=parts.pts_bbox_head, bbox_axes='yx',
     train_cfg=parts.train_cfg.pts, test_cfg=parts.test_cfg.pts,
-    seg_head=dict(
-        type='ddp.MapSegHead', in_channels=512,
-        classes=('drivable_area', 'ped_crossing', 'walkway', 'stop_line',
-                 'carpark_area', 'divider'),
-        input_scope=((-51.2, 51.2, 0.8), (-51.2, 51.2, 0.8)),
-        output_scope=((-50., 50., 0.5), (-50., 50., 0.5))))
+    seg_head=dict(type='ddp.MapSegHead'))

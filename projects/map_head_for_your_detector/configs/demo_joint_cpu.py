@@ -32,9 +32,11 @@ model = dict(
         test_cfg=dict(pts=dict(voxel_size=voxel_size[:2], out_size_factor=stride,
                                pre_max_size=200))),
     seg_head=dict(
-        decoder_scope=((-50., 50., 1.25), (-50., 50., 1.25)), channels=48,
-        num_layers=2, num_heads=4, num_points=2, feedforward_channels=96,
-        keep_steps=True, loss_weight=4., sampler=dict(num_steps=3)))
+        decoder_grid=((-50., 50., 1.25), (-50., 50., 1.25)), keep_steps=True,
+        decoder=dict(channels=48, num_layers=2, num_heads=4, num_points=2,
+                     feedforward_channels=96),
+        loss=dict(type='ddp.MultiLabelFocalLoss', loss_weight=4.),
+        sampler=dict(num_steps=3)))
 
 load_points = [
     dict(type='ddp.LoadPoints'), dict(type='ddp.LoadSweeps', sweeps_num=4)]

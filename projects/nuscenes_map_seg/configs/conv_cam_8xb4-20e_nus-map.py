@@ -2,8 +2,6 @@
 _base_ = './ddp_cam_3step_8xb4-20e_nus-map.py'
 
 model = dict(seg_head=dict(
-    _delete_=True, type='ddp.ConvMapHead', in_channels=256,
-    classes={{_base_.map_classes}},
-    input_scope=[[-51.2, 51.2, 0.8], [-51.2, 51.2, 0.8]],
-    output_scope={{_base_.map_scope}}, channels=512, loss='focal'))
+    _delete_=True, type='ddp.ConvMapHead', classes={{_base_.map_classes}},
+    output_grid={{_base_.map_grid}}, hidden_channels=512))
 optim_wrapper = dict(optimizer=dict(lr=1e-4))

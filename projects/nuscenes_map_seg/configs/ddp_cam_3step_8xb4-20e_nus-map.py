@@ -12,10 +12,8 @@ model = dict(
     pts_neck=dict(type='ddp.LSSFPN', in_indices=[-1, 0], in_channels=[640, 160],
                   out_channels=256, scale_factor=2),
     seg_head=dict(
-        type='ddp.MapSegHead', in_channels=256, classes=_base_.map_classes,
-        input_scope=[[-51.2, 51.2, 0.8], [-51.2, 51.2, 0.8]],
-        output_scope=_base_.map_scope, channels=256, num_layers=5, loss='focal',
-        sampler=dict(num_steps=3)))
+        type='ddp.MapSegHead', classes=_base_.map_classes,
+        output_grid=_base_.map_grid, sampler=dict(num_steps=3)))
 
 # No points: their augmentation still moves the BEV grid under the cameras.
 modality = dict(use_camera=True, use_lidar=False)

@@ -4,5 +4,5 @@ _base_ = './ddp_cam_3step_8xb4-20e_nus-map.py'
 
 model = dict(
     view_transform=dict(truncate_indices=True),
-    seg_head=dict(time_conditioning=False, aligned_feedback=False,
+    seg_head=dict(decoder=dict(time_conditioning=False), resize_feedback='stretch',
                   sampler=dict(num_steps=3, num_seeds=5, average='all')))

@@ -13,7 +13,5 @@ model = dict(
     fusion_layer=dict(type='ddp.ConvFuser', in_channels=[80, 256], out_channels=256),
     **_base_.second_fpn,
     seg_head=dict(
-        type='ddp.MapSegHead', in_channels=512, classes=_base_.map_classes,
-        input_scope=[[-51.2, 51.2, 0.8], [-51.2, 51.2, 0.8]],
-        output_scope=_base_.map_scope, channels=256, num_layers=5, loss='focal',
-        sampler=dict(num_steps=3)))
+        type='ddp.MapSegHead', classes=_base_.map_classes,
+        output_grid=_base_.map_grid, sampler=dict(num_steps=3)))

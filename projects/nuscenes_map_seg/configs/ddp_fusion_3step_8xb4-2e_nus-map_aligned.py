@@ -5,7 +5,7 @@ _base_ = './ddp_fusion_3step_8xb4-20e_nus-map.py'
 epochs = 2
 lr = 5e-6
 load_from = 'work_dirs/ddp_fusion_3step_8xb4-20e_nus-map/epoch_20.pth'
-model = dict(seg_head=dict(self_aligned=True))
+model = dict(seg_head=dict(diffusion=dict(self_aligned=True)))
 train_cfg = dict(max_epochs=epochs)
 optim_wrapper = dict(optimizer=dict(lr=lr))
 param_scheduler = [

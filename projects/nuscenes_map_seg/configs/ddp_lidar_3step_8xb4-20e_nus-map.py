@@ -7,10 +7,8 @@ model = dict(
     **_base_.lidar_bev,
     **_base_.second_fpn,
     seg_head=dict(
-        type='ddp.MapSegHead', in_channels=512, classes=_base_.map_classes,
-        input_scope=[[-51.2, 51.2, 0.8], [-51.2, 51.2, 0.8]],
-        output_scope=_base_.map_scope, channels=256, num_layers=5, loss='focal',
-        sampler=dict(num_steps=3)))
+        type='ddp.MapSegHead', classes=_base_.map_classes,
+        output_grid=_base_.map_grid, sampler=dict(num_steps=3)))
 
 modality = dict(use_camera=False, use_lidar=True)
 train_pipeline = [*_base_.load_points, *_base_.augment_bev, _base_.crop_points,

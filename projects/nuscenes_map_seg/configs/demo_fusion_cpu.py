@@ -5,8 +5,7 @@ _base_ = ['./_base_/nus-map.py']
 
 data_root = 'data/demo_nuscenes/'
 classes = _base_.map_classes
-map_scope = _base_.map_scope
-feature_scope = [[-51.2, 51.2, 0.8], [-51.2, 51.2, 0.8]]
+map_grid = _base_.map_grid
 point_cloud_range = _base_.point_cloud_range
 final_dim = (64, 176)
 source_width = 352  # of the pictures; others are brought to it
@@ -31,7 +30,7 @@ model = dict(
                   upsample_cfg=dict(mode='bilinear', align_corners=False)),
     view_transform=dict(
         type='ddp.LSSTransform', in_channels=32, out_channels=32, image_size=final_dim,
-        feature_size=[8, 22], xbound=feature_scope[0], ybound=feature_scope[1],
+        feature_size=[8, 22], xbound=[-51.2, 51.2, 0.8], ybound=[-51.2, 51.2, 0.8],
         zbound=[-10., 10., 20.], dbound=[1., 60., 1.]),
     pts_voxel_encoder=dict(
         type='PillarFeatureNet', in_channels=5, feat_channels=[32], with_distance=False,
@@ -50,11 +49,10 @@ model = dict(
                   upsample_cfg=dict(type='deconv', bias=False),
                   use_conv_for_no_stride=True),
     seg_head=dict(
-        type='ddp.MapSegHead', in_channels=64, classes=classes,
-        input_scope=feature_scope, output_scope=map_scope,
-        decoder_scope=[[-50., 50., 1.], [-50., 50., 1.]],
-        channels=48, num_layers=2, num_heads=4, num_points=2,
-        feedforward_channels=96, loss='focal', keep_steps=True,
+        type='ddp.MapSegHead', classes=classes, output_grid=map_grid,
+        decoder_grid=[[-50., 50., 1.], [-50., 50., 1.]], keep_steps=True,
+        decoder=dict(channels=48, num_layers=2, num_heads=4, num_points=2,
+                     feedforward_channels=96),
         sampler=dict(num_steps=3)))
 
 load_points = [dict(type='ddp.LoadPoints'), dict(type='ddp.LoadSweeps', sweeps_num=4)]

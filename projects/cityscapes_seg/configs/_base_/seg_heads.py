@@ -3,7 +3,6 @@ num_classes = 19
 heads = dict(
     decode_head=dict(
         type='ddp.SegHead', in_channels=256, in_index=0, num_classes=num_classes,
-        channels=256, num_layers=6, num_heads=8, scale=0.01,
         sampler=dict(num_steps=3), loss_decode=dict(
             type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.,
             avg_non_ignore=False)),

@@ -4,8 +4,7 @@ min_depth, max_depth = 1e-3, 80.  # metres
 head = dict(
     decode_head=dict(
         type='ddp.DepthHead', in_channels=256, in_index=0, min_depth=min_depth,
-        max_depth=max_depth, channels=256, num_layers=6, num_heads=8, scale=0.1,
-        sampler=dict(num_steps=3),
+        max_depth=max_depth, sampler=dict(num_steps=3),
         loss_decode=dict(type='ddp.SigLoss', valid_mask=True, loss_weight=1.)),
     train_cfg=dict(),
     test_cfg=dict(mode='slide_flip', crop_size=(352, 1216), stride=(352, 1216)))

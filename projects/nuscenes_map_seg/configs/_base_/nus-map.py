@@ -6,7 +6,7 @@ data_root = 'data/nuscenes/'
 map_classes = ('drivable_area', 'ped_crossing', 'walkway', 'stop_line',
                'carpark_area', 'divider')
 # (min, max, cell) in metres: LiDAR frame, x right, y forward.
-map_scope = ((-50., 50., 0.5), (-50., 50., 0.5))
+map_grid = ((-50., 50., 0.5), (-50., 50., 0.5))
 point_cloud_range = [-51.2, -51.2, -5., 51.2, 51.2, 3.]
 final_dim = (256, 704)
 sweeps_num = 9
@@ -14,7 +14,7 @@ sweeps_num = 9
 load_images = dict(type='ddp.LoadMultiViewImages')
 load_points = [dict(type='ddp.LoadPoints'),
                dict(type='ddp.LoadSweeps', sweeps_num=sweeps_num)]
-load_map = dict(type='ddp.LoadMapMasks', xbound=map_scope[0], ybound=map_scope[1],
+load_map = dict(type='ddp.LoadMapMasks', xbound=map_grid[0], ybound=map_grid[1],
                 classes=map_classes)
 augment_images = dict(type='ddp.ImageAug3D', final_dim=final_dim,
                       resize_lim=(0.38, 0.55), rot_lim=(-5.4, 5.4),

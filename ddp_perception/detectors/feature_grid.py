@@ -1,12 +1,21 @@
-"""Where the BEV features of a detector lie: extent, cell size, axis order."""
+"""Where the BEV features of a detector lie: extent, cell size, axis order.
+
+What follows from a detector need not be said again in the configuration of its
+map head: `complete_head` fills it in, or checks it.
+"""
+from __future__ import annotations
+
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from ddp_perception.ops import BEVGrid
+from ddp_perception.registry import MODELS
 
 PARTS = {'pts_backbone': 'pts_neck', 'backbone': 'neck'}
 """BEV backbone of mmdet3d's detectors, and the neck behind it."""
@@ -26,7 +35,7 @@ class FeatureLevel:
     grid: BEVGrid
     bev_axes: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         """Name channels, cells and extent."""
         (x_low, x_high, step), (y_low, y_high, _) = self.grid.xbound, self.grid.ybound
         cells = ' x '.join(map(str, self.grid.shape))
@@ -70,7 +79,7 @@ def feature_levels(detector: nn.Module, feature: str) -> list[FeatureLevel]:
         (key for key, neck in PARTS.items() if neck == feature), None)
     if backbone is None or getattr(detector, backbone, None) is None:
         raise ValueError(f'nothing is known of the part {feature!r}')
-    limits, cells, axes = _encoder_output(detector)
+    limits, cells, axes = _first_map(detector)
     rows_cols = cells if axes == 'xy' else cells[::-1]
     outputs = _dry_run([getattr(detector, name)
                         for name in dict.fromkeys([backbone, feature])], rows_cols)
@@ -93,7 +102,67 @@ def level_of(output: Tensor, feature: str, limits: Sequence[float],
                                  (y_low, y_high, (y_high - y_low) / y_cells)), axes)
 
 
-def voxel_limits(detector: nn.Module):
+def complete_head(head: ConfigDict, detector: nn.Module, feature: str,
+                  choose: Callable[[Sequence[FeatureLevel]], Sequence[FeatureLevel]],
+                  where: str) -> ConfigDict:
+    """Add to a head's configuration what follows from its detector, or check it.
+
+    Args:
+        head: config of a `BEVHead`, whose class may have further defaults, see
+            `BEVHead.detector_defaults`. Any other head stays as it is.
+        detector: see :func:`feature_levels`.
+        feature: likewise.
+        choose: the levels that the head reads; they are concatenated at the
+            resolution of the finest.
+        where: the feature's name, for messages.
+
+    Returns:
+        The configuration, with ``in_channels``, ``input_grid`` and
+        ``bev_axes``.
+
+    Raises:
+        ValueError: an option contradicts the detector, or is missing where
+            nothing can be derived.
+    """
+    kind = head['type'] if isinstance(head['type'], type) else MODELS.get(head['type'])
+    if not hasattr(kind, 'detector_defaults'):  # no BEVHead: takes what it is given
+        return head
+    for key, value in kind.detector_defaults().items():
+        head.setdefault(key, value)
+    try:
+        levels = feature_levels(detector, feature)
+    except ValueError as error:
+        missing = [key for key in ('in_channels', 'input_grid', 'bev_axes')
+                   if key not in head]
+        if missing:
+            raise ValueError(
+                f'the grid of the BEV features of {type(detector).__name__} could not '
+                f'be derived: {error}. Correct it, or give {", ".join(missing)} in '
+                'seg_head') from error
+        return head
+    chosen = choose(levels)
+    finest = max(chosen, key=lambda level: level.grid.shape)
+    derived = dict(in_channels=sum(level.channels for level in chosen),
+                   input_grid=(tuple(finest.grid.xbound), tuple(finest.grid.ybound)),
+                   bev_axes=finest.bev_axes)
+    for key, value in derived.items():
+        given = head.get(key, value)
+        if not _same(key, given, value):
+            raise ValueError(
+                f'seg_head.{key} is {given}, but {where} of {type(detector).__name__} '
+                f'returns {value}: {finest}. Remove seg_head.{key}, which is derived')
+    head.update(derived)
+    return head
+
+
+def _same(key: str, given: Any, derived: Any) -> bool:
+    """Whether an option equals the derived one."""
+    if key == 'input_grid':
+        return BEVGrid.of(given).is_close(BEVGrid.of(derived))
+    return given == derived
+
+
+def voxel_limits(detector: nn.Module) -> tuple[tuple[float, ...], tuple[int, int]]:
     """Return (x_low, y_low, x_high, y_high) in metres and (nx, ny) voxels.
 
     Raises:
@@ -117,8 +186,15 @@ def voxel_limits(detector: nn.Module):
             tuple(round(count) for count in counts))
 
 
-def _encoder_output(detector):
+def _first_map(detector: nn.Module
+               ) -> tuple[tuple[float, ...], tuple[int, ...], str]:
     """Return limits, cells along (x, y) and axis order of the first BEV map."""
+    lifted = getattr(detector, 'view_transform', None)
+    if lifted is not None and getattr(detector, 'pts_voxel_layer', None) is None:
+        if not hasattr(lifted, 'output_shape'):
+            raise ValueError(f'{type(lifted).__name__} does not say its output_shape')
+        x, y, _ = lifted.grid.bounds
+        return ((x.low, y.low, x.high, y.high), tuple(lifted.output_shape[1:]), 'xy')
     limits, voxels = voxel_limits(detector)
     encoder = next((getattr(detector, name) for name in (
         'pts_middle_encoder', 'middle_encoder')
@@ -146,8 +222,7 @@ def _encoder_output(detector):
     if dims is not None:
         cells = tuple(_strided(cells[axis], encoder, dim)
                       for axis, dim in enumerate(dims))
-    from ddp_perception.bevfusion.detector import BEVFusion
-    axes = 'xy' if isinstance(detector, BEVFusion) or order == 'xyz' else 'yx'
+    axes = getattr(detector, 'bev_axes', 'xy' if order == 'xyz' else 'yx')
     return limits, cells, axes
 
 

@@ -1,0 +1,127 @@
+"""Heads on bird's-eye-view features, behind mmdet3d's interface."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.structures import BaseDataElement, PixelData
+from torch import Tensor
+
+from ddp_perception.ops import BEVGrid
+
+Bounds = BEVGrid | Sequence[Sequence[float]]
+
+
+class BEVHead(BaseModule):
+    """Base of the heads that detectors take as ``seg_head``, of any task.
+
+    Features come in; samples hold the truth and get the prediction. A head
+    says itself what is learned (``training_prediction``, ``objective``), how
+    it predicts (``prediction_steps``, ``average``, ``passes``) and what a
+    prediction means (``meaning``). For a diffusion head all but the objective
+    come from `DiffusionHead`, which it names as its second base.
+
+    Args:
+        in_channels: channels of the BEV features.
+        input_grid: (x, y) bounds of the features, each (min, max, cell) in
+            metres.
+        bev_axes: ``'xy'`` for features (B, C, X, Y), as BEVFusion makes them;
+            ``'yx'`` for (B, C, Y, X), as mmdet3d's other detectors do.
+        keep_steps: predictions also give every step's mean over the seeds to
+            their sample, as ``<prediction_field>_steps``.
+        init_cfg: mmengine's initialisation config.
+
+    Shape:
+        feats: (B, in_channels, *cells of input_grid), LiDAR frame, or a list
+            of exactly one such tensor.
+
+    Raises:
+        ValueError: features of another shape than the grid says, missing
+            truth, or an unknown option.
+    """
+
+    truth_field: str
+    prediction_field: str
+    passes: dict[str, int]
+    training_prediction: Callable[[Tensor, Tensor], Tensor]
+    objective: Callable[[Tensor, Tensor], dict[str, Tensor]]
+    prediction_steps: Callable[..., list[Tensor]]
+    meaning: Callable[[Tensor], Tensor]
+    average: Callable[[Sequence[Tensor]], Tensor]
+
+    def __init__(self, in_channels: int, input_grid: Bounds, *, bev_axes: str = 'xy',
+                 keep_steps: bool = False, init_cfg: dict | None = None):
+        super().__init__(init_cfg)
+        if bev_axes not in ('xy', 'yx'):
+            raise ValueError(f"bev_axes must be 'xy' or 'yx', got {bev_axes!r}")
+        self.in_channels = in_channels
+        self.input_grid = BEVGrid.of(input_grid)
+        self.bev_axes = bev_axes
+        self.keep_steps = keep_steps
+
+    @classmethod
+    def detector_defaults(cls) -> dict[str, Any]:
+        """Options that a detector fills in where its configuration has none."""
+        return {}
+
+    def check_truth(self, truth: Tensor) -> None:
+        """Raise ValueError where a batch of truth does not fit the head."""
+
+    def bev_features(self, feats: Tensor | Sequence[Tensor]) -> Tensor:
+        """Check features and bring them into (X, Y) order."""
+        if not isinstance(feats, Tensor):
+            if len(feats) != 1:
+                raise ValueError(f'{type(self).__name__} takes one feature level, got '
+                                 f'{len(feats)}')
+            feats = feats[0]
+        feats = feats.mT if self.bev_axes == 'yx' else feats
+        expected = (self.in_channels, *self.input_grid.shape)
+        if tuple(feats.shape[1:]) != expected:
+            raise ValueError(
+                f'BEV features must have the shape (B, {expected[0]}, X={expected[1]}, '
+                f'Y={expected[2]}) of input_grid, got {tuple(feats.shape)}'
+                f'{" after the transpose" if self.bev_axes == "yx" else ""}')
+        return feats
+
+    def loss(self, feats: Tensor | Sequence[Tensor],
+             batch_data_samples: Sequence[BaseDataElement]) -> dict[str, Tensor]:
+        """Losses of a batch whose samples hold the truth."""
+        feats = self.bev_features(feats)
+        for sample in batch_data_samples:
+            if self.truth_field not in sample:
+                raise ValueError(
+                    f'truth {self.truth_field} is missing in the sample '
+                    f'{sample.metainfo.get("token", "?")}: the training pipeline must '
+                    'load it and end with ddp.PackMapInputs')
+        truth = torch.stack([sample.get(self.truth_field).data
+                             for sample in batch_data_samples]).to(feats.device)
+        self.check_truth(truth)
+        return self.objective(self.training_prediction(feats, truth), truth)
+
+    def predict(self, feats: Tensor | Sequence[Tensor],
+                batch_data_samples: Sequence[BaseDataElement]) -> list[PixelData]:
+        """Predict a batch, float32, and write it into the samples.
+
+        Every sample gets ``prediction_field`` and the metainfo
+        ``decoder_passes``.
+        """
+        steps = [step.float() for step in
+                 self.prediction_steps(self.bev_features(feats))]
+        predictions = [PixelData(data=item) for item in self.average(steps)]
+        for index, sample in enumerate(batch_data_samples):
+            sample.set_metainfo(dict(decoder_passes=self.passes))
+            sample.set_field(predictions[index], self.prediction_field)
+            if self.keep_steps:
+                sample.set_field(
+                    torch.stack([self.meaning(step)[index].mean(0) for step in steps]),
+                    f'{self.prediction_field}_steps')
+        return predictions
+
+    def forward(self, feats: Tensor | Sequence[Tensor], *noise: Any) -> Tensor:
+        """Return the prediction of BEV features.
+
+        ``noise`` is handed to ``prediction_steps``.
+        """
+        return self.average(self.prediction_steps(self.bev_features(feats), *noise))
