@@ -122,7 +122,7 @@ def draw(evaluation, figures, path):
 def make_report(evaluation, figures, constant):
     """Collect the figures, fractions of one, rounded to five places."""
     from ddp_perception.cli.runner import bare_model
-    from ddp_perception.evaluation.map_iou import describe_passes
+    from ddp_perception.evaluation.passes import describe_passes
     head = bare_model(evaluation).seg_head
     steps = head.passes['steps']
     return {

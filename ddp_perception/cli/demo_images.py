@@ -48,7 +48,7 @@ def run(args, task):
     print(f'1/4  {task.title}', flush=True)
     task.make_data(args.data_root, args.workers)
     from ddp_perception.cli import configuration, runner
-    from ddp_perception.evaluation.map_iou import describe_passes
+    from ddp_perception.evaluation.passes import describe_passes
     cfg = configuration.load_config(args.config, data_root=args.data_root)
     cfg.work_dir = args.work_dir
     runner.prepare_process(cfg)

@@ -73,7 +73,7 @@ def run(args):
     # Map heads hand their passes to the metric, which prints them itself.
     passes = getattr(getattr(model, 'decode_head', None), 'passes', None)
     if passes:
-        from ddp_perception.evaluation.map_iou import describe_passes
+        from ddp_perception.evaluation.passes import describe_passes
         run_.logger.info(f'decoder passes: {describe_passes(**passes)}')
     if args.out and run_.rank == 0:
         path = Path(args.out)

@@ -45,8 +45,8 @@ class WithMapHead(Base3DDetector):
         freeze: ``'detector'`` trains the map head alone: no parameter and no
             norm statistics of the detector change, and its losses are not
             computed. ``'map'`` trains the detector alone. None trains both.
-        detector_weight: factor of the detector's losses; the map head has
-            ``loss_weight``.
+        detector_weight: factor of the detector's losses; the map head's loss
+            has ``loss_weight``.
         init_cfg: mmengine's initialisation config.
 
     A checkpoint of the bare detector loads into it too (``load_from``); what

@@ -11,7 +11,8 @@ from .depth import (
     valid_mask,
 )
 from .depth_export import DepthExport, benchmark_name, to_benchmark
-from .map_iou import MapIoUMetric, count_map, describe_passes, iou_table, map_iou
+from .map_iou import MapIoUMetric, count_map, iou_table, map_iou
+from .passes import describe_passes
 
 __all__ = [
     'DepthExport', 'KITTIDepthMetric', 'MapIoUMetric', 'benchmark_name',

@@ -10,7 +10,7 @@ from terminaltables import AsciiTable
 from ddp_perception.registry import METRICS
 
 from .depth_export import DepthExport
-from .map_iou import describe_passes
+from .passes import describe_passes
 
 MEASURES = DepthMetric.METRICS
 """d1, d2, d3, abs_rel, sq_rel, rmse, rmse_log, log10, silog."""

@@ -6,6 +6,7 @@ from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
 from ddp_perception.datasets.map_classes import MAP_CLASSES
+from ddp_perception.evaluation.passes import describe_passes
 from ddp_perception.registry import METRICS
 
 THRESHOLDS = (0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65)
@@ -174,30 +175,6 @@ class MapIoUMetric(BaseMetric):
             return 'one pass'
         return '; '.join(sorted(describe_passes(**dict(passes))
                                 for passes in self._passes))
-
-
-def describe_passes(seeds, steps, averaged):
-    """Say which decoder passes a figure averages.
-
-    Args:
-        seeds (int): Noise seeds that were sampled.
-        steps (int): Sampling steps of each.
-        averaged (int): Passes in the mean: `seeds` where only the last step
-            counts, seeds x steps where every step does.
-    """
-    def count(number, one, many):
-        return f'{number} {one if number == 1 else many}'
-
-    total = seeds * steps
-    if averaged == total:
-        what = 'every pass averaged'
-    elif averaged == seeds:
-        what = 'last step only'
-    else:
-        what = 'partly averaged'
-    return (f'{count(seeds, "seed", "seeds")} x '
-            f'{count(steps, "step", "steps")}, {what} '
-            f'({averaged} of {count(total, "pass", "passes")})')
 
 
 def iou_table(figures, classes=MAP_CLASSES, thresholds=THRESHOLDS):

@@ -44,6 +44,7 @@ class BEVHead(BaseModule):
 
     truth_field: str
     prediction_field: str
+    truth_loader = 'a step that loads it'
     passes: dict[str, int]
     training_prediction: Callable[[Tensor, Tensor], Tensor]
     objective: Callable[[Tensor, Tensor], dict[str, Tensor]]
@@ -93,8 +94,8 @@ class BEVHead(BaseModule):
             if self.truth_field not in sample:
                 raise ValueError(
                     f'truth {self.truth_field} is missing in the sample '
-                    f'{sample.metainfo.get("token", "?")}: the training pipeline must '
-                    'load it and end with ddp.PackMapInputs')
+                    f'{sample.metainfo.get("token", "?")}: the training pipeline needs '
+                    f'{self.truth_loader} and must end with ddp.PackMapInputs')
         truth = torch.stack([sample.get(self.truth_field).data
                              for sample in batch_data_samples]).to(feats.device)
         self.check_truth(truth)

@@ -35,6 +35,7 @@ class MapHead(BEVHead):
 
     truth_field = 'gt_map_seg'
     prediction_field = 'pred_map_seg'
+    truth_loader = 'ddp.LoadMapMasks'
 
     def __init__(self, in_channels: int, classes: Sequence[str], input_grid: Bounds,
                  output_grid: Bounds, *, bev_axes: str = 'xy',
@@ -47,10 +48,10 @@ class MapHead(BEVHead):
                              f'got {list(classes)}')
         if loss is not None and not isinstance(loss, dict):
             raise TypeError("loss is a config such as dict(type='ddp."
-                            f"MultiLabelFocalLoss', loss_weight=1.), got {loss!r}")
+                            f"MultiLabelFocalLoss', gamma=2.), got {loss!r}")
         self.classes = tuple(classes)
         self.output_grid = BEVGrid.of(output_grid)
-        self.map_loss = MODELS.build(loss or FOCAL)
+        self.map_loss = MODELS.build({**FOCAL, **(loss or {})})
 
     @classmethod
     def detector_defaults(cls) -> dict[str, Any]:

@@ -17,7 +17,7 @@ RENAMED = {
     'output_scope': 'output_grid',
     'decoder_scope': 'decoder_grid',
     'aligned_feedback': "resize_feedback='metric' (True) or 'stretch' (False)",
-    'loss_weight': 'loss=dict(type=..., loss_weight=...)',
+    'loss_weight': 'loss=dict(loss_weight=...)',
     'input_transform': 'in_index alone: several levels are concatenated',
     'probabilities_as_logits': "the model's type='SegTTAModel' (as True was) or "
                                "'ddp.SegTTAModel'",

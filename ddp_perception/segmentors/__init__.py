@@ -1,4 +1,5 @@
-"""What mmseg's segmentors lack for heads that predict probabilities."""
+"""What mmseg's segmentors lack for diffusion heads."""
+from ddp_perception.segmentors.dense_estimator import DenseEstimator
 from ddp_perception.segmentors.seg_tta import SegTTAModel
 
-__all__ = ['SegTTAModel']
+__all__ = ['DenseEstimator', 'SegTTAModel']

@@ -148,7 +148,7 @@ def test_loss_weights_scale_each_side(models):
     plain = copy.deepcopy(models['pointpillars-secfpn']).train()
     weighted = copy.deepcopy(plain)
     weighted.detector_weight = .25
-    weighted.seg_head.loss_weight = 3.
+    weighted.seg_head.map_loss.loss_weight = 3.
     found = []
     for model in (plain, weighted):
         torch.manual_seed(3)

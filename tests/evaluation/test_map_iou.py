@@ -12,10 +12,10 @@ from ddp_perception.evaluation.map_iou import (
     THRESHOLDS,
     MapIoUMetric,
     count_map,
-    describe_passes,
     iou_table,
     map_iou,
 )
+from ddp_perception.evaluation.passes import describe_passes
 from ddp_perception.registry import METRICS
 
 GOLDEN = Path(__file__).parents[1] / 'data' / 'map_metric.npz'

@@ -33,5 +33,5 @@ class HeightHead(BEVHead, DiffusionHead):
                              diffusion=diffusion, sampler=sampler)
 
     def objective(self, prediction, truth):
-        size = prediction.shape[-2:]
-        return dict(loss_height=F.l1_loss(prediction, F.adaptive_avg_pool2d(truth, size)))
+        truth = F.adaptive_avg_pool2d(truth, prediction.shape[-2:])
+        return dict(loss_height=F.l1_loss(prediction, truth))

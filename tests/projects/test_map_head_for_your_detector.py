@@ -85,7 +85,7 @@ def test_frozen_configuration_trains_the_map_head_alone():
 def test_groups_give_the_new_head_its_own_rate():
     cfg = load('centerpoint-pillar_map-groups')
     model = MODELS.build(cfg.model)
-    assert (model.detector_weight, model.seg_head.loss_weight) == (.5, 2.)
+    assert (model.detector_weight, model.seg_head.map_loss.loss_weight) == (.5, 2.)
     groups = build_optim_wrapper(model, cfg.optim_wrapper).param_groups
     names = dict(zip(map(id, model.parameters()), (
         name for name, _ in model.named_parameters()), strict=True))

@@ -1,8 +1,6 @@
 """Pack a sample of map segmentation for mmdet3d's models."""
 import numpy as np
-import torch
 from mmdet3d.datasets.transforms import Pack3DDetInputs
-from mmengine.structures import PixelData
 
 from ddp_perception.registry import TRANSFORMS
 
@@ -13,8 +11,8 @@ MATRICES = ('cam2img', 'lidar2cam', 'cam2lidar', 'lidar2img', 'ori_cam2img',
             'ori_lidar2img', 'img_aug_matrix', 'lidar_aug_matrix')
 """Float32 in the packed sample: what the view transforms compute with."""
 
-KEYS = ('img', 'points', 'gt_masks_bev', 'gt_bboxes_3d', 'gt_labels_3d')
-"""What a sample of map segmentation or detection may hold."""
+KEYS = ('img', 'points', 'gt_bboxes_3d', 'gt_labels_3d')
+"""What a sample may hold beside the truth of dense fields."""
 
 META_KEYS = MATRICES + (
     'ego2global', 'lidar2ego', 'sample_idx', 'token', 'timestamp',
@@ -31,26 +29,32 @@ class PackMapInputs(Pack3DDetInputs):
     """Pack images, points, map masks and, where present, boxes.
 
     Args:
-        keys (Sequence[str]): What to pack, out of gt_masks_bev and the keys
-            of mmdet3d's Pack3DDetInputs; absent ones are left out.
+        keys (Sequence[str], optional): What to pack, out of the sources of
+            the registered fields (gt_masks_bev of maps) and the keys of
+            mmdet3d's Pack3DDetInputs; all by default. Absent ones are left
+            out.
         meta_keys (Sequence[str]): What becomes metainfo. `lidar_aug_matrix`
             is that of `lidar_augmentation`, whoever augmented the points.
 
     Returns a dict with
         inputs: img (N, 3, H, W) in the dtype it was loaded in, points (n, c).
-        data_samples: Det3DDataSample with `gt_map_seg`, a PixelData whose
-            data is uint8 (classes, X, Y).
+        data_samples: Det3DDataSample with the truth of each field:
+            `gt_map_seg`, a PixelData whose data is uint8 (classes, X, Y).
 
     Raises:
         ValueError: the views differ in shape, the augmentation of the points
             is not known, or it went on after the masks were drawn.
     """
 
-    def __init__(self, keys=KEYS, meta_keys=META_KEYS):
-        super().__init__(keys=tuple(key for key in keys
-                                    if key != 'gt_masks_bev'),
+    def __init__(self, keys=None, meta_keys=META_KEYS):
+        from ddp_perception.fields import packed_fields
+        fields = packed_fields()
+        if keys is None:
+            keys = (*KEYS, *(field.source for field in fields))
+        self.fields = [field for field in fields if field.source in keys]
+        packed = [field.source for field in self.fields]
+        super().__init__(keys=tuple(key for key in keys if key not in packed),
                          meta_keys=tuple(meta_keys))
-        self.with_masks = 'gt_masks_bev' in keys
 
     def pack_single_results(self, results):
         """Pack one sample."""
@@ -76,7 +80,8 @@ class PackMapInputs(Pack3DDetInputs):
         if 'ego2global' in results:
             results['ego2global'] = np.asarray(results['ego2global'], float)
         packed = super().pack_single_results(results)
-        if self.with_masks and 'gt_masks_bev' in results:
-            packed['data_samples'].gt_map_seg = PixelData(
-                data=torch.from_numpy(results['gt_masks_bev']))
+        for field in self.fields:
+            if field.source in results:
+                packed['data_samples'].set_field(field.pack(results[field.source]),
+                                                 field.truth)
         return packed

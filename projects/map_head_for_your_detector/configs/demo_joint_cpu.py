@@ -35,8 +35,7 @@ model = dict(
         decoder_grid=((-50., 50., 1.25), (-50., 50., 1.25)), keep_steps=True,
         decoder=dict(channels=48, num_layers=2, num_heads=4, num_points=2,
                      feedforward_channels=96),
-        loss=dict(type='ddp.MultiLabelFocalLoss', loss_weight=4.),
-        sampler=dict(num_steps=3)))
+        loss=dict(loss_weight=4.), sampler=dict(num_steps=3)))
 
 load_points = [
     dict(type='ddp.LoadPoints'), dict(type='ddp.LoadSweeps', sweeps_num=4)]

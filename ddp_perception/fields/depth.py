@@ -1,0 +1,46 @@
+"""Depth of images."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.structures import BaseDataElement
+
+from ddp_perception.fields.field import Field, Setting, values_of
+from ddp_perception.fields.images import image_of, place_in_image, write_png
+from ddp_perception.registry import FIELDS
+
+LARGEST_DEPTH = 255.
+"""Metres; 16 bits of metres x 256 hold less than 256."""
+
+
+@FIELDS.register_module(name='pred_depth_map')
+class DepthField(Field):
+    """Metres per pixel.
+
+    Saved as ``<stem>_depth.png``, 16 bit metres x 256 at the size of the
+    image, 0 where there is none.
+    """
+
+    prediction, truth = 'pred_depth_map', 'gt_depth_map'
+    plural = 'depth maps'
+    picture_ending = '_picture.jpg'
+
+    def save(self, sample: BaseDataElement, stem: Path, setting: Setting) -> Path:
+        """Write the metres, clamped to the head's range."""
+        from ddp_perception.evaluation.depth_export import to_benchmark
+        least = getattr(setting.head, 'min_depth', 1e-3)
+        greatest = getattr(setting.head, 'max_depth', LARGEST_DEPTH)
+        stored = to_benchmark(values_of(sample, self.prediction)[0], least,
+                              min(greatest, LARGEST_DEPTH))
+        return write_png(stem.with_name(f'{stem.name}_depth.png'),
+                         place_in_image(sample, stored))
+
+    def draw(self, sample: BaseDataElement, path: Path, setting: Setting) -> Path:
+        """Draw the image and its depth in colour."""
+        from ddp_perception.visualization import save_depth
+        depth, truth = (
+            None if values is None else place_in_image(sample, values[0])
+            for values in (values_of(sample, self.prediction),
+                           values_of(sample, self.truth)))
+        return save_depth(path, image_of(sample), depth, truth,
+                          max_depth=getattr(setting.head, 'max_depth', 80.))

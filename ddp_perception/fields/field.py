@@ -1,0 +1,121 @@
+"""The base of all fields, and how they are found."""
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.structures import BaseDataElement, PixelData
+from torch import nn
+
+from ddp_perception.registry import FIELDS
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What drawing and saving may need to know beside the sample.
+
+    Args:
+        head: that made the prediction, where there is one.
+        metainfo: of the data set: classes, palettes.
+        threshold: probability from which a map shows a class.
+        ignore_index: label of true pixels that do not count.
+    """
+
+    head: nn.Module | None = None
+    metainfo: Mapping[str, Any] = field(default_factory=dict)
+    threshold: float = 0.5
+    ignore_index: int = 255
+
+
+class Field(ABC):
+    """One kind of prediction.
+
+    Registered with ``@FIELDS.register_module(name=<prediction>)``.
+
+    Attributes:
+        prediction (str): field of a data sample that a head writes.
+        truth (str): field that holds the truth.
+        source (str | None): key of the pipeline's results that
+            `PackMapInputs` packs as truth; None where another step packs it.
+        plural (str): what it is called, for messages.
+        picture_ending (str): of a picture's name, with the suffix.
+    """
+
+    prediction: str
+    truth: str
+    source: str | None = None
+    plural: str
+    picture_ending = '.png'
+
+    def pack(self, value: Any) -> BaseDataElement:
+        """Turn what the pipeline made into the truth of a data sample."""
+        return PixelData(data=torch.from_numpy(np.ascontiguousarray(value)))
+
+    @abstractmethod
+    def save(self, sample: BaseDataElement, stem: Path, setting: Setting) -> Path:
+        """Write a prediction.
+
+        Args:
+            sample: holds the prediction.
+            stem: path of the file without its ending.
+            setting: what is known beside the sample.
+
+        Returns:
+            The file, replaced as a whole.
+
+        Raises:
+            ValueError: the prediction cannot be written.
+        """
+
+    @abstractmethod
+    def draw(self, sample: BaseDataElement, path: Path, setting: Setting) -> Path:
+        """Draw a prediction and, where the sample has it, its truth.
+
+        Args:
+            sample: holds the prediction.
+            path: of the picture.
+            setting: what is known beside the sample.
+
+        Returns:
+            The file.
+
+        Raises:
+            ValueError: the sample lacks what a picture needs.
+        """
+
+
+def fields_of(sample: BaseDataElement) -> list[Field]:
+    """Return the registered fields that a sample predicts.
+
+    Raises:
+        ValueError: there is none; names what the sample has.
+    """
+    FIELDS.import_from_location()
+    found = [kind() for name, kind in FIELDS.module_dict.items() if name in sample]
+    if not found:
+        raise ValueError(
+            'the sample has no registered prediction: it has '
+            f'{", ".join(sample.all_keys())}, and {", ".join(FIELDS.module_dict)} are '
+            'registered; see ddp_perception.fields.Field')
+    return found
+
+
+def packed_fields() -> list[Field]:
+    """Return the registered fields whose truth `PackMapInputs` packs."""
+    FIELDS.import_from_location()
+    return [kind() for kind in FIELDS.module_dict.values() if kind.source]
+
+
+def values_of(sample: BaseDataElement, key: str) -> np.ndarray | None:
+    """Return the array of a pixel field, packed or as a dictionary, or None."""
+    data = sample.get(key)
+    if data is None:
+        return None
+    values = data['data'] if isinstance(data, dict) else data.data
+    values = values.detach().cpu()
+    return (values.float() if values.is_floating_point() else values).numpy()

@@ -1,0 +1,47 @@
+"""Label maps of images."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from mmengine.structures import BaseDataElement
+
+from ddp_perception.fields.field import Field, Setting, values_of
+from ddp_perception.fields.images import image_of, place_in_image, write_png
+from ddp_perception.registry import FIELDS
+
+
+@FIELDS.register_module(name='pred_sem_seg')
+class LabelField(Field):
+    """One class per pixel.
+
+    Saved as ``<stem>_labels.png``, 8 or 16 bit indices of the data set's
+    classes at the size of the image; the greatest value where nothing is
+    predicted.
+    """
+
+    prediction, truth = 'pred_sem_seg', 'gt_sem_seg'
+    plural = 'label maps'
+    picture_ending = '_overlay.jpg'
+
+    def save(self, sample: BaseDataElement, stem: Path, setting: Setting) -> Path:
+        """Write the indices."""
+        kind = np.uint8 if len(setting.metainfo['classes']) < 256 else np.uint16
+        labels = values_of(sample, self.prediction)[0].astype(kind)
+        labels = place_in_image(sample, labels, outside=np.iinfo(kind).max)
+        return write_png(stem.with_name(f'{stem.name}_labels.png'), labels)
+
+    def draw(self, sample: BaseDataElement, path: Path, setting: Setting) -> Path:
+        """Draw classes in colour over the image, with a legend."""
+        from ddp_perception.visualization import save_segmentation
+        classes = setting.metainfo['classes']
+        labels = values_of(sample, self.prediction)[0].astype(np.int64)
+        labels = place_in_image(sample, labels, outside=setting.ignore_index)
+        truth = values_of(sample, self.truth)
+        if truth is not None:
+            truth = truth[0].astype(np.int64)
+            truth[(truth < 0) | (truth >= len(classes))] = setting.ignore_index
+            truth = place_in_image(sample, truth, outside=setting.ignore_index)
+        return save_segmentation(path, image_of(sample), labels, classes,
+                                 setting.metainfo['palette'], truth,
+                                 ignore_index=setting.ignore_index)

@@ -1,0 +1,56 @@
+"""Bird's-eye-view maps."""
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.structures import BaseDataElement
+
+from ddp_perception.fields.field import Field, Setting, values_of
+from ddp_perception.files import write_file
+from ddp_perception.registry import FIELDS
+
+
+@FIELDS.register_module(name='pred_map_seg')
+class MapField(Field):
+    """Probabilities of overlapping map classes, (C, X, Y), x right, y forward.
+
+    Saved as a compressed NumPy archive ``<stem>.npz`` with ``probabilities``
+    (float16), ``classes``, ``xbound`` and ``ybound`` (least, greatest, step in
+    metres) and ``token``; drawn among the cameras.
+    """
+
+    prediction, truth, source = 'pred_map_seg', 'gt_map_seg', 'gt_masks_bev'
+    plural = 'maps'
+
+    def save(self, sample: BaseDataElement, stem: Path, setting: Setting) -> Path:
+        """Write the archive."""
+        probabilities = values_of(sample, self.prediction)
+        scene = _scene(setting)
+        content = io.BytesIO()
+        np.savez_compressed(
+            content, probabilities=probabilities.astype(np.float16),
+            classes=np.array(scene['classes']), xbound=np.array(scene['xbound'], float),
+            ybound=np.array(scene['ybound'], float),
+            token=np.array(str(sample.metainfo.get('token', ''))))
+        return write_file(stem.with_name(f'{stem.name}.npz'), content.getvalue())
+
+    def draw(self, sample: BaseDataElement, path: Path, setting: Setting) -> Path:
+        """Draw the cameras around the predicted and the true map."""
+        from ddp_perception.visualization import frame_from_sample, save_frame
+        frame = frame_from_sample(sample, **_scene(setting),
+                                  palette=setting.metainfo.get('map_palette'))
+        return save_frame(frame, path, setting.threshold)
+
+
+def _scene(setting: Setting) -> dict[str, Any]:
+    """Classes and bounds of the map: the head's, else the data set's or nuScenes'."""
+    from ddp_perception.datasets.map_classes import MAP_CLASSES
+    from ddp_perception.heads.map_head import NUSCENES_GRID
+    grid = getattr(setting.head, 'output_grid', None)
+    xbound, ybound = (grid.xbound, grid.ybound) if grid else NUSCENES_GRID
+    classes = getattr(setting.head, 'classes', None) or setting.metainfo.get(
+        'map_classes') or MAP_CLASSES
+    return dict(classes=tuple(classes), xbound=tuple(xbound), ybound=tuple(ybound))

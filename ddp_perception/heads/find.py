@@ -1,0 +1,13 @@
+"""Find the dense heads of a model, whatever is around them."""
+from __future__ import annotations
+
+from torch import nn
+
+
+def heads_of(model: nn.Module) -> list[nn.Module]:
+    """Return the heads of this package's kind, diffusion or not.
+
+    That is every module that names the field it predicts, under distributed
+    training and test-time augmentation as well.
+    """
+    return [module for module in model.modules() if hasattr(module, 'prediction_field')]
