@@ -26,9 +26,10 @@ def test_snippets_train_and_predict(readme):
         exec(compile(block, 'README.md', 'exec'), scope)
     assert scope['custom_imports']['imports'] == ['ddp_perception']
     # The same head, on small grids so that it runs in a second.
-    head = dict(scope['seg_head'], channels=32, num_layers=1, num_heads=4,
-                input_scope=[[-6., 6., 0.6], [-9., 9., 0.6]],
-                output_scope=[[-5., 5., 0.5], [-8., 8., 0.5]])
+    head = dict(scope['seg_head'],
+                decoder=dict(channels=32, num_layers=1, num_heads=4),
+                input_grid=[[-6., 6., 0.6], [-9., 9., 0.6]],
+                output_grid=[[-5., 5., 0.5], [-8., 8., 0.5]])
     model = scope['MyBEVModel'](head)
     samples = []
     for index in range(2):

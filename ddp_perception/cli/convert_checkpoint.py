@@ -30,7 +30,7 @@ def add_arguments(parser):
                         help='configuration that is to use it')
     parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', default=[],
                         help='change single settings of the configuration, e.g. '
-                        '--cfg-options model.seg_head.time_conditioning=True')
+                        '--cfg-options model.seg_head.decoder.time_conditioning=True')
     parser.add_argument('--dry-run', action='store_true',
                         help='list every tensor, and write nothing')
     parser.add_argument('--format', choices=['pth', 'safetensors'],

@@ -26,15 +26,17 @@ def build_tiny(settings):
     layers = encoder['transformerlayers']
     depth = 'max_depth' in head
     decode_head = dict(
-        in_channels=head['in_channels'][0], channels=head['channels'],
-        num_layers=encoder['num_layers'], num_heads=layers['attn_cfgs']['num_heads'],
-        feedforward_channels=layers['ffn_cfgs']['feedforward_channels'],
-        scale=settings['bit_scale'], in_index=head['in_index'][0],
+        in_channels=head['in_channels'][0], in_index=head['in_index'][0],
+        decoder=dict(
+            channels=head['channels'], num_layers=encoder['num_layers'],
+            num_heads=layers['attn_cfgs']['num_heads'],
+            feedforward_channels=layers['ffn_cfgs']['feedforward_channels'],
+            time_conditioning=not depth),
+        diffusion=dict(scale=settings['bit_scale']),
         sampler=dict(num_steps=settings['timesteps']))
     if depth:
         decode_head.update(type='ddp.DepthHead', min_depth=head['min_depth'],
-                           max_depth=head['max_depth'], scale_up=head['scale_up'],
-                           time_conditioning=False)
+                           max_depth=head['max_depth'], scale_up=head['scale_up'])
     else:
         decode_head.update(type='ddp.SegHead', num_classes=head['num_classes'])
         if settings.get('accumulation'):

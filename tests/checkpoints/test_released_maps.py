@@ -38,7 +38,7 @@ def build(name, timed=None):
     config = Config.fromfile(CONFIGS / f'{name}.py')
     init_default_scope('mmdet3d')
     if timed is not None:
-        config.model.seg_head.time_conditioning = timed
+        config.model.seg_head.decoder = dict(time_conditioning=timed)
     return MODELS.build(config.model)
 
 

@@ -18,8 +18,8 @@ param_scheduler = []
 model = dict({model})
 default_hooks = dict(checkpoint=dict(interval=2))
 """
-DECODER = ('decode_head=dict(channels=8, in_channels=8, num_layers=1, num_heads=2, '
-           'num_points=2)')
+DECODER = ('decode_head=dict(in_channels=8, decoder=dict(channels=8, num_layers=1, '
+           'num_heads=2, num_points=2))')
 NECK = ('neck=[dict(type="FPN", in_channels=[32, 64, 128, 256], out_channels=8, '
         'num_outs=4), dict(type="ddp.MultiStageMerging", in_channels=[8] * 4, '
         'out_channels=8)]')

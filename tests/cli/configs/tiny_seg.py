@@ -8,6 +8,6 @@ model = dict(
     neck=[dict(type='mmdet.FPN', in_channels=[4, 8, 16, 32], out_channels=8,
                num_outs=4, act_cfg=None),
           dict(type='ddp.MultiStageMerging', in_channels=[8] * 4, out_channels=8)],
-    decode_head=dict(type='ddp.SegHead', in_channels=8, in_index=0, channels=8,
-                     num_classes=3, num_layers=1, num_heads=2),
+    decode_head=dict(type='ddp.SegHead', in_channels=8, in_index=0, num_classes=3,
+                     decoder=dict(channels=8, num_layers=1, num_heads=2)),
     train_cfg=dict(), test_cfg=dict(mode='whole'))
