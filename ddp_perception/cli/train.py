@@ -13,7 +13,7 @@ Examples:
       --launcher pytorch --amp                    (eight GPUs)
 """
 from ddp_perception import compat
-from ddp_perception.cli import checkpoints, configuration, options, runner
+from ddp_perception.cli import checkpoints, configuration, operators, options, runner
 from ddp_perception.cli.errors import UserError
 
 
@@ -75,6 +75,7 @@ def run(args):
                            args.trust_checkpoint)
     run_ = runner.build_runner(cfg)
     model = runner.bare_model(run_)
+    operators.require_operators(model)
     if cfg.get('resume'):
         checkpoints.require_fit(model, cfg.load_from, args.config,
                                 args.trust_checkpoint)
