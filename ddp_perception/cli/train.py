@@ -71,6 +71,7 @@ def run(args):
                             'dict(base_batch_size=N) in the configuration')
         cfg.auto_scale_lr.enable = True
     configuration.seed_epochs(cfg)
+    configuration.share_buffers(cfg)
     runner.prepare_process(cfg, args.launcher, args.local_rank,
                            args.trust_checkpoint)
     run_ = runner.build_runner(cfg)

@@ -1,7 +1,5 @@
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -136,20 +134,13 @@ def test_amp_trains_in_bfloat16_without_gpu(run, tiny_config, tiny_root,
 
 
 @NO_GPU
-def test_two_processes_train_and_test_like_one(tiny_config, tiny_root, tmp_path,
-                                               run, repository_dir):
+def test_two_processes_train_and_test_like_one(
+        tiny_config, tiny_root, tmp_path, run, run_in_two_processes):
     work = tmp_path / 'work'
-    done = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node=2',
-         '--master-port=29643', '-m', 'ddp_perception.cli', 'train', tiny_config,
-         '--data-root', str(tiny_root), '--work-dir', str(work), '--launcher',
-         'pytorch', '--cfg-options', 'train_cfg.max_epochs=1',
-         'train_cfg.val_interval=1'],
-        env={**os.environ, 'OMP_NUM_THREADS': '1',
-             'PYTHONPATH': str(repository_dir)}, cwd=tmp_path,
-        capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert '[1/2]' in done.stdout + done.stderr  # 12 samples, 2 processes, 4 each
+    printed = run_in_two_processes(
+        'train', tiny_config, '--data-root', tiny_root, '--work-dir', work,
+        '--cfg-options', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1')
+    assert '[1/2]' in printed  # 12 samples, 2 processes, 4 each
     scalars = next(work.rglob('scalars.json')).read_text().splitlines()
     both = json.loads(scalars[-1])
     out = tmp_path / 'one.json'
