@@ -13,7 +13,13 @@ Examples:
       --launcher pytorch --amp                    (eight GPUs)
 """
 from ddp_perception import compat
-from ddp_perception.cli import checkpoints, configuration, options, runner
+from ddp_perception.cli import (
+    checkpoints,
+    configuration,
+    options,
+    published_weights,
+    runner,
+)
 from ddp_perception.cli.errors import UserError
 
 
@@ -79,10 +85,13 @@ def run(args):
     if cfg.get('resume'):
         checkpoints.require_fit(model, cfg.load_from, args.config,
                                 args.trust_checkpoint)
+        published_weights.leave_out_filled(model, missing=())
     elif cfg.get('load_from'):
         difference = checkpoints.require_overlap(
             model, cfg.load_from, args.config, args.trust_checkpoint)
         run_.logger.info(f'starting from {cfg.load_from}:\n{difference}')
+        published_weights.leave_out_filled(model, difference.not_filled)
+    published_weights.explain_failures(model)
     run_.train()
     run_.logger.info(f'checkpoints and logs are in {run_.work_dir}')
     compat.leave_distributed()
