@@ -6,7 +6,8 @@ checkpoints lie too.
 
 Examples:
   ddp-perception train \\
-      projects/kitti_depth/configs/ddp_swin-t_8xb2-38k_kitti-352x704.py
+      projects/kitti_depth/configs/ddp_swin-t_8xb2-38k_kitti-352x704.py \\
+      --auto-scale-lr                             (one GPU)
   ddp-perception train CONFIG --data-root /data/nuscenes --amp --seed 0
   ddp-perception train CONFIG --resume            (go on after an interruption)
   torchrun --nproc-per-node=8 -m ddp_perception.cli train CONFIG \\
@@ -16,6 +17,7 @@ from ddp_perception import compat
 from ddp_perception.cli import (
     checkpoints,
     configuration,
+    learning_rate,
     options,
     published_weights,
     runner,
@@ -92,6 +94,12 @@ def run(args):
         run_.logger.info(f'starting from {cfg.load_from}:\n{difference}')
         published_weights.leave_out_filled(model, difference.not_filled)
     published_weights.explain_failures(model)
+    if args.auto_scale_lr:
+        learning_rate.scale_schedule(run_)
+    elif not cfg.get('resume'):
+        mismatch = learning_rate.describe_mismatch(run_, args.cfg_options)
+        if mismatch:
+            run_.logger.warning(mismatch)
     run_.train()
     run_.logger.info(f'checkpoints and logs are in {run_.work_dir}')
     compat.leave_distributed()
