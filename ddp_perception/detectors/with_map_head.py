@@ -20,7 +20,7 @@ from ddp_perception.detectors.scope import (
     feature_levels,
 )
 from ddp_perception.ops import BEVGrid
-from ddp_perception.registry import MODELS
+from ddp_perception.registry import MODELS, scope_of_parts
 
 MAP_SCOPE = ((-50., 50., 0.5), (-50., 50., 0.5))
 """The map of the nuScenes protocol, metres."""
@@ -35,8 +35,9 @@ class WithMapHead(Base3DDetector):
     output of the detector's neck, which runs once per batch.
 
     Args:
-        detector: config of a detector of mmdet3d, or of `ddp.BEVFusion`. Its
-            ``data_preprocessor`` becomes that of the whole.
+        detector: config of a detector of mmdet3d, or of `ddp.BEVFusion`,
+            whatever the default scope. Its ``data_preprocessor`` becomes that
+            of the whole.
         seg_head: config of `MapSegHead` or `ConvMapHead`. ``in_channels``,
             ``input_scope`` and ``bev_axes`` are derived from the detector's
             voxel size, range and strides; where they are given they are
@@ -74,7 +75,8 @@ class WithMapHead(Base3DDetector):
         if freeze not in (None, 'detector', 'map'):
             raise ValueError("freeze must be None, 'detector' or 'map', got "
                              f'{freeze!r}')
-        self.detector = MMDET3D_MODELS.build(ConfigDict(detector))
+        with scope_of_parts('mmdet3d', detector):
+            self.detector = MMDET3D_MODELS.build(ConfigDict(detector))
         # One module under two names; it has no persistent tensors.
         self.data_preprocessor = self.detector.data_preprocessor
         self.feature = feature or default_feature(self.detector)
@@ -82,7 +84,8 @@ class WithMapHead(Base3DDetector):
         self.levels = levels
         self.freeze = freeze
         self.detector_weight = detector_weight
-        self.seg_head = MMDET3D_MODELS.build(self._complete(ConfigDict(seg_head)))
+        with scope_of_parts('mmdet3d', seg_head):
+            self.seg_head = MMDET3D_MODELS.build(self._complete(ConfigDict(seg_head)))
         frozen = {'detector': self.detector, 'map': self.seg_head}.get(freeze)
         if frozen is not None:
             frozen.requires_grad_(False)

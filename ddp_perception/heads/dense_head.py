@@ -8,6 +8,7 @@ from mmseg.models.utils import resize
 from torch import Tensor, nn
 
 from ddp_perception.heads.diffusion_head import DiffusionHead
+from ddp_perception.registry import scope_of_parts
 
 
 class DenseHead(DiffusionHead, BaseDecodeHead):
@@ -22,7 +23,8 @@ class DenseHead(DiffusionHead, BaseDecodeHead):
             ``input_transform='resize_concat'``.
         channels: width of the map decoder.
         num_classes: output channels.
-        loss_decode: loss config, or a list of them.
+        loss_decode: loss config, or a list of them; types without a prefix
+            are mmseg's, whatever the default scope.
         in_index: which of the neck's levels is decoded.
         input_transform: None, or ``'resize_concat'`` to concatenate several.
         ignore_index: label that does not count.
@@ -43,11 +45,13 @@ class DenseHead(DiffusionHead, BaseDecodeHead):
         if input_transform not in (None, 'resize_concat'):
             raise ValueError("input_transform must be None or 'resize_concat', "
                              f'got {input_transform!r}')
-        super().__init__(in_channels, channels, num_classes=num_classes,
-                         out_channels=num_classes, threshold=0., dropout_ratio=0.,
-                         in_index=in_index, input_transform=input_transform,
-                         loss_decode=loss_decode, ignore_index=ignore_index,
-                         align_corners=align_corners, init_cfg=init_cfg)
+        losses = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
+        with scope_of_parts('mmseg', *losses):
+            super().__init__(in_channels, channels, num_classes=num_classes,
+                             out_channels=num_classes, threshold=0., dropout_ratio=0.,
+                             in_index=in_index, input_transform=input_transform,
+                             loss_decode=loss_decode, ignore_index=ignore_index,
+                             align_corners=align_corners, init_cfg=init_cfg)
         del self.conv_seg  # the last layer is the denoiser's
 
     @abstractmethod
