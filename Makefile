@@ -13,7 +13,7 @@ help:  ## this list
 		awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
 	@echo '  ARGS="..." passes further arguments on, e.g.  make test ARGS="-k sampler -x"'
 
-env:  ## create .venv and install everything (10 minutes once, then nothing to do)
+env:  ## create .venv and install everything (5 minutes once, then nothing to do)
 	@VENV="$(VENV)" scripts/setup_env.sh
 
 demo: env  ## synthetic nuScenes, training, evaluation, picture: work_dirs/demo

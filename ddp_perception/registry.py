@@ -4,8 +4,10 @@ A type is written ``ddp.<Type>`` in any OpenMMLab config, whatever its
 ``default_scope``. Each registry imports its ``locations`` on the first lookup
 of a name, so nothing is loaded before it is used.
 """
+from contextlib import contextmanager
+
 from mmengine import registry as root
-from mmengine.registry import Registry
+from mmengine.registry import DefaultScope, Registry
 
 
 def _child(name, parent, *locations):
@@ -22,3 +24,26 @@ HOOKS = _child('hook', root.HOOKS, 'engine')
 OPTIM_WRAPPERS = _child('optim_wrapper', root.OPTIM_WRAPPERS, 'engine')
 FIELDS = Registry('field', scope='ddp', locations=['ddp_perception.fields'])
 VISUALIZERS = _child('visualizer', root.VISUALIZERS, 'visualization')
+
+
+@contextmanager
+def scope_of_parts(scope, *configs):
+    """Build the parts of a model in the scope that their configuration means.
+
+    A part's type is looked up in the default scope, which is the process's
+    own: another model may have left its own there, or nobody set one. The
+    default scope is as before afterwards.
+
+    Args:
+        scope (str): Of the project whose configurations name such parts.
+        *configs (dict | None): Parts that are to be built. Where one has a
+            type that is unknown in `scope`, the default scope stays: it is
+            that of a project with parts of its own.
+    """
+    with MODELS.switch_scope_and_registry(scope) as registry:
+        kinds = [config.get('type') for config in configs
+                 if isinstance(config, dict)]
+        known = all(registry.get(kind) is not None for kind in kinds
+                    if isinstance(kind, str))
+    with DefaultScope.overwrite_default_scope(scope if known else None):
+        yield

@@ -76,9 +76,9 @@ class TimmBackbone(BaseModule):
         except (AssertionError, IndexError) as error:
             raise ValueError(f"out_indices {tuple(out_indices)} ask for levels "
                              f"that '{model_name}' does not have") from error
-        self._weights = dict(
-            model_name=model_name, features_only=True, pretrained=True,
-            out_indices=tuple(out_indices), **options) if pretrained else None
+        self.model_name = model_name
+        self.pretrained = pretrained
+        self._options = dict(out_indices=tuple(out_indices), **options)
         self.out_channels = tuple(self.model.feature_info.channels())
         self.strides = tuple(self.model.feature_info.reduction())
         output = getattr(self.model, 'output_fmt', 'NCHW')
@@ -99,8 +99,10 @@ class TimmBackbone(BaseModule):
     def init_weights(self):
         """Load the published weights if they are asked for."""
         super().init_weights()
-        if self._weights is not None:
-            self.model.load_state_dict(timm.create_model(**self._weights).state_dict())
+        if self.pretrained:
+            self.model.load_state_dict(timm.create_model(
+                self.model_name, features_only=True, pretrained=True,
+                **self._options).state_dict())
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the feature pyramid of images."""

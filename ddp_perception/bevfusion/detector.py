@@ -22,7 +22,7 @@ from ddp_perception.bevfusion.voxelize import (
 )
 from ddp_perception.checkpoints.coverage import coverage, describe_coverage
 from ddp_perception.detectors.feature_grid import complete_head, default_feature
-from ddp_perception.registry import MODELS
+from ddp_perception.registry import MODELS, scope_of_parts
 
 
 @MODELS.register_module()
@@ -35,7 +35,8 @@ class BEVFusion(Base3DDetector):
     given decide which of camera and LiDAR the model needs. View transforms and
     middle encoders of mmdet3d's project can be used as well as ours. Voxels
     reach a middle encoder as z, y, x or x, y, z (see `coordinate_order`);
-    every BEV map in the model is (B, C, X, Y).
+    every BEV map in the model is (B, C, X, Y). Types without a prefix are those
+    of mmdet3d, whatever the default scope.
 
     Args:
         data_preprocessor: mmdet3d's, with ``voxelize_cfg`` (the arguments of
@@ -104,7 +105,8 @@ class BEVFusion(Base3DDetector):
         if isinstance(data_preprocessor, dict):
             data_preprocessor = data_preprocessor.copy()
             voxelize_cfg = data_preprocessor.pop('voxelize_cfg', None)
-        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        with scope_of_parts('mmdet3d', data_preprocessor):
+            super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         check_parts(dict(
             img_backbone=img_backbone, img_neck=img_neck,
             view_transform=view_transform, voxelize_cfg=voxelize_cfg,
@@ -371,4 +373,7 @@ class BEVFusion(Base3DDetector):
 
 
 def _build(cfg):
-    return None if cfg is None else MMDET3D_MODELS.build(cfg)
+    if cfg is None:
+        return None
+    with scope_of_parts('mmdet3d', cfg):
+        return MMDET3D_MODELS.build(cfg)

@@ -24,6 +24,11 @@ class Difference:
     mismatched: list
     common: int
 
+    @property
+    def not_filled(self):
+        """Names of the model that the file gives no fitting values."""
+        return [*self.missing, *(name for name, *_ in self.mismatched)]
+
     def __bool__(self):
         """Whether there is any difference."""
         return bool(self.missing or self.unexpected or self.mismatched)

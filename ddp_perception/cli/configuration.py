@@ -252,9 +252,18 @@ def adapt_amp(cfg):
 
 def seed_epochs(cfg):
     """Let a resumed run see the random numbers of an uninterrupted one."""
+    _add_hook(cfg, 'ddp.EpochSeedHook')
+
+
+def share_buffers(cfg):
+    """Let every process evaluate the model that is saved."""
+    _add_hook(cfg, 'ddp.BroadcastBuffersHook')
+
+
+def _add_hook(cfg, kind):
     hooks = list(cfg.get('custom_hooks') or [])
-    if not any(hook['type'] == 'ddp.EpochSeedHook' for hook in hooks):
-        hooks.append({'type': 'ddp.EpochSeedHook'})
+    if not any(hook['type'] == kind for hook in hooks):
+        hooks.append({'type': kind})
     cfg.custom_hooks = hooks
 
 

@@ -17,7 +17,7 @@ import json
 from pathlib import Path
 
 from ddp_perception import compat
-from ddp_perception.cli import checkpoints, configuration, options, runner
+from ddp_perception.cli import checkpoints, configuration, operators, options, runner
 from ddp_perception.cli.errors import UserError
 
 
@@ -66,6 +66,7 @@ def run(args):
                            args.trust_checkpoint)
     run_ = runner.build_runner(cfg)
     model = runner.bare_model(run_)
+    operators.require_operators(model)
     checkpoints.load_weights(model, args.checkpoint, args.config,
                              args.trust_checkpoint)
     run_.logger.info(f'weights of {args.checkpoint}')

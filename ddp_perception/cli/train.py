@@ -6,14 +6,23 @@ checkpoints lie too.
 
 Examples:
   ddp-perception train \\
-      projects/kitti_depth/configs/ddp_swin-t_8xb2-38k_kitti-352x704.py
+      projects/kitti_depth/configs/ddp_swin-t_8xb2-38k_kitti-352x704.py \\
+      --auto-scale-lr                             (one GPU)
   ddp-perception train CONFIG --data-root /data/nuscenes --amp --seed 0
   ddp-perception train CONFIG --resume            (go on after an interruption)
   torchrun --nproc-per-node=8 -m ddp_perception.cli train CONFIG \\
       --launcher pytorch --amp                    (eight GPUs)
 """
 from ddp_perception import compat
-from ddp_perception.cli import checkpoints, configuration, options, runner
+from ddp_perception.cli import (
+    checkpoints,
+    configuration,
+    learning_rate,
+    operators,
+    options,
+    published_weights,
+    runner,
+)
 from ddp_perception.cli.errors import UserError
 
 
@@ -71,17 +80,28 @@ def run(args):
                             'dict(base_batch_size=N) in the configuration')
         cfg.auto_scale_lr.enable = True
     configuration.seed_epochs(cfg)
+    configuration.share_buffers(cfg)
     runner.prepare_process(cfg, args.launcher, args.local_rank,
                            args.trust_checkpoint)
     run_ = runner.build_runner(cfg)
     model = runner.bare_model(run_)
+    operators.require_operators(model)
     if cfg.get('resume'):
         checkpoints.require_fit(model, cfg.load_from, args.config,
                                 args.trust_checkpoint)
+        published_weights.leave_out_filled(model, missing=())
     elif cfg.get('load_from'):
         difference = checkpoints.require_overlap(
             model, cfg.load_from, args.config, args.trust_checkpoint)
         run_.logger.info(f'starting from {cfg.load_from}:\n{difference}')
+        published_weights.leave_out_filled(model, difference.not_filled)
+    published_weights.explain_failures(model)
+    if args.auto_scale_lr:
+        learning_rate.scale_schedule(run_)
+    elif not cfg.get('resume'):
+        mismatch = learning_rate.describe_mismatch(run_, args.cfg_options)
+        if mismatch:
+            run_.logger.warning(mismatch)
     run_.train()
     run_.logger.info(f'checkpoints and logs are in {run_.work_dir}')
     compat.leave_distributed()

@@ -13,6 +13,7 @@ from ddp_perception.diffusion import (
     corrupt,
     ddim_update,
     level_pairs,
+    process_generator,
     sample_steps,
 )
 
@@ -63,14 +64,17 @@ class LabelDiffusion(nn.Module):
             times: (B,) in [0, 1]; drawn uniformly from ``sample_range`` unless
                 given.
             noise: (B, codec.channels, H, W); drawn unless given.
-            generator: of the draws, on the device of ``feats``; the global
-                one by default.
+            generator: of the draws, on the device of ``feats``; by default
+                the global one or, in several processes, one that makes them
+                differ (`process_generator`).
 
         Returns:
             (B, ...) predictions.
         """
         size = tuple(feats.shape[-2:])
         batch = feats.shape[0]
+        if generator is None and (times is None or noise is None):
+            generator = process_generator(feats.device)
         draw = dict(device=feats.device, dtype=torch.float32, generator=generator)
         if times is None:
             low, high = self.sample_range

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from mmdet3d.registry import MODELS
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from ddp_perception.ops import BEVGrid
-from ddp_perception.registry import MODELS
 
 PARTS = {'pts_backbone': 'pts_neck', 'backbone': 'neck'}
 """BEV backbone of mmdet3d's detectors, and the neck behind it."""

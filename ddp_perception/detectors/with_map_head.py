@@ -18,7 +18,7 @@ from ddp_perception.detectors.feature_grid import (
     complete_head,
     default_feature,
 )
-from ddp_perception.registry import MODELS
+from ddp_perception.registry import MODELS, scope_of_parts
 
 
 @MODELS.register_module()
@@ -30,8 +30,9 @@ class WithMapHead(Base3DDetector):
     output of the detector's neck, which runs once per batch.
 
     Args:
-        detector: config of a detector of mmdet3d, or of `ddp.BEVFusion`. Its
-            ``data_preprocessor`` becomes that of the whole.
+        detector: config of a detector of mmdet3d, or of `ddp.BEVFusion`,
+            whatever the default scope. Its ``data_preprocessor`` becomes that
+            of the whole.
         seg_head: config of `MapSegHead`, `ConvMapHead` or any `BEVHead`.
             ``in_channels``, ``input_grid`` and ``bev_axes`` are derived from
             the detector's voxel size, range and strides; where they are given
@@ -69,7 +70,8 @@ class WithMapHead(Base3DDetector):
         if freeze not in (None, 'detector', 'map'):
             raise ValueError("freeze must be None, 'detector' or 'map', got "
                              f'{freeze!r}')
-        self.detector = MMDET3D_MODELS.build(ConfigDict(detector))
+        with scope_of_parts('mmdet3d', detector):
+            self.detector = MMDET3D_MODELS.build(ConfigDict(detector))
         # One module under two names; it has no persistent tensors.
         self.data_preprocessor = self.detector.data_preprocessor
         self.feature = feature or default_feature(self.detector)
@@ -77,9 +79,10 @@ class WithMapHead(Base3DDetector):
         self.levels = levels
         self.freeze = freeze
         self.detector_weight = detector_weight
-        self.seg_head = MMDET3D_MODELS.build(complete_head(
-            ConfigDict(seg_head), self.detector, self.feature, self._choose,
-            f'detector.{self.feature}'))
+        with scope_of_parts('mmdet3d', seg_head):
+            self.seg_head = MMDET3D_MODELS.build(complete_head(
+                ConfigDict(seg_head), self.detector, self.feature, self._choose,
+                f'detector.{self.feature}'))
         frozen = {'detector': self.detector, 'map': self.seg_head}.get(freeze)
         if frozen is not None:
             frozen.requires_grad_(False)

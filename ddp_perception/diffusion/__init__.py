@@ -9,7 +9,7 @@ from ddp_perception.diffusion.class_codecs import (
 )
 from ddp_perception.diffusion.codecs import LabelCodec, MultiLabelCodec
 from ddp_perception.diffusion.depth_codec import DepthCodec
-from ddp_perception.diffusion.noise import seeded_noise
+from ddp_perception.diffusion.noise import process_generator, seeded_noise
 from ddp_perception.diffusion.sampler import Sampler
 from ddp_perception.diffusion.sampling import (
     Step,
@@ -38,6 +38,7 @@ __all__ = [
     'ddim_update',
     'ddpm_update',
     'level_pairs',
+    'process_generator',
     'sample_steps',
     'sampling_times',
     'seeded_noise',

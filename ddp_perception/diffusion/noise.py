@@ -1,6 +1,6 @@
-"""Noise that depends on a seed and on nothing else."""
+"""Noise: what its seed is, and what else it may depend on."""
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 
 def seeded_noise(channels: int, size: tuple[int, int], num_seeds: int = 1,
@@ -32,3 +32,25 @@ def seeded_noise(channels: int, size: tuple[int, int], num_seeds: int = 1,
                      for generator in generators])
         for _ in range(1 if num_draws is None else num_draws)])
     return (draws[0] if num_draws is None else draws).to(device)
+
+
+def process_generator(device: torch.device | str) -> torch.Generator | None:
+    """Make draws of training differ between processes that were seeded alike.
+
+    OpenMMLab's tools seed all processes of a training with one number; with
+    the global generators all would noise their samples alike. A number drawn
+    from the CPU's global generator and the rank seed a new generator, so that
+    whoever restores the global state gets the same draws again.
+
+    Args:
+        device: of the draws.
+
+    Returns:
+        The generator, or None, which stands for the global one, where there
+        is one process.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()) \
+            or distributed.get_world_size() == 1:
+        return None
+    common = torch.randint(2 ** 31, (), device='cpu').item()
+    return torch.Generator(device).manual_seed(common + distributed.get_rank())

@@ -11,6 +11,7 @@ from mmseg.models.utils import resize
 from torch import Tensor, nn
 
 from ddp_perception.heads.diffusion_head import DiffusionHead
+from ddp_perception.registry import scope_of_parts
 
 
 class DenseHead(BaseDecodeHead, DiffusionHead):
@@ -24,7 +25,8 @@ class DenseHead(BaseDecodeHead, DiffusionHead):
         in_channels: channels of the features, one number per level where
             ``in_index`` names several.
         out_channels: channels of a prediction.
-        loss_decode: loss config, or a list of them.
+        loss_decode: loss config, or a list of them; types without a prefix
+            are mmseg's, whatever the default scope.
         in_index: which of the neck's levels is decoded; several are resized
             to the first and concatenated.
         ignore_index: label that does not count.
@@ -40,13 +42,14 @@ class DenseHead(BaseDecodeHead, DiffusionHead):
                  loss_decode: dict | Sequence[dict],
                  in_index: int | Sequence[int] = -1, ignore_index: int = 255,
                  align_corners: bool = False, init_cfg: dict | None = None):
-        super().__init__(
-            in_channels, channels=1, num_classes=out_channels,
-            out_channels=out_channels, threshold=0., dropout_ratio=0.,
-            in_index=in_index,
-            input_transform=None if isinstance(in_index, int) else 'resize_concat',
-            loss_decode=loss_decode, ignore_index=ignore_index,
-            align_corners=align_corners, init_cfg=init_cfg)
+        losses = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
+        with scope_of_parts('mmseg', *losses):
+            super().__init__(
+                in_channels, channels=1, num_classes=out_channels,
+                out_channels=out_channels, threshold=0., dropout_ratio=0.,
+                in_index=in_index, loss_decode=loss_decode, ignore_index=ignore_index,
+                input_transform=None if isinstance(in_index, int) else 'resize_concat',
+                align_corners=align_corners, init_cfg=init_cfg)
         del self.conv_seg  # the last layer is the denoiser's
 
     def pixel_loss(self, loss: nn.Module, prediction: Tensor, truth: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ default_hooks = dict(
                     max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'))
+custom_hooks = [dict(type='ddp.BroadcastBuffersHook')]
 visualizer = dict(type='SegLocalVisualizer', name='visualizer',
                   vis_backends=[dict(type='LocalVisBackend')])
 log_processor = dict(by_epoch=False)

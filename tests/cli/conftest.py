@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,3 +72,21 @@ def error_of(capsys):
         return capsys.readouterr().err
 
     return failing_command
+
+
+@pytest.fixture
+def run_in_two_processes(repository_dir, tmp_path):
+    """Run the command in two processes; return what they print."""
+
+    def run_command(*argv):
+        done = subprocess.run(
+            [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node=2',
+             '--standalone', '-m', 'ddp_perception.cli', *map(str, argv),
+             '--launcher', 'pytorch'],
+            env={**os.environ, 'OMP_NUM_THREADS': '1',
+                 'PYTHONPATH': str(repository_dir)}, cwd=tmp_path,
+            capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout + done.stderr
+
+    return run_command

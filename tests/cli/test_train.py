@@ -1,7 +1,5 @@
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -136,20 +134,13 @@ def test_amp_trains_in_bfloat16_without_gpu(run, tiny_config, tiny_root,
 
 
 @NO_GPU
-def test_two_processes_train_and_test_like_one(tiny_config, tiny_root, tmp_path,
-                                               run, repository_dir):
+def test_two_processes_train_and_test_like_one(
+        tiny_config, tiny_root, tmp_path, run, run_in_two_processes):
     work = tmp_path / 'work'
-    done = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node=2',
-         '--master-port=29643', '-m', 'ddp_perception.cli', 'train', tiny_config,
-         '--data-root', str(tiny_root), '--work-dir', str(work), '--launcher',
-         'pytorch', '--cfg-options', 'train_cfg.max_epochs=1',
-         'train_cfg.val_interval=1'],
-        env={**os.environ, 'OMP_NUM_THREADS': '1',
-             'PYTHONPATH': str(repository_dir)}, cwd=tmp_path,
-        capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert '[1/2]' in done.stdout + done.stderr  # 12 samples, 2 processes, 4 each
+    printed = run_in_two_processes(
+        'train', tiny_config, '--data-root', tiny_root, '--work-dir', work,
+        '--cfg-options', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1')
+    assert '[1/2]' in printed  # 12 samples, 2 processes, 4 each
     scalars = next(work.rglob('scalars.json')).read_text().splitlines()
     both = json.loads(scalars[-1])
     out = tmp_path / 'one.json'
@@ -159,6 +150,37 @@ def test_two_processes_train_and_test_like_one(tiny_config, tiny_root, tmp_path,
     one = json.loads(out.read_text())
     assert one['count'] == both['count'] == 5
     assert one['mean_prediction'] == pytest.approx(both['mean_prediction'])
+
+
+BATCH = 'train_dataloader.batch_size=4', 'auto_scale_lr.base_batch_size=32'
+
+
+@pytest.mark.parametrize('more, warns', [
+    ([], True), (['optim_wrapper.optimizer.lr=0.01'], False),
+    (['optim_wrapper.accumulative_counts=8'], False),
+    (['auto_scale_lr.base_batch_size=4'], False)])
+def test_another_batch_than_that_of_the_learning_rate_is_named(
+        run, tiny_config, tiny_root, tmp_path, more, warns):
+    run('train', tiny_config, '--data-root', tiny_root, '--work-dir', tmp_path,
+        '--cfg-options', 'train_cfg.max_epochs=1', *BATCH, *more)
+    log = next(tmp_path.rglob('*.log')).read_text()
+    assert ('0.05 is for 32 samples' in log and 'takes 4: 1 process(es) x 4' in log
+            and '--auto-scale-lr to train with 0.00625' in log) == warns
+    assert ('samples per step' in log) == warns
+
+
+def test_the_peak_of_a_schedule_scales_with_the_learning_rate(
+        run, tiny_config, tiny_root, tmp_path):
+    (tmp_path / 'cyclic.py').write_text(
+        f"_base_ = '{tiny_config}'\n"
+        "param_scheduler = [dict(type='CosineAnnealingLR', begin=0, end=1, T_max=1,\n"
+        '                        eta_min=0.5, by_epoch=True)]\n')
+    run('train', tmp_path / 'cyclic.py', '--data-root', tiny_root, '--work-dir',
+        tmp_path, '--auto-scale-lr', '--cfg-options', 'train_cfg.max_epochs=1', *BATCH)
+    state = load_checkpoint_file(tmp_path / 'epoch_1.pth')
+    assert state['param_schedulers'][0]['eta_min'] == pytest.approx(0.5 / 8)
+    group = state['optimizer']['param_groups'][0]
+    assert group['initial_lr'] == pytest.approx(0.05 / 8)
 
 
 @pytest.mark.parametrize('arguments, fragments', [

@@ -47,3 +47,36 @@ def test_commands_parse_and_name_configurations_that_exist(page):
             f'ddp_perception.cli.{name.replace("-", "_")}')
         if hasattr(module, 'add_arguments') and '$CONFIG' not in arguments:
             command_parser(name, module).parse_args(arguments)
+
+
+PROCESSES = r'(?:torchrun --nproc-per-node=(\d+) -m ddp_perception\.cli|ddp-perception)'
+
+
+def trainings(text):
+    """Processes and arguments of every training that a page shows."""
+    config = None
+    for line in text.replace('\\\n', ' ').splitlines():
+        setting = re.match(r'\s*CONFIG=(\S+)', line)
+        if setting:
+            config = setting[1]
+        found = re.match(rf'\s*{PROCESSES} train (.*)', line)
+        if found:
+            yield int(found[1] or 1), found[2].replace('$CONFIG', config or '')
+
+
+@pytest.mark.parametrize('page', [ROOT / 'README.md', *PAGES],
+                         ids=lambda page: page.parent.name)
+def test_trainings_have_the_batch_of_their_learning_rate_or_scale_it(page):
+    from mmengine.config import Config
+    text = page.read_text()
+    names = dict(re.findall(r'^\s*(NAME|CONFIGS)=(\S+)', text, re.M))
+    count = 0
+    for processes, arguments in trainings(text):
+        for name, value in names.items():
+            arguments = arguments.replace(f'${name}', value)
+        cfg = Config.fromfile(ROOT / re.search(r'\S+\.py', arguments)[0])
+        batch = processes * cfg.train_dataloader.batch_size
+        base = cfg.get('auto_scale_lr', {}).get('base_batch_size', batch)
+        assert batch == base or '--auto-scale-lr' in arguments, arguments
+        count += 1
+    assert count

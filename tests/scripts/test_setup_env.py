@@ -7,7 +7,9 @@ import sys
 import pytest
 
 TOOLS = ('bash', 'sh', 'sed', 'cut', 'cat', 'dirname', 'sha256sum', 'awk', 'mkdir',
-         'touch', 'rm', 'grep', 'tail', 'head', 'wc', 'sleep', 'tr')
+         'touch', 'rm', 'grep', 'tail', 'head', 'wc', 'sleep', 'tr', 'mktemp', 'mv',
+         'nproc', 'env')
+WHEEL = 'mmcv-2.1.0-cp311-cp311-any.whl'
 
 
 @pytest.fixture
@@ -130,10 +132,16 @@ def test_finished_environment_is_recognised_and_a_changed_pin_is_not(
     (venv / 'bin').mkdir(parents=True)
     (venv / 'pyvenv.cfg').touch()
     _add(venv / 'bin', 'python', 'exit 0')
-    stamp = _run(['bash', '-c', f'source "{script}"; fingerprint'], tools)
+    stamp = _run(['bash', '-c', f'source "{script}"; choose_kind; fingerprint'], tools)
     (venv / '.ddp-setup').write_text(stamp.stdout)
     done = _run(['bash', str(script)], tools)
     assert done.returncode == 0 and 'up to date' in done.stdout
+    done = _run(['bash', str(script)], tools, FORCE_CUDA='1')
+    assert done.returncode == 1 and 'no Python' in done.stderr
+    _add(tools, 'nvidia-smi', 'exit 0')
+    done = _run(['bash', str(script)], tools)
+    assert done.returncode == 1 and 'no Python' in done.stderr
+    (tools / 'nvidia-smi').unlink()
     with open(clone / 'constraints.txt', 'a') as file:
         file.write('another==1.0\n')
     done = _run(['bash', str(script)], tools)
@@ -153,3 +161,146 @@ def test_mmcv_wheels_are_kept_per_torch_build(script, tools, tmp_path):
     assert _run(['bash', '-c', command], tools, **environ).stdout.strip() == str(wheel)
     done = _run(['bash', '-c', command], tools, **environ, FORCE_CUDA='1')
     assert done.returncode != 0 and not done.stdout.strip()
+
+
+@pytest.fixture
+def venv(tmp_path):
+    """An environment whose Python writes down what it is asked, with a kept wheel.
+
+    It answers for torch's version, its tag and its flags; `python -m pip wheel` makes
+    an empty wheel.
+    """
+    folder = tmp_path / 'venv'
+    (folder / 'bin').mkdir(parents=True)
+    _add(folder / 'bin', 'python', f"""
+echo "$* | CFLAGS=$CFLAGS CUDA=${{CUDA_VISIBLE_DEVICES-unset}}" >>{tmp_path}/calls
+case "$*" in
+  *'pip wheel'*) [ -z "$BROKEN" ] || case "$CFLAGS" in *-include*) exit 1;; esac
+    while [ "$1" != -w ]; do shift; done; echo new >"$2/{WHEEL}";;
+  *torch.__version__*) echo 2.13.0+cu130;;
+  *version_info*) echo cp311;;
+  *include_paths*) echo -I/torch/include;;
+  *CFLAGS*) echo -O3 -g -Wall;;
+esac""")
+    wheels = tmp_path / 'wheels'
+    for build in ('torch-2.13.0+cu130', 'torch-2.13.0+cu130-cuda'):
+        (wheels / build).mkdir(parents=True)
+        (wheels / build / WHEEL).touch()
+    return folder
+
+
+def _call(script, tools, venv, command, **environ):
+    """Run functions of the script; return the process and what Python was asked."""
+    calls = venv.parent / 'calls'
+    calls.unlink(missing_ok=True)
+    done = _run(['bash', '-c', f'source "{script}"; {command}'], tools,
+                VENV=str(venv), MMCV_WHEELS=str(venv.parent / 'wheels'), **environ)
+    return done, calls.read_text().splitlines() if calls.exists() else []
+
+
+@pytest.mark.parametrize('cuda, build', [
+    ('0', 'torch-2.13.0+cu130'), ('1', 'torch-2.13.0+cu130-cuda')])
+def test_the_wheel_asked_for_replaces_another_build_of_the_same_version(
+        script, tools, venv, cuda, build):
+    done, calls = _call(script, tools, venv,
+                        'choose_kind; set_wheel_folder; install_libraries',
+                        FORCE_CUDA=cuda)
+    assert done.returncode == 0, done.stderr
+    wheel = venv.parent / 'wheels' / build / WHEEL
+    install, = (call for call in calls if str(wheel) in call)
+    assert '--force-reinstall' in install and '--no-deps' in install
+
+
+@pytest.mark.parametrize('gpu', [True, False])
+def test_spconv_is_removed_beside_a_gpu_and_installed_without(
+        script, tools, venv, gpu):
+    if gpu:
+        _add(tools, 'nvidia-smi', '[ "$1" = -L ]')
+    done, calls = _call(script, tools, venv, 'choose_kind; install_tools')
+    assert done.returncode == 0, done.stderr
+    assert any('pip uninstall -y spconv' in call for call in calls) == gpu
+    install, = (call for call in calls if 'pip install' in call)
+    assert ('spconv' in install) != gpu
+
+
+@pytest.mark.parametrize('kind, environ, chosen', [
+    (None, {}, 'gpu=0 cuda=0'),
+    (None, {'FORCE_CUDA': '1'}, 'gpu=1 cuda=1'),
+    ('gpu=1 cuda=1', {}, 'gpu=1 cuda=1'),
+    ('gpu=1 cuda=0', {}, 'gpu=1 cuda=0'),
+    ('gpu=1 cuda=1', {'FORCE_CUDA': '0'}, 'gpu=0 cuda=0'),
+])
+def test_what_an_environment_was_made_for_is_remembered(
+        script, tools, venv, kind, environ, chosen):
+    """A login node, or a command without FORCE_CUDA, does not turn it back."""
+    if kind:
+        (venv / '.ddp-kind').write_text(kind + '\n')
+    done, _ = _call(script, tools, venv,
+                    'choose_kind; echo "gpu=$has_gpu cuda=$FORCE_CUDA"', **environ)
+    assert done.stdout.strip() == chosen
+
+
+def test_cuda_build_that_is_none_stops_the_setup(script, tools, venv):
+    _add(venv / 'bin', 'python',
+         f'exec {sys.executable} -c "import sys, types; '
+         "sys.modules['mmcv'] = types.ModuleType('mmcv'); "
+         "sys.modules['mmcv.ops'] = ops = types.ModuleType('mmcv.ops'); "
+         "ops.get_compiling_cuda_version = lambda: '$BUILD'; "
+         'exec(sys.argv[1])" "$2"')
+    check = 'FORCE_CUDA=1; check_operators'
+    done, _ = _call(script, tools, venv, check, BUILD='not available')
+    assert done.returncode == 1 and 'has no CUDA operators' in done.stderr
+    done, _ = _call(script, tools, venv, check, BUILD='13.0')
+    assert done.returncode == 0 and 'CUDA 13.0' in done.stdout
+
+
+@pytest.mark.parametrize('compiler, broken, ways', [
+    ('exit 0', '', ['precompiled']),            # as it should be
+    ('exit 1', '', ['plain']),                  # the compiler takes no header
+    ('exit 0', '1', ['precompiled', 'plain']),  # mmcv does not compile with it
+])
+def test_mmcv_is_compiled_without_debug_information_and_with_one_parsed_header(
+        script, tools, venv, tmp_path, compiler, broken, ways):
+    _add(tools, 'cxx', f'echo "$*" >>{tmp_path}/compiled; {compiler}')
+    wheel = tmp_path / 'wheels' / 'torch-2.13.0+cu130' / WHEEL
+    wheel.unlink()
+    done, calls = _call(
+        script, tools, venv, 'choose_kind; set_wheel_folder; compile_mmcv',
+        CXX='cxx', CFLAGS='-mine', TMPDIR=str(tmp_path), BROKEN=broken)
+    assert done.returncode == 0, done.stderr
+    assert wheel.read_text() == 'new\n'
+    builds = [call for call in calls if 'pip wheel' in call]
+    assert ['precompiled' if '-include' in call else 'plain'
+            for call in builds] == ways
+    for call in builds:  # Python's own flags stay, and so do the user's
+        assert 'CFLAGS=-O3 -g -Wall -g0 -mine' in call
+        assert call.endswith('CUDA=')  # or a GPU makes it a CUDA build
+    header, = (tmp_path / 'compiled').read_text().splitlines()
+    assert header.startswith('-O3 -g -Wall -g0 -mine -fPIC -I/torch/include -std=c++17')
+    # Nothing is left behind.
+    assert [path.name for path in wheel.parent.iterdir()] == [wheel.name]
+    assert not list(tmp_path.glob('tmp.*'))
+
+
+@pytest.mark.skipif(shutil.which('c++') is None, reason='needs a C++ compiler')
+def test_the_compiler_takes_the_parsed_header(script, tmp_path):
+    """With another flag it would read the text instead, which here is an error."""
+    includes = tmp_path / 'include' / 'torch'
+    includes.mkdir(parents=True)
+    (includes / 'types.h').write_text('inline int seven() { return 7; }\n')
+    (tmp_path / 'venv' / 'bin').mkdir(parents=True)
+    _add(tmp_path / 'venv' / 'bin', 'python', 'case "$*" in '
+         f'*include_paths*) echo -I{tmp_path}/include;; *) echo -O3 -g -Wall;; esac')
+    (tmp_path / 'use.cpp').write_text('int main() { return seven() - 7; }\n')
+    header = tmp_path / 'torch.hpp'
+    done = _run(['bash', '-c', f"""
+        source "{script}"; CFLAGS=$(compiler_flags | tr '\\n' ' ')
+        precompile_header {header}
+        rm {includes}/types.h; echo '#error "read as text"' >{header}
+        c++ $CFLAGS -include {header} -fPIC -c {tmp_path}/use.cpp -o {tmp_path}/use.o \\
+            -std=c++17 -DTORCH_API_INCLUDE_EXTENSION_H -DTORCH_EXTENSION_NAME=_ext"""],
+                os.environ['PATH'], VENV=str(tmp_path / 'venv'))
+    if 'clang' in subprocess.run(['c++', '--version'], capture_output=True,
+                                 text=True).stdout:
+        pytest.skip('the compiler is not GCC')
+    assert done.returncode == 0, done.stderr

@@ -33,6 +33,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3,
                     save_best='map/mean/iou@max', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'))
+custom_hooks = [dict(type='ddp.BroadcastBuffersHook')]
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
 visualizer = dict(type='Det3DLocalVisualizer', name='visualizer',
                   vis_backends=[dict(type='LocalVisBackend')])

@@ -1,0 +1,110 @@
+"""Weights that a training starts from and that are published elsewhere."""
+import os
+from dataclasses import dataclass
+
+from ddp_perception.cli.errors import UserError
+
+
+@dataclass
+class Part:
+    """A part of a model that starts from published weights.
+
+    Args:
+        key: of the part in the configuration, dotted.
+        module: the part.
+        source: file or address of its weights, or timm's name of them.
+        from_timm: whether timm fetches them.
+    """
+
+    key: str
+    module: object
+    source: str
+    from_timm: bool
+
+
+def published_parts(model):
+    """Find the parts of a model that load weights before a training.
+
+    Args:
+        model (torch.nn.Module): The bare model.
+
+    Returns:
+        list[Part]: In the model's order, without those initialised already.
+    """
+    from ddp_perception.backbones import TimmBackbone
+    parts = []
+    for name, module in model.named_modules():
+        key = f'model.{name}' if name else 'model'
+        if getattr(module, 'is_init', False):
+            continue
+        settings = getattr(module, 'init_cfg', None) or []
+        for setting in [settings] if isinstance(settings, dict) else settings:
+            if setting.get('type') == 'Pretrained':
+                parts.append(Part(key, module, setting['checkpoint'], False))
+        if isinstance(module, TimmBackbone) and module.pretrained:
+            parts.append(Part(key, module, module.model_name, True))
+    return parts
+
+
+def leave_out_filled(model, missing):
+    """Load no published weights into parts that a checkpoint fills anyway.
+
+    Args:
+        model (torch.nn.Module): The bare model; parts are marked as initialised.
+        missing (Sequence[str]): Names in the model's state dict that the
+            checkpoint does not fill.
+    """
+    for part in published_parts(model):
+        if not any(f'model.{name}'.startswith(f'{part.key}.') for name in missing):
+            part.module.is_init = True
+
+
+def explain_failures(model):
+    """Make a message of published weights that are not there, or not reached.
+
+    Args:
+        model (torch.nn.Module): The bare model, before a training calls its
+            ``init_weights``.
+    """
+    if not hasattr(model, 'init_weights'):
+        return
+    load = model.init_weights
+
+    def init_weights():
+        parts = published_parts(model)
+        try:
+            load()
+        except OSError as error:  # of the network as well
+            if not parts:
+                raise
+            raise UserError(_message(parts, error)) from error
+
+    model.init_weights = init_weights
+
+
+def _message(parts, error):
+    lines = [f'the published weights that the training starts from cannot be read: '
+             f'{error}']
+    for part in parts:
+        key = part.key
+        if part.from_timm:
+            lines += [
+                f'  {key} is {part.source} of timm. Fetch it where there is a '
+                'network, and copy the cache (~/.cache/huggingface, or $HF_HOME):',
+                f'    python -c "import timm; timm.create_model('
+                f"'{part.source}', pretrained=True)\"",
+                f'  Start from random ones:  --cfg-options {key}.pretrained=False']
+            continue
+        lines.append(f'  {key} starts from {part.source}')
+        if '://' in part.source:
+            lines.append('  Fetch it where there is a network, and put it into '
+                         f'{_cache()} or anywhere:')
+        lines += [
+            f'    --cfg-options {key}.init_cfg.checkpoint=FILE',
+            f'  Start from random ones:  --cfg-options {key}.init_cfg=None']
+    return '\n'.join(lines)
+
+
+def _cache():
+    from torch import hub
+    return os.path.join(hub.get_dir(), 'checkpoints')

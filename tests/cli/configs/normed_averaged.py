@@ -1,0 +1,2 @@
+_base_ = './normed.py'
+custom_hooks = [dict(type='EMAHook', update_buffers=True, momentum=0.3)]
