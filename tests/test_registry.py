@@ -62,18 +62,19 @@ def _with_map_head():
                               layer_nums=[1], layer_strides=[1], norm_cfg=norm),
             pts_neck=dict(type='SECONDFPN', in_channels=[8], out_channels=[8],
                           upsample_strides=[1], norm_cfg=norm)),
-        seg_head=dict(type='ddp.MapSegHead', channels=16, num_layers=1, num_heads=2,
-                      output_scope=((-12., 12., 1.), (-12., 12., 1.))))
+        seg_head=dict(type='ddp.MapSegHead',
+                      decoder=dict(channels=16, num_layers=1, num_heads=2),
+                      output_grid=((-12., 12., 1.), (-12., 12., 1.))))
 
 
 CONFIGS = {
     'BEVFusion': _detector_with_boxes(),
     'WithMapHead': _with_map_head(),
-    'SegHead': dict(type='ddp.SegHead', in_channels=8, channels=8, num_classes=3,
-                    num_layers=1, num_heads=2, loss_decode=[
+    'SegHead': dict(type='ddp.SegHead', in_channels=8, num_classes=3,
+                    decoder=dict(channels=8, num_layers=1, num_heads=2), loss_decode=[
                         dict(type='CrossEntropyLoss'), dict(type='DiceLoss')]),
-    'DepthHead': dict(type='ddp.DepthHead', in_channels=8, channels=8, min_depth=1.,
-                      max_depth=80., num_layers=1, num_heads=2,
+    'DepthHead': dict(type='ddp.DepthHead', in_channels=8, min_depth=1., max_depth=80.,
+                      decoder=dict(channels=8, num_layers=1, num_heads=2),
                       loss_decode=dict(type='SiLogLoss')),
 }
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ddp_perception.decoder.map_decoder import MapDecoder
 from ddp_perception.decoder.time_embedding import TimeEmbedding
-from ddp_perception.diffusion import Level
+from ddp_perception.diffusion import NoiseLevel
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Denoiser(nn.Module):
         terms = self.decoder.position_terms(tuple(fused.shape[-2:]), fused.device)
         return Condition(fused, terms)
 
-    def forward(self, z: Tensor, level: Level, condition: Condition) -> Tensor:
+    def forward(self, z: Tensor, level: NoiseLevel, condition: Condition) -> Tensor:
         """Predict from noisy maps.
 
         Args:

@@ -9,12 +9,12 @@ from ddp_perception.diffusion import (
     LabelCodec,
     NoiseSchedule,
     Step,
+    add_noise,
     ancestral,
-    corrupt,
     ddim_update,
-    level_pairs,
     process_generator,
     sample_steps,
+    sampling_levels,
 )
 
 
@@ -85,7 +85,7 @@ class LabelDiffusion(nn.Module):
         clean = self._self_aligned(condition, noise, size) if self.self_aligned \
             else self.codec.encode(labels, size)
         level = self.schedule.level(times.float())
-        return self.denoiser(corrupt(clean, noise, level), level, condition)
+        return self.denoiser(add_noise(clean, noise, level), level, condition)
 
     def _self_aligned(self, condition: Condition, noise: Tensor,
                       size: tuple[int, int]) -> Tensor:
@@ -127,7 +127,7 @@ class LabelDiffusion(nn.Module):
             update = ancestral([self._per_map(draw, feats) for draw in step_noise])
         size = tuple(feats.shape[-2:])
         condition = self.denoiser.condition(feats)
-        levels = level_pairs(self.schedule, num_steps, self.time_difference,
+        levels = sampling_levels(self.schedule, num_steps, self.time_difference,
                              self.sample_range[0], feats.device)
         yield from sample_steps(
             lambda z, level: self.denoiser(z, level, condition),

@@ -16,28 +16,28 @@ from ddp_perception.diffusion.sampling import (
     ancestral,
     ddim_update,
     ddpm_update,
-    level_pairs,
     sample_steps,
+    sampling_levels,
     sampling_times,
 )
-from ddp_perception.diffusion.schedule import Level, NoiseSchedule, corrupt
+from ddp_perception.diffusion.schedule import NoiseLevel, NoiseSchedule, add_noise
 
 __all__ = [
     'AnalogBitsCodec',
     'ClassCodec',
     'DepthCodec',
     'LabelCodec',
-    'Level',
+    'NoiseLevel',
     'MultiLabelCodec',
     'NoiseSchedule',
     'OneHotCodec',
     'Sampler',
     'Step',
     'ancestral',
-    'corrupt',
+    'add_noise',
     'ddim_update',
     'ddpm_update',
-    'level_pairs',
+    'sampling_levels',
     'process_generator',
     'sample_steps',
     'sampling_times',

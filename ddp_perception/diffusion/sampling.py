@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ddp_perception.diffusion.schedule import Level, NoiseSchedule, per_item
+from ddp_perception.diffusion.schedule import NoiseLevel, NoiseSchedule, per_item
 
 
 def sampling_times(num_steps: int, time_difference: float = 1.,
@@ -41,10 +41,10 @@ def sampling_times(num_steps: int, time_difference: float = 1.,
             for step in range(num_steps)]
 
 
-def level_pairs(schedule: NoiseSchedule, num_steps: int,
+def sampling_levels(schedule: NoiseSchedule, num_steps: int,
                 time_difference: float = 1., lower: float = 0.,
                 device: torch.device | str | None = None
-                ) -> list[tuple[Level, Level]]:
+                ) -> list[tuple[NoiseLevel, NoiseLevel]]:
     """Noise levels (now, next) of each step; see :func:`sampling_times`.
 
     The levels are computed in float32 on the CPU, so that every device
@@ -55,8 +55,8 @@ def level_pairs(schedule: NoiseSchedule, num_steps: int,
             for pair in times]
 
 
-def _to(level: Level, device: torch.device | str | None) -> Level:
-    return Level(level.time.to(device), level.log_snr.to(device),
+def _to(level: NoiseLevel, device: torch.device | str | None) -> NoiseLevel:
+    return NoiseLevel(level.time.to(device), level.log_snr.to(device),
                  level.alpha.to(device), level.sigma.to(device))
 
 
@@ -70,12 +70,12 @@ class Step:
         prediction: what the network made of it.
     """
 
-    now: Level
+    now: NoiseLevel
     z: Tensor
     prediction: Tensor
 
 
-def ddim_update(z: Tensor, clean: Tensor, now: Level, nxt: Level) -> Tensor:
+def ddim_update(z: Tensor, clean: Tensor, now: NoiseLevel, nxt: NoiseLevel) -> Tensor:
     """Move a noisy map to the next level along its predicted noise.
 
     Args:
@@ -89,7 +89,7 @@ def ddim_update(z: Tensor, clean: Tensor, now: Level, nxt: Level) -> Tensor:
     return nxt.mix(clean, noise)
 
 
-def ddpm_update(z: Tensor, clean: Tensor, now: Level, nxt: Level,
+def ddpm_update(z: Tensor, clean: Tensor, now: NoiseLevel, nxt: NoiseLevel,
                 noise: Tensor) -> Tensor:
     """Draw the next noisy map of the ancestral sampler.
 
@@ -125,9 +125,9 @@ def ancestral(step_noise: Iterable[Tensor]) -> Callable[..., Tensor]:
     return lambda z, clean, now, nxt: ddpm_update(z, clean, now, nxt, next(draws))
 
 
-def sample_steps(denoise: Callable[[Tensor, Level], Tensor],
+def sample_steps(denoise: Callable[[Tensor, NoiseLevel], Tensor],
                  encode: Callable[[Tensor], Tensor], noise: Tensor,
-                 levels: Sequence[tuple[Level, Level]],
+                 levels: Sequence[tuple[NoiseLevel, NoiseLevel]],
                  update: Callable[..., Tensor] = ddim_update) -> Iterator[Step]:
     """Refine noise step by step, and yield every step.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Level:
+class NoiseLevel:
     """How noisy a map is.
 
     Attributes:
@@ -91,19 +91,19 @@ class NoiseSchedule:
         """Log-SNR of times of any shape, computed in their own precision."""
         return self._log_snr(time)
 
-    def level(self, time: Tensor | float) -> Level:
+    def level(self, time: Tensor | float) -> NoiseLevel:
         """Noise level of one time, or of one time per item of a batch (B,)."""
         time = torch.as_tensor(time, dtype=torch.get_default_dtype()) \
             if not isinstance(time, Tensor) else time
         log_snr = self.log_snr(time)
-        return Level(time, log_snr, log_snr.sigmoid().sqrt(),
-                     (-log_snr).sigmoid().sqrt())
+        return NoiseLevel(time, log_snr, log_snr.sigmoid().sqrt(),
+                          (-log_snr).sigmoid().sqrt())
 
     def __repr__(self) -> str:
         return f'NoiseSchedule({self.name!r})'
 
 
-def corrupt(clean: Tensor, noise: Tensor, level: Level) -> Tensor:
+def add_noise(clean: Tensor, noise: Tensor, level: NoiseLevel) -> Tensor:
     """Noise clean maps (B, C, H, W) to a level of shape () or (B,).
 
     Raises:

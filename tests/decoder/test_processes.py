@@ -3,7 +3,7 @@ import torch
 from torch import distributed, multiprocessing, nn
 
 from ddp_perception.decoder import Denoiser, LabelDiffusion, MapDecoder, label_diffusion
-from ddp_perception.diffusion import ClassCodec, corrupt
+from ddp_perception.diffusion import ClassCodec, add_noise
 
 SEED = 7
 
@@ -16,9 +16,9 @@ def _draw_in_process(rank, folder):
 
     def note(clean, noise, level):
         drawn.append((level.alpha.flatten(), noise))
-        return corrupt(clean, noise, level)
+        return add_noise(clean, noise, level)
 
-    label_diffusion.corrupt = note
+    label_diffusion.add_noise = note
     denoiser = Denoiser(6, 8, decoder=MapDecoder(8, 1, 2, 2, time_channels=16),
                         predictor=nn.Conv2d(8, 3, 1))
     model = LabelDiffusion(ClassCodec(3, 8), denoiser)

@@ -8,8 +8,8 @@ from ddp_perception.diffusion import (
     ancestral,
     ddim_update,
     ddpm_update,
-    level_pairs,
     sample_steps,
+    sampling_levels,
     sampling_times,
     seeded_noise,
 )
@@ -44,7 +44,7 @@ def test_times_reject_values_out_of_range(arguments):
 def test_ddim_with_a_perfect_denoiser_recovers_the_clean_map():
     clean = torch.rand(2, 3, 4, 5) - 0.5
     noise = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
-    levels = level_pairs(NoiseSchedule(), 4, time_difference=0)
+    levels = sampling_levels(NoiseSchedule(), 4, time_difference=0)
     steps = list(sample_steps(lambda z, level: clean, lambda prediction: prediction,
                               noise, levels))
     last = ddim_update(steps[-1].z, clean, *levels[-1])
@@ -70,7 +70,7 @@ def test_every_step_is_yielded_and_the_last_prediction_is_not_encoded():
         encoded.append(prediction)
         return prediction
 
-    levels = level_pairs(NoiseSchedule(), 3)
+    levels = sampling_levels(NoiseSchedule(), 3)
     steps = list(sample_steps(lambda z, level: 0.5 * z, encode,
                               torch.ones(1, 1, 2, 2), levels))
     assert len(steps) == 3 and len(encoded) == 2
@@ -79,7 +79,7 @@ def test_every_step_is_yielded_and_the_last_prediction_is_not_encoded():
 
 def test_items_of_a_batch_stay_apart():
     noise = torch.randn(3, 2, 4, 5, generator=torch.Generator().manual_seed(0))
-    levels = level_pairs(NoiseSchedule(), 3)
+    levels = sampling_levels(NoiseSchedule(), 3)
 
     def last(z):
         return list(sample_steps(lambda z, level: z.tanh(), torch.sin, z, levels)
@@ -133,7 +133,7 @@ def test_ddpm_adds_no_noise_at_time_zero():
 
 
 def test_ancestral_sampling_uses_one_draw_per_update():
-    levels = level_pairs(NoiseSchedule(), 3, time_difference=0)
+    levels = sampling_levels(NoiseSchedule(), 3, time_difference=0)
     noise, *draws = torch.randn(3, 2, 3, 4, 5)
     steps = list(sample_steps(lambda z, level: 0.5 * z, lambda prediction: prediction,
                               noise, levels, ancestral(draws)))

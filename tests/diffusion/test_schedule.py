@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from ddp_perception.diffusion import NoiseSchedule, corrupt
+from ddp_perception.diffusion import NoiseSchedule, add_noise
 from tests import golden
 
 
@@ -52,7 +52,7 @@ def test_cosine_alpha_is_a_cosine():
 def test_corrupt_mixes_each_item_at_its_own_level():
     clean, noise = torch.full((2, 3, 4, 5), 2.), torch.full((2, 3, 4, 5), -1.)
     level = NoiseSchedule().level(torch.tensor([0.2, 0.9]))
-    noisy = corrupt(clean, noise, level)
+    noisy = add_noise(clean, noise, level)
     for item in range(2):
         expected = 2 * level.alpha[item] - level.sigma[item]
         torch.testing.assert_close(noisy[item], expected.expand(3, 4, 5))
@@ -60,7 +60,7 @@ def test_corrupt_mixes_each_item_at_its_own_level():
 
 def test_corrupt_rejects_noise_of_another_shape():
     with pytest.raises(ValueError, match=r'\(1, 3, 4, 5\).*\(1, 3, 5, 4\)'):
-        corrupt(torch.zeros(1, 3, 4, 5), torch.zeros(1, 3, 5, 4),
+        add_noise(torch.zeros(1, 3, 4, 5), torch.zeros(1, 3, 5, 4),
                 NoiseSchedule().level(0.5))
 
 
