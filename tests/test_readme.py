@@ -45,6 +45,19 @@ def test_snippets_train_and_predict(readme):
     assert 0 <= maps[0].min() and maps[0].max() <= 1
 
 
+def test_core_trains_and_samples_on_tensors_in_under_25_lines(readme, capsys):
+    block = next(block for block in _python_blocks(readme) if 'ClassCodec' in block)
+    assert len(block.splitlines()) < 25
+    names = {}
+    exec(compile(block, 'README.md', 'exec'), names)
+    assert names['logits'].shape == (2, 19, 16, 24)
+    assert all(parameter.grad is not None
+               for parameter in names['diffusion'].parameters())
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in said] == ['1.00', '0.67', '0.33']
+    assert names['step'].prediction.shape == (8, 19, 16, 24)
+
+
 def test_head_snippet_builds_at_full_size(readme):
     from mmengine.registry import MODELS
     scope = {}

@@ -128,7 +128,7 @@ class LabelDiffusion(nn.Module):
         size = tuple(feats.shape[-2:])
         condition = self.denoiser.condition(feats)
         levels = sampling_levels(self.schedule, num_steps, self.time_difference,
-                             self.sample_range[0], feats.device)
+                                 self.sample_range[0], feats.device)
         yield from sample_steps(
             lambda z, level: self.denoiser(z, level, condition),
             lambda prediction: self.codec.encode_prediction(prediction, size),
