@@ -40,6 +40,12 @@ _UNPLAIN = 0
 """In the memo: the table beside it has the object."""
 
 _FLOATS = re.compile(rb'(?:G.{8})+', re.DOTALL)
+# A list of numbers, and a list of such lists: most of an info file. They are
+# taken whole, for a step for each of their instructions would take minutes.
+_NUMBERS = rb'\]\x94\((?:G.{8}|K.|M..|J.{4}|[N\x88\x89])+e'
+_ROW = re.compile(_NUMBERS, re.DOTALL)
+_TABLE = re.compile(rb'\]\x94\((?:' + _NUMBERS + rb')+e|' + _NUMBERS, re.DOTALL)
+_WINDOW = 1 << 14
 _CONSTANTS = {0x4e: 0, 0x88: 0, 0x89: 0,  # NONE, NEWTRUE, NEWFALSE
               0x4b: 1, 0x4d: 2, 0x4a: 4}  # BININT1, BININT2, BININT
 _SIZED = {0x58: 4, 0x8d: 8, 0x54: 4, 0x55: 1,  # the texts
@@ -199,7 +205,14 @@ class _Machine:
                 if len(self.marks) > 2 * DEEPEST:
                     self.too_deep()
             elif op in _EMPTY:
+                table = op == 0x5d and _TABLE.match(data, at - 1, at + _WINDOW)
+                if table and not self.holes:
+                    at = self.take_table(at - 1, table.end())
+                    continue
                 self.make(_EMPTY[op])
+                if data[at] == 0x94 and not self.holes:
+                    at += 1
+                    self.keep_filling()
             elif op == 0x65 or op == 0x61:  # APPENDS, APPEND
                 self.fill('e', self.since_mark() if op == 0x65 else self.top(1))
             elif op == 0x75 or op == 0x73:  # SETITEMS, SETITEM
@@ -320,6 +333,27 @@ class _Machine:
                 self.unplain.pop(done.slot, None)
         del self.stack[first:]
         return items
+
+    def take_table(self, at, end):
+        """Take a list of numbers, or of rows of numbers, in one step.
+
+        Its size is known from above, by its bytes: no more values than those.
+        """
+        rows = len(_ROW.findall(self.data, at, end)) if self.data[at + 3] == 0x5d else 0
+        item = (2 if rows else 1) << _SHIFT | (end - at)
+        self.charge(_CONTAINER_BYTES * rows)
+        self.make('list', item)
+        self.keep_filling()
+        if rows:
+            self.memo.extend([item] * rows)
+        return end
+
+    def keep_filling(self):
+        """Let the next memo slot follow what was made last."""
+        filling = self.filling[-1]
+        filling.slot = len(self.memo)
+        self.unplain[filling.slot] = filling
+        self.memo.append(_UNPLAIN)
 
     def too_deep(self):
         raise RefusedObject(f'containers nested more than {DEEPEST} levels deep')

@@ -4,6 +4,7 @@ An info file from somebody else is a program as much as a checkpoint is; see
 `pickle_audit`. Lists, dictionaries, tuples, sets, numbers, texts and NumPy
 arrays of numbers or texts are all that one needs.
 """
+import gc
 import io
 import pickle
 from pathlib import Path
@@ -52,6 +53,8 @@ def load_plain(path):
 
 def read_plain(content: bytes, path):
     """Read a pickle in memory; `path` is for messages. See `load_plain`."""
+    collects = gc.isenabled()
+    gc.disable()  # else it looks through all that was read, again and again
     try:
         end = audit(content, _NAMES)
         if end != len(content):
@@ -68,3 +71,6 @@ def read_plain(content: bytes, path):
             EOFError, AttributeError, OverflowError) as error:
         raise ValueError(f'{path} cannot be read as a pickle: {error}; is the '
                          'file complete?') from None
+    finally:
+        if collects:
+            gc.enable()
