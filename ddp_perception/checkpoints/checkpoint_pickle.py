@@ -28,6 +28,7 @@ _TYPES = {'int': int, 'float': float, 'bool': bool, 'str': str, 'list': list,
           'dict': dict, 'tuple': tuple}
 _MENTIONED = {
     **{('builtins', name): kind for name, kind in _TYPES.items()},
+    ('builtins', 'long'): int, ('builtins', 'unicode'): str,  # in protocol 2
     **{('torch', name): value for name, value in vars(torch).items()
        if isinstance(value, torch.dtype)},
     **{('torch', name): StorageType(dtype) for name, dtype in STORAGES.items()},

@@ -40,10 +40,11 @@ def find_records(file):
             set(names)) != len(names) or 'data.pkl' not in names:
         raise ValueError('the archive is not one of torch.save: it must hold one '
                          'folder with data.pkl, and every name once')
-    if sum(entry.file_size for entry in entries) > size:
+    records = {name: _locate(file, entry, size)
+               for name, entry in zip(names, entries, strict=True)}
+    if sum(length for _, length in records.values()) > size:
         raise ValueError('the records of the archive are larger than the archive')
-    return {name: _locate(file, entry, size)
-            for name, entry in zip(names, entries, strict=True)}
+    return records
 
 
 def _require_small_directory(file, size):

@@ -52,7 +52,8 @@ BOMBS = {
     'tower in a frozenset': b'\x80\x04()' + b'\x85' * TOWER + b'\x91.',
     'lists that grow behind': _grown_behind(),
     'memo slot': b'\x80\x02]r\xff\xff\xff\x7f.',
-    'bytes that are not there': b'\x80\x04\x8e' + (1 << 40).to_bytes(8, 'little') + b'.',
+    'bytes that are not there':
+        b'\x80\x04\x8e' + (1 << 40).to_bytes(8, 'little') + b'.',
     'bytearray that is not there':
         b'\x80\x05\x96' + (1 << 40).to_bytes(8, 'little') + b'.',
     'integer': b'\x80\x02\x8b\x00\x00\x10\x00' + b'\x7f' * (1 << 20) + b'.',

@@ -12,7 +12,8 @@ from tests.checkpoints.hostile import BOMBS
 PLAIN = Names({})
 VALUE = {'floats': [i / 3 for i in range(2500)], 'table': [[1.5, 2, True]] * 1200,
          'rows': [[[float(i), None]] for i in range(1100)], 'text': 'é' * 300,
-         'deep': [[[[{'a': (1, (2, (3, )))}]]]], 'many': {i: str(i) for i in range(2500)},
+         'deep': [[[[{'a': (1, (2, (3, )))}]]]],
+         'many': {i: str(i) for i in range(2500)},
          'big': 2 ** 63, 'bytes': b'x' * 300, 'key': {(1, 'a'): 2}}
 
 
@@ -39,7 +40,8 @@ def test_audit_knows_the_depth_through_the_memo():
 
 
 @pytest.mark.parametrize('written', [
-    b'', b'\x80\x04', b'\x80\x04]\x94(K\x01', b'\x80\x04\x8c\x05abc.', b'\x80\x04h\x00.',
+    b'', b'\x80\x04', b'\x80\x04]\x94(K\x01', b'\x80\x04\x8c\x05abc.',
+    b'\x80\x04h\x00.',
     b'\x80\x04K\x01K\x02.', b'\x80\x04e.', b'\x80\x04.', b'garbage', b'\x80\x09N.'])
 def test_audit_says_what_is_no_whole_pickle(written):
     with pytest.raises(ValueError, match='pickle'):
