@@ -17,6 +17,7 @@ from ddp_perception.checkpoints.pickle_audit import Names, audit, normal_module
 from ddp_perception.checkpoints.refusals import (
     UNREADABLE,
     RefusedObject,
+    one_line,
     open_regular,
 )
 
@@ -92,12 +93,12 @@ def _read(content, file, path):
         return numpy_pickles.replace_stand_ins(value) if unpickler.arrays else value
     except RefusedObject as error:
         raise RefusedObject(
-            f'{path} holds {error}: only lists, dictionaries, numbers, texts and '
+            f'{path} holds {one_line(error)}: only lists, dictionaries, numbers, texts and '
             'NumPy arrays are read from it, as anything else could run code or '
             'exhaust the memory') from None
     except UNREADABLE as error:
-        raise ValueError(f'{path} cannot be read as a pickle: {error}; is the '
-                         'file complete?') from None
+        raise ValueError(f'{path} cannot be read as a pickle: {one_line(error)}; is '
+                         'the file complete?') from None
     finally:
         if collects:
             gc.enable()

@@ -19,6 +19,12 @@ class RefusedObject(pickle.UnpicklingError, ValueError):
     """A file holds an object that the safe reader does not admit."""
 
 
+def one_line(error) -> str:
+    """Return what an error says as one short line: bytes of a file are in it."""
+    text = ' '.join(str(error).split()) or type(error).__name__
+    return ''.join(letter if letter.isprintable() else '?' for letter in text)[:300]
+
+
 def open_regular(path):
     """Open a file for reading if it is one: a pipe or a device has no end.
 
