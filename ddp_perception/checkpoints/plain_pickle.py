@@ -93,8 +93,8 @@ def _read(content, file, path):
         return numpy_pickles.replace_stand_ins(value) if unpickler.arrays else value
     except RefusedObject as error:
         raise RefusedObject(
-            f'{path} holds {one_line(error)}: only lists, dictionaries, numbers, texts and '
-            'NumPy arrays are read from it, as anything else could run code or '
+            f'{path} holds {one_line(error)}: only lists, dictionaries, numbers, texts '
+            'and NumPy arrays are read from it, as anything else could run code or '
             'exhaust the memory') from None
     except UNREADABLE as error:
         raise ValueError(f'{path} cannot be read as a pickle: {one_line(error)}; is '

@@ -96,14 +96,15 @@ def load_checkpoint_file(path, map_location='cpu', trusted: bool = False):
             return _read(file, map_location)
         except RefusedObject as error:
             raise RefusedObject(
-                f'{path} holds {one_line(error)}, which could run code or exhaust the memory '
-                'while it is read. If you trust the origin of this file, pass '
+                f'{path} holds {one_line(error)}, which could run code or exhaust '
+                'the memory while it is read. If you trust the origin of this file, pass '
                 '--trust-checkpoint (or trusted=True)') from None
         except (*UNREADABLE, SafetensorError) as error:
             if trusted:
                 raise
-            raise ValueError(f'{path} cannot be read as a checkpoint: {one_line(error)}; '
-                             'is the file complete?') from None
+            raise ValueError(
+                f'{path} cannot be read as a checkpoint: {one_line(error)}; is the '
+                'file complete?') from None
 
 
 def _require_small_header(file):
