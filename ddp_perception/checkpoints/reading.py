@@ -96,9 +96,9 @@ def load_checkpoint_file(path, map_location='cpu', trusted: bool = False):
             return _read(file, map_location)
         except RefusedObject as error:
             raise RefusedObject(
-                f'{path} holds {one_line(error)}, which could run code or exhaust '
-                'the memory while it is read. If you trust the origin of this file, pass '
-                '--trust-checkpoint (or trusted=True)') from None
+                f'{path} holds {one_line(error)}, which could run code or '
+                'exhaust the memory while it is read. If you trust the origin of this '
+                'file, pass --trust-checkpoint (or trusted=True)') from None
         except (*UNREADABLE, SafetensorError) as error:
             if trusted:
                 raise
