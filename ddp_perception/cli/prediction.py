@@ -86,9 +86,9 @@ def build_dataset(cfg, info_file, data_root, data_prefix='auto', truth=True,
         UserError: the configuration has no test data set or the info file
             is of another format.
     """
-    from mmengine.fileio import load
     from mmengine.registry import init_default_scope
 
+    from ddp_perception.checkpoints.plain_pickle import RefusedObject, load_info_file
     from ddp_perception.datasets.nuscenes_map import (
         FLAT_PREFIX,
         NUSCENES_PREFIX,
@@ -99,11 +99,13 @@ def build_dataset(cfg, info_file, data_root, data_prefix='auto', truth=True,
     if not loader:
         raise UserError('the configuration has no test_dataloader')
     try:
-        content = load(info_file)
+        content = load_info_file(info_file)
         frames = content['data_list']
+    except RefusedObject as error:
+        raise UserError(str(error)) from None
     except (KeyError, TypeError, ValueError, EOFError) as error:
         raise UserError(f'{info_file} is not an info file of format v2 (with '
-                        'metainfo and data_list)') from error
+                        f'metainfo and data_list): {error}') from error
     if not frames:
         raise UserError(f'{info_file} has no frames')
     settings = copy.deepcopy(dict(innermost_dataset(loader['dataset'])))
