@@ -250,12 +250,22 @@ def adapt_amp(cfg):
     return True
 
 
-def seed_epochs(cfg):
-    """Let a resumed run see the random numbers of an uninterrupted one."""
-    hooks = list(cfg.get('custom_hooks') or [])
-    if not any(hook['type'] == 'ddp.EpochSeedHook' for hook in hooks):
-        hooks.append({'type': 'ddp.EpochSeedHook'})
-    cfg.custom_hooks = hooks
+def make_resumable(cfg):
+    """Let an interrupted run lose nothing, and go on as if it had not been.
+
+    Adds `ddp.IterationSeedHook` and `ddp.MissedValidationHook`, and puts
+    `ddp.CheckpointHook` in the place of mmengine's.
+    """
+    custom = [dict(hook) for hook in cfg.get('custom_hooks') or []]
+    for kind in ('ddp.IterationSeedHook', 'ddp.MissedValidationHook'):
+        if not any(hook['type'] == kind for hook in custom):
+            custom.append({'type': kind})
+    default = dict(cfg.get('default_hooks') or {})
+    default.setdefault('checkpoint', {'type': 'CheckpointHook'})
+    for hook in (*custom, *default.values()):
+        if hook and hook['type'] in ('CheckpointHook', 'mmengine.CheckpointHook'):
+            hook['type'] = 'ddp.CheckpointHook'
+    cfg.custom_hooks, cfg.default_hooks = custom, default
 
 
 def set_sampling(cfg, num_steps=None, num_seeds=None, seed=None):

@@ -14,6 +14,11 @@ def tiny_config():
 
 
 @pytest.fixture
+def tiny_iters_config():
+    return str(CONFIGS / 'tiny_iters.py')
+
+
+@pytest.fixture
 def points_config():
     return str(CONFIGS / 'points.py')
 
