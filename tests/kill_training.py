@@ -117,7 +117,7 @@ def result(work_dir, last):
     return dict(
         state=content['state_dict'], optimizer=content['optimizer']['state'],
         best_score=notes['best_score'], best=best.name,
-        best_state=load_checkpoint_file(best)['state_dict'],
+        best_state=load_checkpoint_file(best)['state_dict'] if best.is_file() else None,
         figures={key: value for key, value in figures['figures'].items()
                  if key in ('mean_prediction', 'count')},
         files=sorted(path.name for path in Path(work_dir).iterdir()
@@ -192,6 +192,7 @@ def kill_many(number, folder):
         kind = list(KINDS)[index // 2 % 2]
         differs = kill_and_resume(index, kind, index % 2 == 0, folder, root,
                                   expected[kind])
+        print(index, kind, differs or 'the same', file=sys.stderr, flush=True)
         if differs:
             wrong[index] = differs
     return dict(killed=number, in_a_write=(number + 1) // 2,
