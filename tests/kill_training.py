@@ -126,6 +126,8 @@ def result(work_dir, last):
 
 def equal(one, other):
     """Compare nested results exactly."""
+    if type(one) is not type(other):
+        return False
     if isinstance(one, torch.Tensor):
         return torch.equal(one, other)
     if isinstance(one, dict):
