@@ -250,9 +250,21 @@ def adapt_amp(cfg):
     return True
 
 
-def seed_epochs(cfg):
-    """Let a resumed run see the random numbers of an uninterrupted one."""
-    _add_hook(cfg, 'ddp.EpochSeedHook')
+def make_resumable(cfg):
+    """Let an interrupted run lose nothing, and go on as if it had not been.
+
+    Adds `ddp.IterationSeedHook` and `ddp.MissedValidationHook`, and puts
+    `ddp.CheckpointHook` in the place of mmengine's.
+    """
+    _add_hook(cfg, 'ddp.IterationSeedHook')
+    _add_hook(cfg, 'ddp.MissedValidationHook')
+    custom = [dict(hook) for hook in cfg.custom_hooks]
+    default = dict(cfg.get('default_hooks') or {})
+    default.setdefault('checkpoint', {'type': 'CheckpointHook'})
+    for hook in (*custom, *default.values()):
+        if hook and hook['type'] in ('CheckpointHook', 'mmengine.CheckpointHook'):
+            hook['type'] = 'ddp.CheckpointHook'
+    cfg.custom_hooks, cfg.default_hooks = custom, default
 
 
 def share_buffers(cfg):

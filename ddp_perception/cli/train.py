@@ -79,7 +79,7 @@ def run(args):
             raise UserError('--auto-scale-lr needs auto_scale_lr = '
                             'dict(base_batch_size=N) in the configuration')
         cfg.auto_scale_lr.enable = True
-    configuration.seed_epochs(cfg)
+    configuration.make_resumable(cfg)
     configuration.share_buffers(cfg)
     runner.prepare_process(cfg, args.launcher, args.local_rank,
                            args.trust_checkpoint)
@@ -113,12 +113,21 @@ def _set_start(cfg, args):
     if args.load_from:
         checkpoints.require_checkpoint(args.load_from)
         cfg.load_from, cfg.resume = args.load_from, False
-    elif args.resume == 'auto':
-        latest = checkpoints.latest_checkpoint(cfg.work_dir)
-        if latest is None:
-            print(f'no checkpoint in {cfg.work_dir} yet: starting anew')
-        cfg.load_from = None if latest is None else str(latest)
-        cfg.resume = latest is not None
-    elif args.resume:
-        checkpoints.require_checkpoint(args.resume)
-        cfg.load_from, cfg.resume = args.resume, True
+        return
+    wanted = args.resume
+    if not wanted and cfg.get('resume'):  # as the configuration says
+        wanted = cfg.get('load_from') or 'auto'
+    latest = wanted
+    if wanted == 'auto':
+        latest = checkpoints.latest_checkpoint(cfg.work_dir, args.trust_checkpoint)
+    elif wanted:
+        checkpoints.require_checkpoint(wanted)
+    if wanted and not latest:
+        begin = (f'starting from {cfg.load_from}' if cfg.get('load_from')
+                 else 'starting anew')
+        print(f'no checkpoint in {cfg.work_dir} yet: {begin}')
+    if latest:
+        cfg.load_from = str(latest)
+    elif cfg.get('load_from'):
+        checkpoints.require_checkpoint(cfg.load_from)
+    cfg.resume = bool(latest)
