@@ -17,8 +17,7 @@ import json
 from pathlib import Path
 
 from ddp_perception import compat
-from ddp_perception.cli import checkpoints, configuration, options, runner
-from ddp_perception.cli.errors import UserError
+from ddp_perception.cli import building, checkpoints, configuration, options, runner
 
 
 def add_arguments(parser):
@@ -47,11 +46,9 @@ def run(args):
     cfg = configuration.load_config(args.config, args.cfg_options,
                                     args.data_root)
     checkpoints.require_checkpoint(args.checkpoint)
-    missing = [key for key in ('test_dataloader', 'test_cfg', 'test_evaluator')
-               if cfg.get(key) is None]
-    if missing:
-        raise UserError(f'{args.config} cannot be tested: it has no '
-                        f'{", ".join(missing)}')
+    configuration.require_keys(
+        cfg, args.config,
+        ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'tested')
     configuration.default_work_dir(cfg, args.config, args.work_dir)
     configuration.require_info_files(cfg, ['test_dataloader'])
     configuration.set_sampling(cfg, args.num_steps, args.num_seeds, args.seed)
@@ -64,12 +61,13 @@ def run(args):
     cfg.load_from, cfg.resume = None, False
     runner.prepare_process(cfg, args.launcher, args.local_rank,
                            args.trust_checkpoint)
-    run_ = runner.build_runner(cfg)
-    model = runner.bare_model(run_)
-    checkpoints.load_weights(model, args.checkpoint, args.config,
-                             args.trust_checkpoint)
-    run_.logger.info(f'weights of {args.checkpoint}')
-    figures = run_.test()
+    with building.naming_settings(cfg, args.config):
+        run_ = runner.build_runner(cfg)
+        model = runner.bare_model(run_)
+        checkpoints.load_weights(model, args.checkpoint, args.config,
+                                 args.trust_checkpoint)
+        run_.logger.info(f'weights of {args.checkpoint}')
+        figures = run_.test()
     # Map heads hand their passes to the metric, which prints them itself.
     passes = getattr(getattr(model, 'decode_head', None), 'passes', None)
     if passes:

@@ -13,7 +13,7 @@ Examples:
       --launcher pytorch --amp                    (eight GPUs)
 """
 from ddp_perception import compat
-from ddp_perception.cli import checkpoints, configuration, options, runner
+from ddp_perception.cli import building, checkpoints, configuration, options, runner
 from ddp_perception.cli.errors import UserError
 
 
@@ -51,6 +51,9 @@ def run(args):
                         'one; give only one of them')
     cfg = configuration.load_config(args.config, args.cfg_options,
                                     args.data_root)
+    configuration.require_keys(
+        cfg, args.config,
+        ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'), 'trained')
     configuration.default_work_dir(cfg, args.config, args.work_dir)
     configuration.require_info_files(cfg, ['train_dataloader',
                                            'val_dataloader'])
@@ -73,7 +76,17 @@ def run(args):
     configuration.seed_epochs(cfg)
     runner.prepare_process(cfg, args.launcher, args.local_rank,
                            args.trust_checkpoint)
-    run_ = runner.build_runner(cfg)
+    with building.naming_settings(cfg, args.config):
+        run_ = runner.build_runner(cfg)
+        _check_start(run_, cfg, args)
+        run_.train()
+    run_.logger.info(f'checkpoints and logs are in {run_.work_dir}')
+    compat.leave_distributed()
+    return 0
+
+
+def _check_start(run_, cfg, args):
+    """Refuse a checkpoint that does not fit, before training starts from it."""
     model = runner.bare_model(run_)
     if cfg.get('resume'):
         checkpoints.require_fit(model, cfg.load_from, args.config,
@@ -82,10 +95,6 @@ def run(args):
         difference = checkpoints.require_overlap(
             model, cfg.load_from, args.config, args.trust_checkpoint)
         run_.logger.info(f'starting from {cfg.load_from}:\n{difference}')
-    run_.train()
-    run_.logger.info(f'checkpoints and logs are in {run_.work_dir}')
-    compat.leave_distributed()
-    return 0
 
 
 def _set_start(cfg, args):
