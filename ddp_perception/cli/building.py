@@ -14,6 +14,11 @@ from ddp_perception.cli.errors import UserError, described, shortened
 _REGISTRY = 'mmengine/registry/build_functions.py'
 _RUNNER = 'mmengine/runner/runner.py'
 _BUILDERS = ('from_cfg', 'scale_lr', '_init_model_weights')
+_PARTS = {'build_train_loop': 'train_cfg', 'build_val_loop': 'val_cfg',
+          'build_test_loop': 'test_cfg', 'build_optim_wrapper': 'optim_wrapper',
+          'build_param_scheduler': 'param_scheduler', 'build_model': 'model',
+          'build_evaluator': 'an evaluator', 'build_dataloader': 'a dataloader',
+          'build_visualizer': 'visualizer', 'build_log_processor': 'log_processor'}
 _FETCH = 'torch/utils/data/_utils/fetch.py'
 _WORKER = ' in DataLoader worker process '
 _DEBUG = 'DDP_TRACEBACK=1 in the environment shows where'
@@ -37,8 +42,9 @@ def naming_settings(cfg, path):
     except Exception as error:
         if _is_own_assertion(error):
             raise
-        if settings := _settings_being_built(error):
-            place = _place(cfg._cfg_dict, settings)
+        settings, part = _settings_being_built(error)
+        if settings or part:
+            place = _place(cfg._cfg_dict, settings) or part or 'something of it'
             raise UserError(f'{path}: {place} cannot be built: '
                             f'{described(error)} ({_DEBUG})') from error
         if loading := _loading_error(error):
@@ -58,25 +64,24 @@ def _is_own_assertion(error):
 
 
 def _settings_being_built(error):
-    """Return the settings from outside in, or None where nothing was built."""
-    settings, built = [], False
+    """Return the settings from outside in, and the Runner's part, or None."""
+    settings, part = [], None
     for frame in _frames(error):
         file = frame.f_code.co_filename.replace('\\', '/')
         name = frame.f_code.co_name
         if file.endswith(_REGISTRY):
-            built = True
             settings.append(frame.f_locals.get('cfg'))
         elif file.endswith(_RUNNER) and (
                 name in _BUILDERS or name.startswith('build_')):
-            built = True
-    return settings or [None] if built else None
+            part = _PARTS.get(name, part or 'something of it')
+    return settings, part
 
 
 def _place(content, settings):
     """Name settings: the path to them in a configuration, and their type."""
-    innermost = settings[-1]
+    innermost = settings[-1] if settings else None
     if innermost is None:
-        return 'something of it'
+        return ''
     named = [one for one in settings if isinstance(one, dict) and one.get('type')]
     found = next((place for place, value in _walk(content)
                   if value is innermost or _alike(value, innermost)), None)

@@ -101,6 +101,7 @@ _RULES = (
     _Rule('param_scheduler', 'settings of a scheduler, or a list of such',
           _is(dict, list, tuple), True),
     _Rule('param_scheduler.[]', _WITH_TYPE, _has_type),
+    _Rule('param_scheduler.[].gamma|factor|power', 'a number', _is_number),
     _Rule('default_hooks', 'settings of hooks by name (a dict)', _is(dict), True),
     _Rule('default_hooks.timer|logger|param_scheduler|checkpoint|sampler_seed|'
           'visualization', _WITH_TYPE, _has_type, True),

@@ -45,10 +45,10 @@ def run(args):
     """Run this sub-command."""
     cfg = configuration.load_config(args.config, args.cfg_options,
                                     args.data_root)
-    checkpoints.require_checkpoint(args.checkpoint)
     configuration.require_keys(
         cfg, args.config,
         ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'tested')
+    checkpoints.require_checkpoint(args.checkpoint)
     configuration.default_work_dir(cfg, args.config, args.work_dir)
     configuration.require_info_files(cfg, ['test_dataloader'])
     configuration.set_sampling(cfg, args.num_steps, args.num_seeds, args.seed)
