@@ -59,7 +59,7 @@ def make_case(draw, reader, materials):
         option, key = odd_option(draw)
         arguments = [*_train('configs/tiny.py'), '--cfg-options', option]
         return Case(_runner(materials, arguments), Change(option[:60], (key, )),
-                    tuple(part for part in key.split('.') if part) or ('KEY', ))
+                    tuple(part for part in key.split('.') if part) or ('is no key', ))
     paths = sorted(path for pattern in reader.files
                    for path in materials.glob(pattern))
     path = draw.choice(paths)
