@@ -15,6 +15,7 @@ Examples:
 """
 from ddp_perception import compat
 from ddp_perception.cli import (
+    building,
     checkpoints,
     configuration,
     learning_rate,
@@ -60,6 +61,9 @@ def run(args):
                         'one; give only one of them')
     cfg = configuration.load_config(args.config, args.cfg_options,
                                     args.data_root)
+    configuration.require_keys(
+        cfg, args.config,
+        ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'), 'trained')
     configuration.default_work_dir(cfg, args.config, args.work_dir)
     configuration.require_info_files(cfg, ['train_dataloader',
                                            'val_dataloader'])
@@ -83,7 +87,17 @@ def run(args):
     configuration.share_buffers(cfg)
     runner.prepare_process(cfg, args.launcher, args.local_rank,
                            args.trust_checkpoint)
-    run_ = runner.build_runner(cfg)
+    with building.naming_settings(cfg, args.config):
+        run_ = runner.build_runner(cfg)
+        _check_start(run_, cfg, args)
+        run_.train()
+    run_.logger.info(f'checkpoints and logs are in {run_.work_dir}')
+    compat.leave_distributed()
+    return 0
+
+
+def _check_start(run_, cfg, args):
+    """Refuse a checkpoint that does not fit, before training starts from it."""
     model = runner.bare_model(run_)
     operators.require_operators(model)
     if cfg.get('resume'):
@@ -102,10 +116,6 @@ def run(args):
         mismatch = learning_rate.describe_mismatch(run_, args.cfg_options)
         if mismatch:
             run_.logger.warning(mismatch)
-    run_.train()
-    run_.logger.info(f'checkpoints and logs are in {run_.work_dir}')
-    compat.leave_distributed()
-    return 0
 
 
 def _set_start(cfg, args):
