@@ -1,13 +1,49 @@
 """Write checkpoints that mmengine and this package's commands read."""
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 FORMATS = ('pth', 'safetensors')
+PART_PATTERN = r'\.part\d+'
+"""How `whole_file` ends the name of a file that is not complete."""
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Let a file appear under its name once it is complete and on the disk.
+
+    Args:
+        path: of the file, in a folder that exists. A file of that name stays
+            until then, and for good where an error occurs.
+
+    Yields:
+        Where to write: beside it. What a killed process leaves there is named
+        as `PART_PATTERN` says.
+    """
+    path = Path(path)
+    part = path.with_name(f'{path.name}.part{os.getpid()}')
+    try:
+        yield part
+        _flush(part)
+        os.replace(part, path)
+        with suppress(OSError):  # not every file system does it for folders
+            _flush(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _flush(path):
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_checkpoint(state: Mapping[str, Tensor], meta: dict, path: str | Path,
@@ -29,19 +65,15 @@ def write_checkpoint(state: Mapping[str, Tensor], meta: dict, path: str | Path,
         raise ValueError(f'file_format must be one of {FORMATS}, got {file_format!r}')
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part{os.getpid()}')
-    try:
+    with whole_file(path) as part:
         if file_format == 'pth':
             torch.save(dict(meta=meta, state_dict=state), part)
-        else:
-            from safetensors.torch import save_file
-            versions = getattr(state, '_metadata', {})
-            save_file(dict(state), part, metadata=dict(
-                format='pt', meta=json.dumps(meta, default=str),
-                versions=json.dumps(versions)))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+            return
+        from safetensors.torch import save_file
+        versions = getattr(state, '_metadata', {})
+        save_file(dict(state), part, metadata=dict(
+            format='pt', meta=json.dumps(meta, default=str),
+            versions=json.dumps(versions)))
 
 
 def read_safetensors(path: str | Path, device: str = 'cpu') -> dict:

@@ -1,4 +1,5 @@
 """Find checkpoints, and refuse those of another configuration."""
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +7,7 @@ from pathlib import Path
 from ddp_perception.cli.errors import UserError
 
 _SHOWN = 4
+_OF_TRAINING = re.compile(r'(epoch|iter)_\d+\.pth')  # as mmengine names them
 
 
 @dataclass
@@ -78,7 +80,8 @@ def compare_states(model_state, file_state):
 
 def require_checkpoint(path):
     """Raise UserError unless the path is a file, or an address to fetch."""
-    if '://' in str(path):
+    from ddp_perception.checkpoints.addresses import is_address
+    if is_address(path):
         return
     path = Path(path).expanduser()
     if path.is_dir():
@@ -108,26 +111,19 @@ def read_state(path, trusted=False):
     import zipfile
 
     import torch
-    from mmengine.runner.checkpoint import CheckpointLoader
-    from safetensors import SafetensorError
 
-    from ddp_perception.checkpoints.reading import (
-        RefusedObject,
-        load_checkpoint_file,
-    )
+    from ddp_perception.checkpoints.reading import RefusedObject, load_checkpoint
     require_checkpoint(path)
     try:
-        if '://' in str(path):
-            content = CheckpointLoader.load_checkpoint(str(path), 'cpu')
-        else:
-            content = load_checkpoint_file(path, trusted=trusted)
+        content = load_checkpoint(path, trusted=trusted)
     except RefusedObject as error:
         raise UserError(str(error)) from None
     except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile,
-            OSError, ValueError, KeyError, IndexError, AttributeError, TypeError,
-            SafetensorError) as error:  # what pickle raises on other bytes
-        raise UserError(f'{path} cannot be read as a checkpoint: {error}; is '
-                        'the file complete?') from error
+            OSError, ValueError, KeyError, IndexError, AttributeError,
+            TypeError) as error:  # what pickle raises on other bytes
+        message = f'{path} cannot be read as a checkpoint: {error}'
+        raise UserError(str(error) if str(path) in str(error) else message
+                        ) from error
     meta = {}
     if isinstance(content, dict):
         meta = content.get('meta')
@@ -204,25 +200,52 @@ def require_overlap(model, path, config_path, trusted=False):
     return difference
 
 
-def latest_checkpoint(work_dir):
-    """Return the checkpoint that a run in a work directory wrote last.
+def latest_checkpoint(work_dir, trusted=False):
+    """Return the checkpoint to go on from in a work directory.
+
+    That is the one that the run wrote last. Where its file is gone or cannot
+    be read, the newest one beside it that can; what is passed over is printed.
 
     Args:
         work_dir (str | Path): The directory. It may have moved since.
+        trusted (bool): See `load_checkpoint_file`.
 
     Returns:
         Path | None: None where there is none.
 
     Raises:
-        UserError: the file that the run names as its last is gone.
+        UserError: not one can be read. Names them all.
     """
-    work_dir = Path(work_dir)
-    pointer = work_dir / 'last_checkpoint'
-    if not pointer.is_file():
-        return None
-    named = Path(pointer.read_text().strip())
-    for path in (named, work_dir / named.name):
-        if path.is_file():
+    pointer, folder = Path(work_dir) / 'last_checkpoint', Path(work_dir)
+    named = Path(pointer.read_text().strip()) if pointer.is_file() else Path()
+    if named.is_file() and not (folder / named.name).is_file():
+        folder = named.parent  # as the hook's out_dir says
+    candidates = sorted((path for path in folder.glob('*.pth')
+                         if _OF_TRAINING.fullmatch(path.name)),
+                        reverse=True, key=_age)
+    problems, last = [], folder / named.name
+    if last.is_file():
+        candidates = [last, *(path for path in candidates if path != last)]
+    elif named.name:
+        problems.append(f'{pointer} names {named}, which does not exist')
+    for path in candidates:
+        try:
+            _, meta = read_state(path, trusted)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        if 'iter' in meta and 'epoch' in meta:
+            if problems:
+                print('\n'.join(problems), f'going on from {path}, the newest one '
+                      'that can be read', sep='\n')
             return path
-    raise UserError(f'{pointer} names {named}, which does not exist; give the '
-                    'checkpoint to go on from as --resume FILE')
+        problems.append(f'{path} does not say how far its training was')
+    if problems:
+        raise UserError('\n'.join(problems)
+                        + '; give the checkpoint to go on from as --resume FILE')
+    return None
+
+
+def _age(path):
+    """Sort the files of a run by when they were written."""
+    return path.stat().st_mtime_ns, int(re.search(r'\d+', path.name)[0])

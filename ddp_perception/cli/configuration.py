@@ -1,9 +1,13 @@
 """Read a configuration and change what the command line asks for."""
 import argparse
+import copy
 import os
 from pathlib import Path
 
-from ddp_perception.cli.errors import UserError
+from ddp_perception.cli.errors import UserError, described, shortened
+
+_MOST_BYTES = 1_000_000
+_LONGEST_OPTION = 4_000
 
 
 def load_config(path, cfg_options=(), data_root=None):
@@ -18,11 +22,25 @@ def load_config(path, cfg_options=(), data_root=None):
         mmengine.config.Config: With the changes.
 
     Raises:
-        UserError: the file is missing or cannot be read, or an option is not
-            KEY=VALUE.
+        UserError: the file is missing or cannot be read, an option is not
+            KEY=VALUE or has no place, or a setting is of the wrong kind.
     """
-    from mmengine.config import Config, DictAction
+    from ddp_perception.cli.settings import require_settings
     path = Path(path)
+    cfg = _read_config(path)
+    if cfg_options:
+        _merge_options(cfg, path, cfg_options)
+    require_settings(cfg, path)
+    if data_root is not None:
+        set_data_root(cfg, data_root)
+    return cfg
+
+
+def _read_config(path):
+    from mmengine.config import Config
+
+    # YAML is read by way of it from here on.
+    from ddp_perception.cli import bounded_yaml  # noqa: F401
     if not path.is_file():
         near = sorted(str(file) for file in path.parent.glob('*.py')
                       if path.parent.name and file.stem != '__init__')[:8]
@@ -32,27 +50,72 @@ def load_config(path, cfg_options=(), data_root=None):
         raise UserError(f'configuration {path} must be a .py, .json or .yaml '
                         'file; is it the checkpoint? The order is CONFIG '
                         'CHECKPOINT')
+    size = path.stat().st_size
+    if size > _MOST_BYTES:
+        raise UserError(f'configuration {path} has {size:,} bytes, more than '
+                        f'{_MOST_BYTES:,}; is it one?')
     try:
-        cfg = Config.fromfile(str(path))
-    except (SyntaxError, FileNotFoundError, NameError, KeyError, TypeError,
-            ValueError) as error:
-        raise UserError(f'configuration {path} cannot be read: '
-                        f'{type(error).__name__}: {error}') from error
+        return Config.fromfile(str(path))
+    except (Exception, SystemExit) as error:  # what its own code may raise
+        if isinstance(error, ImportError) and error.__cause__:
+            error = error.__cause__  # of custom_imports, whose text has no name
+        reason = ('it, or one of its _base_, is a _base_ of itself'
+                  if isinstance(error, RecursionError) else described(error))
+        raise UserError(f'configuration {path} cannot be read: {reason}'
+                        ) from error
+
+
+def _merge_options(cfg, path, cfg_options):
+    """Change a configuration in place as KEY=VALUE texts say."""
+    from mmengine.config import DictAction
+
+    from ddp_perception.cli.settings import require_known_options
     bad = [option for option in cfg_options if '=' not in option]
     if bad:
-        raise UserError(f'--cfg-options takes KEY=VALUE, got {bad[0]!r}')
-    if cfg_options:
-        parser = argparse.ArgumentParser()
-        parser.add_argument('--options', nargs='+', action=DictAction)
-        options = parser.parse_args(['--options', *cfg_options]).options
-        try:
-            cfg.merge_from_dict(options)
-        except (KeyError, TypeError, IndexError) as error:
-            raise UserError(f'--cfg-options does not fit {path}: {error}'
-                            ) from error
-    if data_root is not None:
-        set_data_root(cfg, data_root)
-    return cfg
+        raise UserError('--cfg-options takes KEY=VALUE, got '
+                        f'{shortened(repr(bad[0]))}')
+    long = [option for option in cfg_options if len(option) > _LONGEST_OPTION]
+    if long:
+        raise UserError(f'--cfg-options: {shortened(long[0], 60)} has more than '
+                        f'{_LONGEST_OPTION} characters; write a configuration')
+    require_known_options(cfg, [text.partition('=')[0] for text in cfg_options])
+
+    def merge(texts, into):
+        namespace = argparse.Namespace(options=None)
+        DictAction(['--cfg-options'], 'options')(None, namespace, texts)
+        into.merge_from_dict(namespace.options)
+
+    errors = (KeyError, TypeError, IndexError, ValueError, AttributeError,
+              AssertionError, RecursionError)  # what misplaced keys raise there
+    try:
+        merge(cfg_options, cfg)
+    except errors as error:
+        for text in cfg_options:  # which of them is it?
+            try:
+                merge([text], copy.deepcopy(cfg))
+            except errors:
+                break
+        else:
+            text = ' '.join(cfg_options)
+        raise UserError(f'--cfg-options {shortened(text, 80)} does not fit '
+                        f'{path}: {described(error)}') from error
+
+
+def require_keys(cfg, path, keys, done):
+    """Raise unless a configuration has some keys.
+
+    Args:
+        cfg (mmengine.config.Config): The configuration.
+        path (str | Path): For the message.
+        keys (Sequence[str]): What must be there.
+        done (str): What the command does with a configuration: 'tested'.
+
+    Raises:
+        UserError: names the missing ones.
+    """
+    missing = [key for key in keys if cfg.get(key) is None]
+    if missing:
+        raise UserError(f'{path} cannot be {done}: it has no {", ".join(missing)}')
 
 
 def set_data_root(cfg, root):
@@ -250,9 +313,21 @@ def adapt_amp(cfg):
     return True
 
 
-def seed_epochs(cfg):
-    """Let a resumed run see the random numbers of an uninterrupted one."""
-    _add_hook(cfg, 'ddp.EpochSeedHook')
+def make_resumable(cfg):
+    """Let an interrupted run lose nothing, and go on as if it had not been.
+
+    Adds `ddp.IterationSeedHook` and `ddp.MissedValidationHook`, and puts
+    `ddp.CheckpointHook` in the place of mmengine's.
+    """
+    _add_hook(cfg, 'ddp.IterationSeedHook')
+    _add_hook(cfg, 'ddp.MissedValidationHook')
+    custom = [dict(hook) for hook in cfg.custom_hooks]
+    default = dict(cfg.get('default_hooks') or {})
+    default.setdefault('checkpoint', {'type': 'CheckpointHook'})
+    for hook in (*custom, *default.values()):
+        if hook and hook['type'] in ('CheckpointHook', 'mmengine.CheckpointHook'):
+            hook['type'] = 'ddp.CheckpointHook'
+    cfg.custom_hooks, cfg.default_hooks = custom, default
 
 
 def share_buffers(cfg):
@@ -289,6 +364,8 @@ def set_sampling(cfg, num_steps=None, num_seeds=None, seed=None):
                             f'got {value}')
     model = bare_model_settings(cfg)
     head = model.get('seg_head') or model.get('decode_head')
+    if isinstance(head, list):  # a cascade; its last one predicts
+        head = head[-1]
     samples = head and str(head['type']).removeprefix('ddp.') in (
         'MapSegHead', 'SegHead', 'DepthHead')
     if changes and not samples:

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from ddp_perception.cli.errors import UserError
+from ddp_perception.file_names import output_name
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 INFO_SUFFIXES = ('.json', '.pkl', '.pickle')
@@ -60,8 +61,9 @@ def find_images(path, out_dir):
 def output_stems(images):
     """Name the outputs of each image, so that no two share a name.
 
-    An image's outputs begin with its path without the suffix; images that
-    differ in the suffix alone keep it, as in ``a_png`` and ``a_jpg``.
+    An image's outputs begin with its path without the suffix, its name as
+    `output_name` has it; images that differ in the suffix alone keep it, as in
+    ``a_png`` and ``a_jpg``.
 
     Args:
         images (Sequence[Path]): Relative paths.
@@ -81,6 +83,7 @@ def output_stems(images):
         stem = image.with_suffix('')
         if shared[folded(stem)] > 1:
             stem = stem.with_name(f'{stem.name}_{image.suffix[1:]}')
+        stem = stem.with_name(output_name(stem.name))
         owner = owners.setdefault(folded(stem), image)
         if owner != image:
             raise UserError(f'the predictions of {owner} and {image} would have '

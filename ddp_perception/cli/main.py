@@ -3,6 +3,7 @@ import argparse
 import importlib
 import os
 import sys
+import traceback
 
 from ddp_perception import __version__
 from ddp_perception.cli.errors import UserError
@@ -30,7 +31,8 @@ a first run on your own nuScenes (or cityscapes, kitti):
   ddp-perception predict CONFIG CHECKPOINT /data/nuscenes --out maps
 CONFIG is a file of projects/*/configs, or your own. With one of segmentation or
 depth, predict takes an image or a folder of images in place of the data set.
-"ddp-perception COMMAND --help" explains each.
+"ddp-perception COMMAND --help" explains each. With DDP_TRACEBACK=1 in the
+environment, an error shows where it comes from too.
 """
 
 
@@ -74,6 +76,8 @@ def main(argv=None):
     # Before torch loads OpenMP: threads that wait by spinning take the cores
     # from the workers that load data.
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    # For formats whose header we cannot read; OpenCV's own bound is 2^30.
+    os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(200_000_000))
     argv = list(sys.argv[1:] if argv is None else argv)
     name = top_parser().parse_args(argv[:1] or ['--help']).command
     try:
@@ -83,6 +87,8 @@ def main(argv=None):
             return module.main(argv[1:]) or 0
         return module.run(command_parser(name, module).parse_args(argv[1:])) or 0
     except UserError as error:
+        if os.environ.get('DDP_TRACEBACK'):
+            traceback.print_exc()
         print(f'ddp-perception {name}: error: {error}', file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:

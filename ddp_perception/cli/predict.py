@@ -5,8 +5,9 @@ What INPUT is follows from the model of CONFIG.
 With a seg_head (map segmentation), it is an info file (JSON or pickle, as
 "prepare" or mmdet3d writes it) or a nuScenes root with info files. Per frame
 two files are written: <token>.npz (probabilities (class, x, y), classes,
-xbound, ybound) and <token>.png (the map among the six cameras; beside it the
-true map where the data set has one).
+xbound, ybound, token) and <token>.png (the map among the six cameras; beside
+it the true map where the data set has one). A token that cannot name a file
+(../x, say) is changed in the name, not in the file.
 
 With a decode_head (segmentation or depth), it is an image or a folder, which
 is searched with all folders below it for .png, .jpg and .jpeg. Outputs keep
@@ -72,14 +73,23 @@ def add_arguments(parser):
 
 def run(args):
     """Run this sub-command."""
-    from ddp_perception.cli import checkpoints, configuration
+    from ddp_perception import compat
+    from ddp_perception.cli import building, checkpoints, configuration
+    from ddp_perception.datasets.sample_errors import name_damaged_files
+    compat.bound_local_files()
+    name_damaged_files()
     if args.limit is not None and args.limit < 1:
         raise UserError(f'--limit must be at least 1, got {args.limit}')
     cfg = configuration.load_config(args.config, args.cfg_options)
+    configuration.require_keys(cfg, args.config, ['model'], 'used to predict')
     checkpoints.require_checkpoint(args.checkpoint)
+    compat.load_checkpoints_safely(args.trust_checkpoint)
+    compat.load_pickles_safely()
     configuration.set_sampling(cfg, args.num_steps, args.num_seeds, args.seed)
     model = configuration.bare_model_settings(cfg)
-    what = (_predict_images if 'decode_head' in model else _predict_maps)(args, cfg)
+    predict = _predict_images if 'decode_head' in model else _predict_maps
+    with building.naming_settings(cfg, args.config):
+        what = predict(args, cfg)
     print(f'{what}{"" if args.no_pictures else " and pictures"} in {args.out}')
     return 0
 

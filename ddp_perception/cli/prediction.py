@@ -10,6 +10,7 @@ from ddp_perception import compat
 from ddp_perception.cli.configuration import bare_model_settings, innermost_dataset
 from ddp_perception.cli.errors import UserError
 from ddp_perception.cli.image_files import INFO_SUFFIXES, is_image, write_file
+from ddp_perception.file_names import output_names
 
 
 def find_info_file(frames, split='val'):
@@ -86,9 +87,9 @@ def build_dataset(cfg, info_file, data_root, data_prefix='auto', truth=True,
         UserError: the configuration has no test data set or the info file
             is of another format.
     """
-    from mmengine.fileio import load
     from mmengine.registry import init_default_scope
 
+    from ddp_perception.checkpoints.plain_pickle import RefusedObject, load_info_file
     from ddp_perception.datasets.nuscenes_map import (
         FLAT_PREFIX,
         NUSCENES_PREFIX,
@@ -99,11 +100,13 @@ def build_dataset(cfg, info_file, data_root, data_prefix='auto', truth=True,
     if not loader:
         raise UserError('the configuration has no test_dataloader')
     try:
-        content = load(info_file)
+        content = load_info_file(info_file)
         frames = content['data_list']
+    except RefusedObject as error:
+        raise UserError(str(error)) from None
     except (KeyError, TypeError, ValueError, EOFError) as error:
         raise UserError(f'{info_file} is not an info file of format v2 (with '
-                        'metainfo and data_list)') from error
+                        f'metainfo and data_list): {error}') from error
     if not frames:
         raise UserError(f'{info_file} has no frames')
     settings = copy.deepcopy(dict(innermost_dataset(loader['dataset'])))
@@ -162,7 +165,8 @@ def predict_all(model, dataset, out_dir, pictures=True, threshold=0.5,
     Args:
         model (torch.nn.Module): With a ``seg_head``, its weights loaded.
         dataset (mmengine.dataset.BaseDataset): In test mode.
-        out_dir (str | Path): Where ``<token>.npz`` and ``<token>.png`` go.
+        out_dir (str | Path): Where ``<token>.npz`` and ``<token>.png`` go,
+            named by `output_names`.
         pictures (bool): Draw them.
         threshold (float): Probability from which a picture shows a class.
         progress (bool): Show a bar with the time left.
@@ -188,24 +192,29 @@ def predict_all(model, dataset, out_dir, pictures=True, threshold=0.5,
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     dataset.full_init()
-    for index in tqdm(range(len(dataset)), unit='frame', desc='predicting',
-                      disable=not progress):
-        info = dataset.get_data_info(index)
-        name = str(info.get('token') or f'{index:06d}')
+    tokens = [_token(dataset, index) for index in range(len(dataset))]
+    names = output_names(tokens)
+    for index, token in enumerate(tqdm(tokens, unit='frame', desc='predicting',
+                                       disable=not progress)):
         try:
             batch = pseudo_collate([dataset[index]])
         except (OSError, ValueError, KeyError) as error:
-            raise UserError(f'frame {name} cannot be loaded: {error}') from error
+            raise UserError(f'frame {token} cannot be loaded: {error}') from error
         with torch.no_grad():
             sample = model.test_step(batch)[0]
-        write_map(out_dir / f'{name}.npz', sample.pred_map_seg.data, **scope)
+        write_map(out_dir / f'{names[index]}.npz', sample.pred_map_seg.data,
+                  token=token, **scope)
         if pictures:
             save_frame(frame_from_sample(sample, **scope),
-                       out_dir / f'{name}.png', threshold)
+                       out_dir / f'{names[index]}.png', threshold)
     return len(dataset)
 
 
-def write_map(path, probabilities, classes, xbound, ybound):
+def _token(dataset, index):
+    return str(dataset.get_data_info(index).get('token') or f'{index:06d}')
+
+
+def write_map(path, probabilities, classes, xbound, ybound, token=''):
     """Write one map as a compressed NumPy archive.
 
     Args:
@@ -215,10 +224,11 @@ def write_map(path, probabilities, classes, xbound, ybound):
         xbound (Sequence[float]): Least, greatest, step of axis 1 in metres;
             x points to the right of the vehicle.
         ybound (Sequence[float]): The same of axis 2, y forward.
+        token (str): Of the frame, which the file's name may not show in full.
     """
     content = io.BytesIO()
     np.savez_compressed(
         content, probabilities=probabilities.cpu().numpy().astype(np.float16),
         classes=np.array(classes), xbound=np.array(xbound, float),
-        ybound=np.array(ybound, float))
+        ybound=np.array(ybound, float), token=np.array(token))
     write_file(path, content.getvalue())

@@ -17,8 +17,14 @@ import json
 from pathlib import Path
 
 from ddp_perception import compat
-from ddp_perception.cli import checkpoints, configuration, operators, options, runner
-from ddp_perception.cli.errors import UserError
+from ddp_perception.cli import (
+    building,
+    checkpoints,
+    configuration,
+    operators,
+    options,
+    runner,
+)
 
 
 def add_arguments(parser):
@@ -46,12 +52,10 @@ def run(args):
     """Run this sub-command."""
     cfg = configuration.load_config(args.config, args.cfg_options,
                                     args.data_root)
+    configuration.require_keys(
+        cfg, args.config,
+        ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'tested')
     checkpoints.require_checkpoint(args.checkpoint)
-    missing = [key for key in ('test_dataloader', 'test_cfg', 'test_evaluator')
-               if cfg.get(key) is None]
-    if missing:
-        raise UserError(f'{args.config} cannot be tested: it has no '
-                        f'{", ".join(missing)}')
     configuration.default_work_dir(cfg, args.config, args.work_dir)
     configuration.require_info_files(cfg, ['test_dataloader'])
     configuration.set_sampling(cfg, args.num_steps, args.num_seeds, args.seed)
@@ -64,13 +68,14 @@ def run(args):
     cfg.load_from, cfg.resume = None, False
     runner.prepare_process(cfg, args.launcher, args.local_rank,
                            args.trust_checkpoint)
-    run_ = runner.build_runner(cfg)
-    model = runner.bare_model(run_)
-    operators.require_operators(model)
-    checkpoints.load_weights(model, args.checkpoint, args.config,
-                             args.trust_checkpoint)
-    run_.logger.info(f'weights of {args.checkpoint}')
-    figures = run_.test()
+    with building.naming_settings(cfg, args.config):
+        run_ = runner.build_runner(cfg)
+        model = runner.bare_model(run_)
+        operators.require_operators(model)
+        checkpoints.load_weights(model, args.checkpoint, args.config,
+                                 args.trust_checkpoint)
+        run_.logger.info(f'weights of {args.checkpoint}')
+        figures = run_.test()
     # Map heads hand their passes to the metric, which prints them itself.
     passes = getattr(getattr(model, 'decode_head', None), 'passes', None)
     if passes:

@@ -15,6 +15,7 @@ Examples:
 """
 from ddp_perception import compat
 from ddp_perception.cli import (
+    building,
     checkpoints,
     configuration,
     learning_rate,
@@ -60,6 +61,9 @@ def run(args):
                         'one; give only one of them')
     cfg = configuration.load_config(args.config, args.cfg_options,
                                     args.data_root)
+    configuration.require_keys(
+        cfg, args.config,
+        ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'), 'trained')
     configuration.default_work_dir(cfg, args.config, args.work_dir)
     configuration.require_info_files(cfg, ['train_dataloader',
                                            'val_dataloader'])
@@ -79,11 +83,21 @@ def run(args):
             raise UserError('--auto-scale-lr needs auto_scale_lr = '
                             'dict(base_batch_size=N) in the configuration')
         cfg.auto_scale_lr.enable = True
-    configuration.seed_epochs(cfg)
+    configuration.make_resumable(cfg)
     configuration.share_buffers(cfg)
     runner.prepare_process(cfg, args.launcher, args.local_rank,
                            args.trust_checkpoint)
-    run_ = runner.build_runner(cfg)
+    with building.naming_settings(cfg, args.config):
+        run_ = runner.build_runner(cfg)
+        _check_start(run_, cfg, args)
+        run_.train()
+    run_.logger.info(f'checkpoints and logs are in {run_.work_dir}')
+    compat.leave_distributed()
+    return 0
+
+
+def _check_start(run_, cfg, args):
+    """Refuse a checkpoint that does not fit, before training starts from it."""
     model = runner.bare_model(run_)
     operators.require_operators(model)
     if cfg.get('resume'):
@@ -102,10 +116,6 @@ def run(args):
         mismatch = learning_rate.describe_mismatch(run_, args.cfg_options)
         if mismatch:
             run_.logger.warning(mismatch)
-    run_.train()
-    run_.logger.info(f'checkpoints and logs are in {run_.work_dir}')
-    compat.leave_distributed()
-    return 0
 
 
 def _set_start(cfg, args):
@@ -113,12 +123,21 @@ def _set_start(cfg, args):
     if args.load_from:
         checkpoints.require_checkpoint(args.load_from)
         cfg.load_from, cfg.resume = args.load_from, False
-    elif args.resume == 'auto':
-        latest = checkpoints.latest_checkpoint(cfg.work_dir)
-        if latest is None:
-            print(f'no checkpoint in {cfg.work_dir} yet: starting anew')
-        cfg.load_from = None if latest is None else str(latest)
-        cfg.resume = latest is not None
-    elif args.resume:
-        checkpoints.require_checkpoint(args.resume)
-        cfg.load_from, cfg.resume = args.resume, True
+        return
+    wanted = args.resume
+    if not wanted and cfg.get('resume'):  # as the configuration says
+        wanted = cfg.get('load_from') or 'auto'
+    latest = wanted
+    if wanted == 'auto':
+        latest = checkpoints.latest_checkpoint(cfg.work_dir, args.trust_checkpoint)
+    elif wanted:
+        checkpoints.require_checkpoint(wanted)
+    if wanted and not latest:
+        begin = (f'starting from {cfg.load_from}' if cfg.get('load_from')
+                 else 'starting anew')
+        print(f'no checkpoint in {cfg.work_dir} yet: {begin}')
+    if latest:
+        cfg.load_from = str(latest)
+    elif cfg.get('load_from'):
+        checkpoints.require_checkpoint(cfg.load_from)
+    cfg.resume = bool(latest)

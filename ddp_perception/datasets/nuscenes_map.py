@@ -2,8 +2,9 @@
 from pathlib import Path
 
 from mmdet3d.datasets import NuScenesDataset
-from mmengine.fileio import load
 
+from ddp_perception import compat
+from ddp_perception.checkpoints.plain_pickle import load_info_file
 from ddp_perception.registry import DATASETS
 
 from .map_classes import MAP_CLASSES, MAP_PALETTE
@@ -94,6 +95,7 @@ class NuScenesMapDataset(NuScenesDataset):
 
     def load_data_list(self):
         """Read the info file and check what the map needs of it."""
+        compat.load_pickles_safely(self.ann_file)
         frames = super().load_data_list()
         if self.load_map:
             lacking = [str(frame.get('token')) for frame in frames
@@ -132,7 +134,8 @@ def detect_data_prefix(data_root, ann_file):
     """
     if Path(data_root or '', 'samples').is_dir():
         return NUSCENES_PREFIX
-    frames = load(Path(data_root or '', ann_file)).get('data_list') or [{}]
+    frames = load_info_file(
+        Path(data_root or '', ann_file)).get('data_list') or [{}]
     frame = frames[0]
     names = [frame.get('lidar_points', {}).get('lidar_path')]
     names += [view.get('img_path') for view in frame.get('images', {}).values()

@@ -1,7 +1,11 @@
-"""What mmengine's Runner needs from us: CPU mixed precision, seeding, pictures."""
+"""What mmengine's Runner needs from us: mixed precision on a CPU, runs that can be
+interrupted, several processes, pictures."""
 from ddp_perception.engine.broadcast_buffers import BroadcastBuffersHook
+from ddp_perception.engine.checkpoint_hook import CheckpointHook
 from ddp_perception.engine.cpu_amp import CPUAmpOptimWrapper
-from ddp_perception.engine.epoch_seed import EpochSeedHook
+from ddp_perception.engine.iteration_seed import IterationSeedHook
+from ddp_perception.engine.missed_validation import MissedValidationHook
 from ddp_perception.engine.pictures import PictureHook
 
-__all__ = ['BroadcastBuffersHook', 'CPUAmpOptimWrapper', 'EpochSeedHook', 'PictureHook']
+__all__ = ['BroadcastBuffersHook', 'CPUAmpOptimWrapper', 'CheckpointHook',
+           'IterationSeedHook', 'MissedValidationHook', 'PictureHook']

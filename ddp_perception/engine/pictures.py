@@ -5,6 +5,7 @@ from pathlib import Path
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 
+from ddp_perception.file_names import output_name, output_names
 from ddp_perception.registry import HOOKS
 
 
@@ -19,7 +20,8 @@ class PictureHook(Hook):
 
     Writes PNG files, named by the token of a map's frame or after the image.
     Images of one name get the names of their folders before it, as many as
-    tell them apart: ``drive_0002_sync__data__0000000069.png``.
+    tell them apart: ``drive_0002_sync__data__0000000069.png``. What cannot be a
+    file's name is changed; see `output_names`.
 
     Args:
         out_dir: folder of the pictures, relative to the current one.
@@ -39,7 +41,7 @@ class PictureHook(Hook):
         self.out_dir = Path(out_dir)
         self.limit = limit
         self.threshold = threshold
-        self._names = None, {}  # of the images of which data set
+        self._names = None, {}, {}  # data set; names by token and by image
 
     def after_test_iter(self, runner, batch_idx, data_batch=None,
                         outputs=None) -> None:
@@ -59,17 +61,19 @@ class PictureHook(Hook):
         sample, dataset = outputs[0], loader.dataset
         meta = getattr(dataset, 'metainfo', {})
         fallback = f'{batch_idx:06d}_{get_rank()}'
+        tokens, images = self._names_of(dataset)
         if 'pred_map_seg' in sample:
             scope = {}
             if meta.get('map_classes'):
                 scope = {'classes': meta['map_classes'],
                          'palette': meta.get('map_palette')}
-            name = sample.metainfo.get('token') or fallback
+            token = sample.metainfo.get('token')
+            name = tokens.get(str(token)) or output_name(token or fallback)
             visualization.save_frame(
                 visualization.frame_from_sample(sample, **scope),
                 self.out_dir / f'{name}.png', self.threshold)
             return
-        name = self._image_names(dataset).get(sample.metainfo.get('img_path'))
+        name = images.get(sample.metainfo.get('img_path'))
         path = self.out_dir / f'{name or fallback}.png'
         if 'pred_depth_map' in sample:
             visualization.save_depth_of(sample, path, _greatest_depth(runner.model))
@@ -81,15 +85,19 @@ class PictureHook(Hook):
             raise ValueError('a picture needs pred_map_seg, pred_sem_seg or '
                              f'pred_depth_map; the sample has {sample.all_keys()}')
 
-    def _image_names(self, dataset):
-        """Name all images of a data set, alike in every process."""
+    def _names_of(self, dataset):
+        """Name all frames and images of a data set, alike in every process."""
         if self._names[0] is not dataset:
-            paths = [] if not hasattr(dataset, 'get_data_info') else [
-                dataset.get_data_info(index).get('img_path')
-                for index in range(len(dataset))]
-            paths = [path for path in paths if path]
-            self._names = dataset, dict(zip(paths, name_images(paths), strict=True))
-        return self._names[1]
+            infos = [] if not hasattr(dataset, 'get_data_info') else [
+                dataset.get_data_info(index) for index in range(len(dataset))]
+            tokens, paths = (
+                list(dict.fromkeys(
+                    str(info[key]) for info in infos if info.get(key)))
+                for key in ('token', 'img_path'))
+            self._names = (
+                dataset, dict(zip(tokens, output_names(tokens), strict=True)),
+                dict(zip(paths, output_names(name_images(paths)), strict=True)))
+        return self._names[1:]
 
 
 def name_images(paths):

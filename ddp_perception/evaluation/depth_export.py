@@ -5,6 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ddp_perception.file_names import output_name
+
 _RAW = re.compile(r'(?:^|/)([^/]+_sync)/(image_\d\d)/data/([^/]+)\.\w+$')
 
 
@@ -14,7 +16,7 @@ def benchmark_name(img_path):
     A frame of KITTI raw, <drive>_sync/image_02/data/<frame>.png, gets the
     name that the benchmark's own selection of validation frames gives it:
     <drive>_sync_image_<frame>_image_02.png. Other files, such as those of
-    the anonymous test set, keep their base name.
+    the anonymous test set, keep their base name; see `output_name`.
 
     Args:
         img_path (str): Path of the image.
@@ -26,8 +28,10 @@ def benchmark_name(img_path):
     raw = _RAW.search(path)
     if raw:
         drive, camera, frame = raw.groups()
-        return f'{drive}_image_{frame}_{camera}.png'
-    return f'{Path(path).stem}.png'
+        name = f'{drive}_image_{frame}_{camera}'
+    else:
+        name = Path(path).stem
+    return f'{output_name(name)}.png'
 
 
 def to_benchmark(depth, min_depth=1e-3, max_depth=80.):

@@ -1,6 +1,11 @@
 """From a predicted sample of segmentation or depth to a picture of its image."""
+import io
+import struct
+import zlib
+
 import numpy as np
 
+from ddp_perception.datasets.bounded_files import read_file
 from ddp_perception.visualization.dense import save_depth, save_segmentation
 
 
@@ -14,17 +19,24 @@ def read_image(path):
         ndarray: (H, W, 3) uint8, RGB.
 
     Raises:
-        ValueError: it cannot be read, or is cut off.
+        ValueError: it cannot be read, is cut off, or is too large to be; see
+            `read_file`.
     """
     import cv2
     import mmcv
     from PIL import Image
     try:
-        with Image.open(path) as image:  # cv2 takes a JPEG that is cut off
-            image.load()
-        return mmcv.imread(path, channel_order='rgb')
-    except (OSError, SyntaxError, ValueError, cv2.error) as error:
+        content = read_file(path)
+        with Image.open(io.BytesIO(content)) as image:
+            image.load()  # cv2 takes a JPEG that is cut off
+        image = mmcv.imfrombytes(content, channel_order='rgb')
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError,
+            KeyError, ArithmeticError, struct.error, zlib.error,
+            cv2.error) as error:  # what Pillow raises on damaged bytes
         raise ValueError(f'image {path} cannot be read: {error}') from None
+    if image is None:
+        raise ValueError(f'image {path} cannot be read: it cannot be decoded')
+    return image
 
 
 def crop_corner(meta, shape, size):

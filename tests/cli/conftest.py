@@ -17,6 +17,11 @@ def tiny_config():
 
 
 @pytest.fixture
+def tiny_iters_config():
+    return str(CONFIGS / 'tiny_iters.py')
+
+
+@pytest.fixture
 def points_config():
     return str(CONFIGS / 'points.py')
 
@@ -43,10 +48,13 @@ def _forget_runs():
 @pytest.fixture(autouse=True)
 def restored_globals():
     """Undo what a command changes for its process."""
+    from mmengine.fileio.handlers.registry_utils import file_handlers
     from mmengine.runner.checkpoint import CheckpointLoader
-    schemes = CheckpointLoader._schemes.copy()
+    schemes, handlers = CheckpointLoader._schemes.copy(), file_handlers.copy()
     yield
     CheckpointLoader._schemes = schemes
+    file_handlers.clear()
+    file_handlers.update(handlers)
     _forget_runs()
 
 

@@ -53,12 +53,24 @@ def test_tensorboard_is_added_once_and_keeps_other_backends():
     assert cfg.visualizer.type == 'Det3DLocalVisualizer'
 
 
-def test_epoch_seeding_keeps_other_hooks():
-    cfg = Config({'custom_hooks': [{'type': 'EMAHook'}]})
-    configuration.seed_epochs(cfg)
-    configuration.seed_epochs(cfg)
-    assert [hook.type for hook in cfg.custom_hooks] == ['EMAHook',
-                                                        'ddp.EpochSeedHook']
+def test_resumable_configuration_keeps_other_hooks_and_settings():
+    cfg = Config({'custom_hooks': [{'type': 'EMAHook'}], 'default_hooks': {
+        'timer': None, 'checkpoint': {'type': 'CheckpointHook', 'interval': 3}}})
+    configuration.make_resumable(cfg)
+    configuration.make_resumable(cfg)
+    assert [hook.type for hook in cfg.custom_hooks] == [
+        'EMAHook', 'ddp.IterationSeedHook', 'ddp.MissedValidationHook']
+    assert cfg.default_hooks == {
+        'timer': None, 'checkpoint': {'type': 'ddp.CheckpointHook', 'interval': 3}}
+
+
+@pytest.mark.parametrize('stated, used', [
+    ({}, {'type': 'ddp.CheckpointHook'}), ({'checkpoint': None}, None),
+    ({'checkpoint': {'type': 'mine.CheckpointHook'}}, {'type': 'mine.CheckpointHook'})])
+def test_resumable_configuration_replaces_mmengines_checkpoints_alone(stated, used):
+    cfg = Config({'default_hooks': stated})
+    configuration.make_resumable(cfg)
+    assert cfg.default_hooks.checkpoint == used
 
 
 def test_sampling_options_reach_diffusion_heads_only():

@@ -71,6 +71,27 @@ def test_predict_writes_probabilities_and_a_picture_per_frame(
     assert Image.open(out / 'first.png').size[0] == 1500
 
 
+@pytest.mark.parametrize('token', [
+    '../../outside', '{tmp}/outside', 'folder/frame', 'x' * 400, 'nul\0byte'])
+def test_predict_stays_in_its_folder_whatever_a_token_says(
+        run, points_config, checkpoint, tmp_path, token):
+    token = token.format(tmp=tmp_path)
+    folder = tmp_path / 'deep' / 'frames'
+    folder.mkdir(parents=True)
+    info = _write_frames(folder, [token, 'second', 'Second'])
+    before = set(tmp_path.rglob('*'))
+    out = tmp_path / 'deep' / 'maps'
+    run('predict', points_config, checkpoint, info, '--out', out)
+    new = set(tmp_path.rglob('*')) - before - {out}
+    assert all(path.parent == out for path in new) and len(new) == 6
+    kept = set()
+    for path in out.glob('*.npz'):
+        with np.load(path) as data:
+            kept.add(str(data['token']))
+    assert kept == {token, 'second', 'Second'}
+    assert (out / 'second.npz').is_file()
+
+
 def test_predict_limits_frames_and_can_leave_pictures_out(
         run, points_config, checkpoint, info_file, tmp_path):
     out = tmp_path / 'maps'

@@ -35,21 +35,77 @@ def test_train_then_test_writes_checkpoint_and_figures(
     assert first['mean_prediction'] != figures['mean_prediction']
 
 
-@pytest.mark.parametrize('workers', [0, 2])
+WORKERS = pytest.mark.parametrize('workers', [
+    'num_workers=0', 'num_workers=2', 'num_workers=2 persistent_workers=True'])
+
+
+def _loader(settings):
+    return [f'train_dataloader.{setting}' for setting in settings.split()]
+
+
+def _assert_same_weights(*paths):
+    whole, parts = map(_weights, paths)
+    for name in whole:
+        assert torch.equal(whole[name], parts[name]), name
+
+
+@WORKERS
 def test_resumed_training_equals_uninterrupted_training(
         run, tiny_config, tiny_root, tmp_path, workers):
     common = ['train', tiny_config, '--data-root', tiny_root, '--seed', 5]
-    options = ['--cfg-options', f'train_dataloader.num_workers={workers}']
+    options = ['--cfg-options', *_loader(workers), 'model.type=NoisyModel']
     run(*common, '--work-dir', tmp_path / 'whole', *options)
     parts = [*map(str, common), '--work-dir', str(tmp_path / 'parts')]
-    assert main([*parts, *options, 'custom_hooks.0.type=PullThePlug',
-                 'custom_hooks.0.epoch=2']) == 130
+    assert main([*parts, *options, 'custom_hooks.0.epoch=2']) == 130
     assert not (tmp_path / 'parts' / 'epoch_3.pth').exists()
     run(*common, '--work-dir', tmp_path / 'parts', '--resume', *options)
-    whole, parts = (_weights(tmp_path / name / 'epoch_4.pth')
-                    for name in ('whole', 'parts'))
-    for name in whole:
-        assert torch.equal(whole[name], parts[name]), name
+    _assert_same_weights(tmp_path / 'whole' / 'epoch_4.pth',
+                         tmp_path / 'parts' / 'epoch_4.pth')
+
+
+@WORKERS
+@pytest.mark.parametrize('sampler', ['InfiniteSampler', 'DefaultSampler'])
+def test_resumed_iterations_equal_uninterrupted_ones(
+        run, tiny_iters_config, tiny_root, tmp_path, workers, sampler):
+    common = ['train', tiny_iters_config, '--data-root', tiny_root, '--seed', 5]
+    options = ['--cfg-options', *_loader(workers),
+               f'train_dataloader.sampler.type={sampler}']
+    run(*common, '--work-dir', tmp_path / 'whole', *options)
+    parts = [*map(str, common), '--work-dir', str(tmp_path / 'parts')]
+    assert main([*parts, *options, 'custom_hooks.0.iteration=7']) == 130
+    assert (tmp_path / 'parts' / 'iter_6.pth').exists()
+    run(*common, '--work-dir', tmp_path / 'parts', '--resume', *options)
+    _assert_same_weights(tmp_path / 'whole' / 'iter_12.pth',
+                         tmp_path / 'parts' / 'iter_12.pth')
+
+
+def test_resumed_iterations_load_nothing_twice(
+        run, tiny_iters_config, tiny_root, tmp_path, monkeypatch):
+    common = ['train', tiny_iters_config, '--data-root', tiny_root, '--work-dir',
+              tmp_path, '--cfg-options']
+    run(*common, 'train_cfg.max_iters=10')
+    loaded = []
+    item = tiny.TinyDataset.__getitem__
+
+    def remember(self, index):
+        loaded.append(index)
+        return item(self, index)
+
+    monkeypatch.setattr(tiny.TinyDataset, '__getitem__', remember)
+    run(*common[:-1], '--resume', '--cfg-options', 'val_dataloader=None',
+        'val_cfg=None', 'val_evaluator=None')
+    assert len(loaded) == 2 * 4
+
+
+def test_run_of_no_stated_seed_is_resumed_in_the_same_order(
+        run, tiny_iters_config, tiny_root, tmp_path):
+    common = ['train', tiny_iters_config, '--data-root', tiny_root, '--work-dir']
+    options = ['--cfg-options', 'default_hooks.checkpoint.max_keep_ckpts=9']
+    run(*common, tmp_path / 'whole', *options)
+    run(*common, tmp_path / 'parts', '--resume',
+        tmp_path / 'whole' / 'iter_6.pth', *options)
+    _assert_same_weights(tmp_path / 'whole' / 'iter_12.pth',
+                         tmp_path / 'parts' / 'iter_12.pth')
 
 
 def test_epochs_draw_different_random_numbers(run, tiny_config, tiny_root,
@@ -74,6 +130,49 @@ def test_resume_without_checkpoint_starts_anew(run, tiny_config, tiny_root,
         '--resume', '--cfg-options', 'train_cfg.max_epochs=1')
     assert 'starting anew' in capsys.readouterr().out
     assert (tmp_path / 'epoch_1.pth').is_file()
+
+
+@pytest.mark.parametrize('asked', ['--resume', 'by the configuration'])
+def test_resume_without_checkpoint_keeps_what_the_configuration_starts_from(
+        run, tiny_config, tiny_root, tmp_path, capsys, asked):
+    source = tmp_path / 'other.pth'
+    torch.save({'hidden.weight': torch.full((4, 1), 7.)}, source)
+    resume = [asked] if asked == '--resume' else []
+    run('train', tiny_config, '--data-root', tiny_root, '--work-dir',
+        tmp_path / 'work', *resume, '--cfg-options', 'train_cfg.max_epochs=1',
+        'optim_wrapper.optimizer.lr=0.0', f'load_from={source}')
+    if resume:
+        assert f'starting from {source}' in capsys.readouterr().out
+    assert (_weights(tmp_path / 'work' / 'epoch_1.pth')['hidden.weight'] == 7).all()
+
+
+def test_configuration_that_starts_from_nothing_is_refused(
+        error_of, tiny_config, tiny_root, tmp_path):
+    message = error_of('train', tiny_config, '--data-root', tiny_root, '--work-dir',
+                       tmp_path / 'work', '--resume', '--cfg-options',
+                       'load_from=work_dirs/no/epoch_20.pth')
+    assert 'work_dirs/no/epoch_20.pth does not exist' in message
+
+
+def test_resume_takes_the_newest_checkpoint_that_can_be_read(
+        run, error_of, tiny_config, tiny_root, tmp_path, capsys):
+    common = ['train', tiny_config, '--data-root', tiny_root, '--seed', 1]
+    work = tmp_path / 'work'
+    run(*common, '--work-dir', work)
+    os.rename(work / 'epoch_4.pth', tmp_path / 'whole.pth')
+    whole = (tmp_path / 'whole.pth').read_bytes()
+    (work / 'epoch_4.pth').write_bytes(whole[:len(whole) // 2])
+    capsys.readouterr()
+    run(*common, '--work-dir', work, '--resume')
+    said = capsys.readouterr().out
+    assert f'{work / "epoch_4.pth"} cannot be read' in said
+    assert f'going on from {work / "epoch_3.pth"}' in said
+    _assert_same_weights(tmp_path / 'whole.pth', work / 'epoch_4.pth')
+    for path in work.glob('epoch_*.pth'):
+        path.write_bytes(whole[:-30])
+    message = error_of(*common, '--work-dir', work, '--resume')
+    assert all(f'epoch_{number}.pth' in message for number in (1, 2, 3, 4))
+    assert '--resume FILE' in message
 
 
 def test_resume_finds_checkpoint_of_a_moved_work_dir(run, tiny_config, tiny_root,

@@ -63,6 +63,17 @@ class TinyModel(BaseModel):
         return list(torch.cat([predicted, y], dim=1))
 
 
+@MODELS.register_module()
+class NoisyModel(TinyModel):
+    """Adds noise of its own in training, as diffusion heads do."""
+
+    def forward(self, x, y, mode='tensor'):
+        x = list(x)
+        if mode == 'loss':
+            x = [value + torch.randn(1) for value in x]
+        return super().forward(x, y, mode)
+
+
 @METRICS.register_module()
 class TinyMetric(BaseMetric):
 
@@ -76,13 +87,14 @@ class TinyMetric(BaseMetric):
 
 @HOOKS.register_module()
 class PullThePlug(Hook):
-    """Interrupts training in the middle of an epoch, as a user would."""
+    """Interrupts training as a user would, in an epoch or at an iteration."""
 
-    def __init__(self, epoch):
-        self.epoch = epoch
+    def __init__(self, epoch=-1, iteration=-1):
+        self.epoch, self.iteration = epoch, iteration
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        if runner.epoch == self.epoch and batch_idx == 1:
+        if runner.iter == self.iteration or (runner.epoch == self.epoch
+                                             and batch_idx == 1):
             raise KeyboardInterrupt
 
 

@@ -7,9 +7,9 @@ checks and the padding that depth needs, and what mmseg lacks.
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmengine import fileio
 from mmseg.datasets.transforms import LoadDepthAnnotation, RandomCrop, RandomRotate
 
+from ddp_perception.datasets.bounded_files import read_file
 from ddp_perception.registry import TRANSFORMS
 
 KITTI_SCALE = 256.
@@ -70,7 +70,7 @@ class LoadKITTIDepth(LoadDepthAnnotation):
         return results
 
     def _read(self, path):
-        content = fileio.get(path, backend_args=self.backend_args)
+        content = read_file(path, self.backend_args)
         stored = cv2.imdecode(np.frombuffer(content, np.uint8),
                               cv2.IMREAD_UNCHANGED) if content else None
         if stored is None:

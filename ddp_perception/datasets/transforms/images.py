@@ -2,9 +2,9 @@
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
-from mmengine.fileio import get
 from PIL import Image
 
+from ddp_perception.datasets.bounded_files import read_file
 from ddp_perception.registry import TRANSFORMS
 
 CAMERAS = ('CAM_FRONT', 'CAM_FRONT_RIGHT', 'CAM_FRONT_LEFT', 'CAM_BACK',
@@ -77,7 +77,7 @@ class LoadMultiViewImages(BaseTransform):
     def _load(self, view, name):
         path = view['img_path']
         try:
-            content = get(path, backend_args=self.backend_args)
+            content = read_file(path, self.backend_args)
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f'{name}: image file {path} is missing') from error

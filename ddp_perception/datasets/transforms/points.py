@@ -2,8 +2,8 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet3d.structures.points import get_points_type
-from mmengine.fileio import get
 
+from ddp_perception.datasets.bounded_files import read_file
 from ddp_perception.registry import TRANSFORMS
 
 
@@ -21,10 +21,10 @@ def read_points(path, load_dim, backend_args=None):
     Raises:
         FileNotFoundError: names the file.
         ValueError: the size is not a whole number of records, or a number
-            is not finite.
+            is not finite; or see `require_bounded_file`.
     """
     try:
-        content = get(path, backend_args=backend_args)
+        content = read_file(path, backend_args)
     except FileNotFoundError as error:
         raise FileNotFoundError(f'LiDAR file {path} is missing') from error
     record = 4 * load_dim

@@ -1,0 +1,78 @@
+"""Read YAML configurations that neither explode nor run code.
+
+mmengine reads YAML with PyYAML's full loader, which calls whatever a tag names,
+and a few lines of aliases stand for more nodes than any memory holds.
+"""
+import yaml
+from mmengine.fileio import register_handler
+from mmengine.fileio.handlers import YamlHandler
+
+try:
+    from yaml import CSafeLoader as _SafeLoader
+except ImportError:  # PyYAML without libyaml
+    from yaml import SafeLoader as _SafeLoader
+
+MOST_NODES = 100_000
+MOST_DEPTH = 100
+
+
+class _Loader(_SafeLoader):
+    """Plain values, and the tuples that mmengine writes."""
+
+
+_Loader.add_constructor(
+    'tag:yaml.org,2002:python/tuple',
+    lambda loader, node: tuple(loader.construct_sequence(node, deep=True)))
+
+
+def load_yaml(text):
+    """Return the content of a YAML text.
+
+    Args:
+        text (str): One document of plain values, lists and mappings.
+
+    Raises:
+        ValueError: aliases and all, it has more than `MOST_NODES` nodes or is
+            nested more deeply than `MOST_DEPTH`; or an alias is within what
+            it stands for.
+        yaml.YAMLError: it is not YAML, or names Python objects.
+    """
+    _require_bounded(text)
+    return yaml.load(text, Loader=_Loader)
+
+
+def _require_bounded(text):
+    """Count the nodes that the aliases stand for, without making them."""
+    sizes = {}  # nodes behind each anchor
+    open_nodes = [['', 0]]
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append([event.anchor, 1])
+            if len(open_nodes) > MOST_DEPTH + 1:
+                raise ValueError(f'line {event.start_mark.line + 1} is nested more '
+                                 f'than {MOST_DEPTH} deep')
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = open_nodes.pop()
+            sizes[anchor] = size
+            open_nodes[-1][1] += size
+        elif isinstance(event, yaml.AliasEvent):
+            line = event.start_mark.line + 1
+            if any(anchor == event.anchor for anchor, _ in open_nodes):
+                raise ValueError(f'line {line}: the alias *{event.anchor} is '
+                                 'within what it stands for')
+            open_nodes[-1][1] += sizes.get(event.anchor, 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            sizes[event.anchor] = 1
+            open_nodes[-1][1] += 1
+        if sum(size for _, size in open_nodes) > MOST_NODES:
+            raise ValueError(f'it stands for more than {MOST_NODES:,} nodes; are '
+                             'its aliases meant?')
+
+
+@register_handler(['yaml', 'yml'])
+class BoundedYamlHandler(YamlHandler):
+    """What mmengine's `load` and `Config` use for YAML from now on."""
+
+    def load_from_fileobj(self, file):
+        """Return the content of an open file; see `load_yaml`."""
+        return load_yaml(file.read())

@@ -1,0 +1,130 @@
+"""Turn what goes wrong between a configuration and its objects into a message.
+
+A model, a data set or a hook that does not take its settings raises deep in
+mmengine's registry. Whatever is raised while something is built from settings
+is about these settings, so it becomes one line that names them. Data that
+cannot be loaded while a run goes on are named likewise; anything else that a
+run raises keeps its traceback.
+"""
+import traceback
+from contextlib import contextmanager
+
+from ddp_perception.cli.errors import UserError, described, shortened
+
+_REGISTRY = 'mmengine/registry/build_functions.py'
+_RUNNER = 'mmengine/runner/runner.py'
+_BUILDERS = ('from_cfg', 'scale_lr', '_init_model_weights')
+_PARTS = {'build_train_loop': 'train_cfg', 'build_val_loop': 'val_cfg',
+          'build_test_loop': 'test_cfg', 'build_optim_wrapper': 'optim_wrapper',
+          'build_param_scheduler': 'param_scheduler', 'build_model': 'model',
+          'build_evaluator': 'an evaluator', 'build_dataloader': 'a dataloader',
+          'build_visualizer': 'visualizer', 'build_log_processor': 'log_processor'}
+_FETCH = 'torch/utils/data/_utils/fetch.py'
+_WORKER = ' in DataLoader worker process '
+_DEBUG = 'DDP_TRACEBACK=1 in the environment shows where'
+
+
+@contextmanager
+def naming_settings(cfg, path):
+    """Turn errors of building and of loading data into messages.
+
+    Args:
+        cfg (mmengine.config.Config): What things are built from.
+        path (str | Path): Of the configuration, for the message.
+
+    Raises:
+        UserError: names the innermost settings, or what the data set says.
+    """
+    try:
+        yield
+    except (UserError, NameError, MemoryError, ModuleNotFoundError):
+        raise  # a message already, a fault of ours, or handled by `main`
+    except Exception as error:
+        if _is_own_assertion(error):
+            raise
+        settings, part = _settings_being_built(error)
+        if settings or part:
+            place = _place(cfg._cfg_dict, settings) or part or 'something of it'
+            raise UserError(f'{path}: {place} cannot be built: '
+                            f'{described(error)} ({_DEBUG})') from error
+        if loading := _loading_error(error):
+            raise UserError(f'a sample cannot be loaded: {loading} '
+                            f'({_DEBUG})') from error
+        raise
+
+
+def _frames(error):
+    return [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+
+
+def _is_own_assertion(error):
+    frames = _frames(error)
+    return isinstance(error, AssertionError) and (
+        '/ddp_perception/' in frames[-1].f_code.co_filename.replace('\\', '/'))
+
+
+def _settings_being_built(error):
+    """Return the settings from outside in, and the Runner's part, or None."""
+    settings, part = [], None
+    for frame in _frames(error):
+        file = frame.f_code.co_filename.replace('\\', '/')
+        name = frame.f_code.co_name
+        if file.endswith(_REGISTRY):
+            settings.append(frame.f_locals.get('cfg'))
+        elif file.endswith(_RUNNER) and (
+                name in _BUILDERS or name.startswith('build_')):
+            part = _PARTS.get(name, part or 'something of it')
+    return settings, part
+
+
+def _place(content, settings):
+    """Name settings: the path to them in a configuration, and their type."""
+    innermost = settings[-1] if settings else None
+    if innermost is None:
+        return ''
+    named = [one for one in settings if isinstance(one, dict) and one.get('type')]
+    found = next((place for place, value in _walk(content)
+                  if value is innermost or _alike(value, innermost)), None)
+    if found is None and named:
+        found = next((place for place, value in _walk(content)
+                      if isinstance(value, dict)
+                      and value.get('type') == named[-1]['type']), None)
+    kind = f' ({_type(named[-1])})' if named else ''
+    if found is None and not named:
+        return f'{shortened(repr(innermost), 80)}'
+    return f'{found or "a part"}{kind}'
+
+
+def _type(settings):
+    kind = settings['type']
+    return kind if isinstance(kind, str) else getattr(kind, '__name__', repr(kind))
+
+
+def _alike(one, other):
+    return type(one) is type(other) and bool(one) and one == other
+
+
+def _walk(node, place=()):
+    """Yield dotted place and value of everything in a configuration."""
+    if place:
+        yield '.'.join(place), node
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _walk(value, (*place, str(key)))
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from _walk(value, (*place, str(index)))
+
+
+def _loading_error(error):
+    """Return what a data set's file raised, or None for any other error."""
+    if not isinstance(error, (OSError, ValueError, KeyError)):
+        return None
+    text = str(error.args[0]) if error.args else ''
+    if _WORKER in text.partition('\n')[0]:
+        lines = [line for line in text.splitlines() if line and line[0] != ' ']
+        return shortened(lines[-1])
+    if any(frame.f_code.co_filename.replace('\\', '/').endswith(_FETCH)
+           for frame in _frames(error)):
+        return described(error)
+    return None

@@ -1,0 +1,129 @@
+"""Refuse files that would hang a run or fill the memory, before reading them.
+
+A file's size, and the size that an image claims in its header, cost nothing to
+look at; a device or a pipe never ends, and a few bytes of PNG can claim
+gigabytes of pixels.
+"""
+import io
+import os
+import stat
+import warnings
+
+from mmengine.fileio import LocalBackend, get
+from PIL import Image
+
+MOST_MEGAPIXELS = 100
+MOST_MEGABYTES = 512
+MOST_MEGABYTES_OF_LISTS = 4096
+_LISTS = ('.pkl', '.pickle', '.json')
+_DECODED = ('PNG', 'JPEG', 'BMP', 'TIFF', 'WEBP', 'GIF', 'PPM', 'JPEG2000', 'SUN')
+
+
+def require_bounded_file(path):
+    """Raise unless a local path is a regular file of a sensible size.
+
+    A point cloud or an image may have `MOST_MEGABYTES`, a list of samples
+    (.json, .pkl) `MOST_MEGABYTES_OF_LISTS`; the environment's
+    DDP_MAX_MEGABYTES replaces both.
+
+    Args:
+        path (str | Path): May be missing; reading it says so.
+
+    Raises:
+        ValueError: it is a folder, a device or a pipe, or too large; names it.
+    """
+    try:
+        state = os.stat(path)
+    except (OSError, ValueError):  # missing, or a name that no disk can hold
+        return
+    if not stat.S_ISREG(state.st_mode):
+        kind = 'a folder' if stat.S_ISDIR(state.st_mode) else 'a device or a pipe'
+        raise ValueError(f'{path} is {kind}, expected a regular file')
+    default = (MOST_MEGABYTES_OF_LISTS if str(path).lower().endswith(_LISTS)
+               else MOST_MEGABYTES)
+    most = _limit('DDP_MAX_MEGABYTES', default)
+    if state.st_size > most * 1e6:
+        raise ValueError(
+            f'{path} has {state.st_size / 1e6:,.0f} MB, more than the {most:g} MB '
+            'that are read; DDP_MAX_MEGABYTES in the environment raises this')
+
+
+def require_bounded_image(content, path):
+    """Raise where an image claims more pixels than are decoded.
+
+    That is `MOST_MEGAPIXELS`, or DDP_MAX_MEGAPIXELS of the environment. Only
+    the header is read. What is no image passes.
+
+    Args:
+        content (bytes): Of the file.
+        path (str | Path): For the message.
+
+    Raises:
+        ValueError: names the file and its size in pixels.
+    """
+    most = _limit('DDP_MAX_MEGAPIXELS', MOST_MEGAPIXELS)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            with Image.open(io.BytesIO(content), formats=_DECODED) as image:
+                width, height = image.size
+    except Image.DecompressionBombError as error:  # Pillow's own, higher bound
+        claim = str(error)
+    except (OSError, ValueError, SyntaxError, EOFError, OverflowError,
+            TypeError, IndexError, KeyError, ArithmeticError, MemoryError):
+        return  # a damaged header; the decoder says so
+    else:
+        if width * height <= most * 1e6:
+            return
+        claim = f'it has {height} x {width} pixels'
+    raise ValueError(
+        f'image {path} is too large: {claim}, more than the {most:g} million '
+        'that are decoded; DDP_MAX_MEGAPIXELS in the environment raises this')
+
+
+def read_file(path, backend_args=None):
+    """Read a file of a data set.
+
+    Args:
+        path (str): The file.
+        backend_args (dict, optional): Of mmengine's file backend; what lies
+            behind one is not looked at beforehand.
+
+    Raises:
+        ValueError: see `require_bounded_file` and `require_bounded_image`.
+        FileNotFoundError: there is no such file.
+    """
+    if not backend_args and '://' not in str(path):
+        require_bounded_file(path)
+    content = get(path, backend_args=backend_args)
+    require_bounded_image(content, path)
+    return content
+
+
+class BoundedLocalBackend(LocalBackend):
+    """mmengine's local files, for the loaders of mmcv, mmdet3d and mmseg."""
+
+    def get(self, filepath):
+        """Return the bytes of a file; see `read_file`."""
+        require_bounded_file(filepath)
+        content = super().get(filepath)
+        require_bounded_image(content, filepath)
+        return content
+
+    def get_text(self, filepath, encoding='utf-8'):
+        """Return the text of a file; see `require_bounded_file`."""
+        require_bounded_file(filepath)
+        return super().get_text(filepath, encoding)
+
+
+def _limit(name, default):
+    text = os.environ.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.
+    if not value > 0:
+        raise ValueError(f'{name} must be a positive number, got {text!r}')
+    return value
