@@ -342,6 +342,14 @@ def _add_hook(cfg, kind):
     cfg.custom_hooks = hooks
 
 
+def _is_diffusion_head(kind):
+    """Whether a type, by its name in the configuration, samples."""
+    from ddp_perception.heads import DiffusionHead
+    from ddp_perception.registry import MODELS
+    found = MODELS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(found, type) and issubclass(found, DiffusionHead)
+
+
 def set_sampling(cfg, num_steps=None, num_seeds=None, seed=None):
     """Change the sampler of the diffusion head, of any task.
 
@@ -366,8 +374,7 @@ def set_sampling(cfg, num_steps=None, num_seeds=None, seed=None):
     head = model.get('seg_head') or model.get('decode_head')
     if isinstance(head, list):  # a cascade; its last one predicts
         head = head[-1]
-    samples = head and str(head['type']).removeprefix('ddp.') in (
-        'MapSegHead', 'SegHead', 'DepthHead')
+    samples = bool(head) and _is_diffusion_head(head['type'])
     if changes and not samples:
         raise UserError('--num-steps and --num-seeds need a diffusion head; '
                         'the configuration has '

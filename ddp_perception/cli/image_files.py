@@ -1,5 +1,4 @@
 """Which images ``ddp-perception predict`` reads and which files it writes."""
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -90,11 +89,3 @@ def output_stems(images):
                             f'the same name, {stem}; rename one of them')
         stems.append(stem)
     return stems
-
-
-def write_file(path, content):
-    """Write bytes; the file is replaced when complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.partial')
-    partial.write_bytes(content)
-    os.replace(partial, path)

@@ -103,10 +103,9 @@ def _predict_maps(args, cfg):
     root = args.data_root or info_file.parent
     dataset = prediction.build_dataset(
         cfg, info_file, root, prefix, truth=not args.no_truth, limit=args.limit)
-    count = prediction.predict_all(
+    return prediction.predict_all(
         _load_model(args, cfg), dataset, args.out,
         pictures=not args.no_pictures, threshold=threshold)
-    return f'{count} maps'
 
 
 def _predict_images(args, cfg):

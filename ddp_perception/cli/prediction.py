@@ -1,15 +1,13 @@
 """What ``ddp-perception predict`` does with frames; usable from Python too."""
 import copy
-import io
 import os
 from pathlib import Path
-
-import numpy as np
 
 from ddp_perception import compat
 from ddp_perception.cli.configuration import bare_model_settings, innermost_dataset
 from ddp_perception.cli.errors import UserError
-from ddp_perception.cli.image_files import INFO_SUFFIXES, is_image, write_file
+from ddp_perception.cli.image_files import INFO_SUFFIXES, is_image
+from ddp_perception.cli.predicted_files import write_predictions
 from ddp_perception.file_names import output_names
 
 
@@ -163,35 +161,30 @@ def predict_all(model, dataset, out_dir, pictures=True, threshold=0.5,
     """Predict every frame of a data set and write the files.
 
     Args:
-        model (torch.nn.Module): With a ``seg_head``, its weights loaded.
+        model (torch.nn.Module): Its weights loaded.
         dataset (mmengine.dataset.BaseDataset): In test mode.
-        out_dir (str | Path): Where ``<token>.npz`` and ``<token>.png`` go,
-            named by `output_names`.
+        out_dir (str | Path): Where the files of the `Field` go that the model
+            predicts, named after the token by `output_names`.
         pictures (bool): Draw them.
         threshold (float): Probability from which a picture shows a class.
         progress (bool): Show a bar with the time left.
 
     Returns:
-        int: Number of frames.
+        str: What was predicted, such as '20 maps'.
 
     Raises:
-        UserError: the model predicts no map, or a frame's files are missing
-            or damaged; names the frame. Earlier frames are written.
+        UserError: the model predicts nothing that is registered, or a
+            frame's files are missing or damaged; names the frame. Earlier
+            frames are written.
     """
     import torch
     from mmengine.dataset import pseudo_collate
     from tqdm import tqdm
 
-    from ddp_perception.visualization import frame_from_sample, save_frame
-    head = getattr(model, 'seg_head', None)
-    if head is None:
-        raise UserError('the configuration has no seg_head: its model '
-                        'predicts no map')
-    scope = {'classes': head.classes,
-             'xbound': head.output_grid.xbound, 'ybound': head.output_grid.ybound}
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     dataset.full_init()
+    plural = 'frames'
     tokens = [_token(dataset, index) for index in range(len(dataset))]
     names = output_names(tokens)
     for index, token in enumerate(tqdm(tokens, unit='frame', desc='predicting',
@@ -202,33 +195,11 @@ def predict_all(model, dataset, out_dir, pictures=True, threshold=0.5,
             raise UserError(f'frame {token} cannot be loaded: {error}') from error
         with torch.no_grad():
             sample = model.test_step(batch)[0]
-        write_map(out_dir / f'{names[index]}.npz', sample.pred_map_seg.data,
-                  token=token, **scope)
-        if pictures:
-            save_frame(frame_from_sample(sample, **scope),
-                       out_dir / f'{names[index]}.png', threshold)
-    return len(dataset)
+        plural = write_predictions(model, sample, out_dir / names[index],
+                                   dataset.metainfo, f'frame {token}', pictures,
+                                   threshold)
+    return f'{len(dataset)} {plural}'
 
 
 def _token(dataset, index):
     return str(dataset.get_data_info(index).get('token') or f'{index:06d}')
-
-
-def write_map(path, probabilities, classes, xbound, ybound, token=''):
-    """Write one map as a compressed NumPy archive.
-
-    Args:
-        path (Path): The file; replaced when complete.
-        probabilities (Tensor): (C, X, Y) in [0, 1]; stored as float16.
-        classes (Sequence[str]): C names.
-        xbound (Sequence[float]): Least, greatest, step of axis 1 in metres;
-            x points to the right of the vehicle.
-        ybound (Sequence[float]): The same of axis 2, y forward.
-        token (str): Of the frame, which the file's name may not show in full.
-    """
-    content = io.BytesIO()
-    np.savez_compressed(
-        content, probabilities=probabilities.cpu().numpy().astype(np.float16),
-        classes=np.array(classes), xbound=np.array(xbound, float),
-        ybound=np.array(ybound, float), token=np.array(token))
-    write_file(path, content.getvalue())

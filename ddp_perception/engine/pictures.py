@@ -5,7 +5,9 @@ from pathlib import Path
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 
+from ddp_perception.fields import Setting, fields_of
 from ddp_perception.file_names import output_name, output_names
+from ddp_perception.heads.find import heads_of
 from ddp_perception.registry import HOOKS
 
 
@@ -13,10 +15,9 @@ from ddp_perception.registry import HOOKS
 class PictureHook(Hook):
     """Draw prediction and truth of some samples of an evaluation.
 
-    What is drawn follows from what a sample predicts: ``pred_map_seg``, a map
-    among its cameras; ``pred_sem_seg``, classes over the image;
-    ``pred_depth_map``, depth beside the image. Truth is drawn where the sample
-    has it. Samples are taken evenly over the split.
+    What is drawn follows from what a sample predicts: every registered
+    `Field` knows how. Truth is drawn where the sample has it. Samples are
+    taken evenly over the split.
 
     Writes PNG files, named by the token of a map's frame or after the image.
     Images of one name get the names of their folders before it, as many as
@@ -54,36 +55,28 @@ class PictureHook(Hook):
         self._draw(runner, runner.val_dataloader, batch_idx, outputs)
 
     def _draw(self, runner, loader, batch_idx, outputs):
-        from ddp_perception import visualization
         every = max(1, -(-len(loader) // self.limit))
         if batch_idx % every or not outputs:
             return
         sample, dataset = outputs[0], loader.dataset
-        meta = getattr(dataset, 'metainfo', {})
-        fallback = f'{batch_idx:06d}_{get_rank()}'
+        name = self._name(sample, dataset) or output_name(
+            sample.metainfo.get('token') or f'{batch_idx:06d}_{get_rank()}')
+        heads = {head.prediction_field: head for head in heads_of(runner.model)}
+        found = fields_of(sample)
+        for field in found:
+            setting = Setting(heads.get(field.prediction),
+                              getattr(dataset, 'metainfo', {}), self.threshold,
+                              getattr(dataset, 'ignore_index', 255))
+            ending = f'_{field.prediction}.png' if len(found) > 1 else '.png'
+            field.draw(sample, self.out_dir / f'{name}{ending}', setting)
+
+    def _name(self, sample, dataset):
+        """Return the name of a sample's pictures, None where it has none."""
         tokens, images = self._names_of(dataset)
-        if 'pred_map_seg' in sample:
-            scope = {}
-            if meta.get('map_classes'):
-                scope = {'classes': meta['map_classes'],
-                         'palette': meta.get('map_palette')}
-            token = sample.metainfo.get('token')
-            name = tokens.get(str(token)) or output_name(token or fallback)
-            visualization.save_frame(
-                visualization.frame_from_sample(sample, **scope),
-                self.out_dir / f'{name}.png', self.threshold)
-            return
-        name = images.get(sample.metainfo.get('img_path'))
-        path = self.out_dir / f'{name or fallback}.png'
-        if 'pred_depth_map' in sample:
-            visualization.save_depth_of(sample, path, _greatest_depth(runner.model))
-        elif 'pred_sem_seg' in sample:
-            visualization.save_labels_of(
-                sample, path, meta['classes'], meta['palette'],
-                getattr(dataset, 'ignore_index', 255))
-        else:
-            raise ValueError('a picture needs pred_map_seg, pred_sem_seg or '
-                             f'pred_depth_map; the sample has {sample.all_keys()}')
+        meta = sample.metainfo
+        path = meta.get('img_path')
+        return tokens.get(str(meta.get('token'))) or (
+            images.get(path) if isinstance(path, str) else None)
 
     def _names_of(self, dataset):
         """Name all frames and images of a data set, alike in every process."""
@@ -132,10 +125,3 @@ def name_images(paths):
     for number, path in enumerate(shared, 1):  # a__b/c beside a/b__c
         names[path] += f'__{number}'
     return [names[str(Path(path))] for path in paths]
-
-
-def _greatest_depth(model):
-    """Return the greatest depth of the head, in metres, or 80."""
-    while hasattr(model, 'module'):  # distributed, or test-time augmentation
-        model = model.module
-    return getattr(getattr(model, 'decode_head', None), 'max_depth', 80.)

@@ -17,18 +17,22 @@ def image_of(sample: BaseDataElement) -> np.ndarray:
         ValueError: the sample does not name it, or it cannot be read.
     """
     from ddp_perception.visualization import read_image
-    path = sample.metainfo.get('img_path')
-    if not path:
-        raise ValueError('a picture needs the image: put img_path among the meta_keys '
-                         'of PackSegInputs')
-    return read_image(path)
+    return read_image(_path(sample))
 
 
 def image_size(sample: BaseDataElement) -> tuple[int, int]:
     """Return height and width of the image of a sample, read from its header."""
     from PIL import Image
-    with Image.open(sample.metainfo['img_path']) as image:
+    with Image.open(_path(sample)) as image:
         return image.height, image.width
+
+
+def _path(sample: BaseDataElement) -> str:
+    path = sample.metainfo.get('img_path')
+    if not path:
+        raise ValueError('a picture needs the image: put img_path among the meta_keys '
+                         'of PackSegInputs')
+    return path
 
 
 def place_in_image(sample: BaseDataElement, values: np.ndarray,

@@ -9,13 +9,10 @@ from ddp_perception.visualization.figure import MapFrame, draw_frame, save_frame
 from ddp_perception.visualization.image_samples import (
     crop_corner,
     read_image,
-    save_depth_of,
-    save_labels_of,
 )
 from ddp_perception.visualization.maps import draw_map, paint_map
 from ddp_perception.visualization.samples import frame_from_sample
 
 __all__ = ['MapFrame', 'crop_corner', 'draw_camera', 'draw_frame', 'draw_map',
            'frame_from_sample', 'overlay_labels', 'paint_map', 'project_points',
-           'read_image', 'save_depth', 'save_depth_of', 'save_frame',
-           'save_labels_of', 'save_segmentation']
+           'read_image', 'save_depth', 'save_frame', 'save_segmentation']

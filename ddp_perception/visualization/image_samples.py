@@ -1,12 +1,9 @@
-"""From a predicted sample of segmentation or depth to a picture of its image."""
+"""The image of a sample, and where its prediction lies in it."""
 import io
 import struct
 import zlib
 
-import numpy as np
-
 from ddp_perception.datasets.bounded_files import read_file
-from ddp_perception.visualization.dense import save_depth, save_segmentation
 
 
 def read_image(path):
@@ -59,68 +56,3 @@ def crop_corner(meta, shape, size):
             'ddp.KBCrop says where it cuts, with kb_crop among the meta_keys '
             'of PackSegInputs')
     return 0, 0
-
-
-def save_labels_of(sample, path, classes, palette, ignore_index=255):
-    """Draw a segmented sample over the part of its image that it shows.
-
-    Args:
-        sample (SegDataSample): ``pred_sem_seg`` and, to be shown beside it,
-            ``gt_sem_seg``; metainfo img_path, and kb_crop as in `crop_corner`.
-        path (str | Path): The file.
-        classes, palette (Sequence): Of the data set.
-        ignore_index (int): Label of true pixels that do not count; labels
-            without a class are drawn like it.
-
-    Returns:
-        Path: The file.
-
-    Raises:
-        ValueError: see `read_image` and `crop_corner`, or the truth has
-            another size than the prediction.
-    """
-    labels = _map(sample, 'pred_sem_seg').astype(np.int64)
-    truth = _map(sample, 'gt_sem_seg')
-    if truth is not None:
-        truth = truth.astype(np.int64)
-        truth[(truth < 0) | (truth >= len(classes))] = ignore_index
-    return save_segmentation(path, _image(sample, labels.shape), labels, classes,
-                             palette, truth, ignore_index=ignore_index)
-
-
-def save_depth_of(sample, path, max_depth=80.):
-    """Draw the depth of a sample beside the part of its image that it shows.
-
-    Args:
-        sample (SegDataSample): ``pred_depth_map`` in metres and, to be shown
-            too, ``gt_depth_map``; metainfo as in `save_labels_of`.
-        path (str | Path): The file.
-        max_depth (float): Where the colours end, in metres.
-
-    Returns:
-        Path: The file.
-
-    Raises:
-        ValueError: see `save_labels_of`.
-    """
-    depth = _map(sample, 'pred_depth_map')
-    return save_depth(path, _image(sample, depth.shape), depth,
-                      _map(sample, 'gt_depth_map'), max_depth=max_depth)
-
-
-def _image(sample, size):
-    path = sample.metainfo.get('img_path')
-    if not path:
-        raise ValueError('a picture needs the image: put img_path among the '
-                         'meta_keys of PackSegInputs')
-    image = read_image(path)
-    top, left = crop_corner(sample.metainfo, size, image.shape[:2])
-    return image[top:top + size[0], left:left + size[1]]
-
-
-def _map(sample, key):
-    field = sample.get(key)
-    if field is None:
-        return None
-    values = field.data.detach().cpu()
-    return (values.float() if values.is_floating_point() else values)[0].numpy()

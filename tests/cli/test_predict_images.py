@@ -86,7 +86,7 @@ def test_overlay_has_the_colours_of_the_data_set(run, weights, tmp_path,
                         lambda *args, **kwargs: seen.update(args=args))
     pixels = write_image(tmp_path / 'a.png', 1)
     run('predict', SEG, weights[SEG], tmp_path / 'a.png', '--out', tmp_path / 'o')
-    path, image, labels, classes, palette = seen['args']
+    path, image, labels, classes, palette = seen['args'][:5]
     assert path == tmp_path / 'o' / 'a_overlay.jpg'
     np.testing.assert_array_equal(image, pixels[..., ::-1])
     np.testing.assert_array_equal(labels, read(tmp_path / 'o' / 'a_labels.png'))

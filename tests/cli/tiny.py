@@ -1,7 +1,6 @@
 """A model, a data set and a metric that train in a second."""
 import json
 import os
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -102,11 +101,13 @@ class PullThePlug(Hook):
 class PointCountModel(BaseModel):
     """Predicts 0.9 for the class with a LiDAR point in a cell, 0.1 else."""
 
-    def __init__(self, classes, scope, data_preprocessor=None):
+    def __init__(self, classes, grid, data_preprocessor=None):
         super().__init__(data_preprocessor=data_preprocessor)
         self.weight = torch.nn.Parameter(torch.zeros(2))
-        self.seg_head = SimpleNamespace(classes=tuple(classes),
-                                        output_grid=BEVGrid.of(scope))
+        self.seg_head = torch.nn.Identity()
+        self.seg_head.prediction_field = 'pred_map_seg'
+        self.seg_head.classes = tuple(classes)
+        self.seg_head.output_grid = BEVGrid.of(grid)
 
     def forward(self, inputs, data_samples, mode='predict'):
         (x_low, _, x_step), (y_low, _, y_step) = (

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from torch import nn
 from torch.utils.data import DataLoader
 
 from ddp_perception.engine import PictureHook
@@ -42,6 +43,14 @@ class Images:
         return dict(img_path=self.paths[index])
 
 
+class DepthHead(nn.Module):
+    prediction_field = 'pred_depth_map'
+
+    def __init__(self, max_depth):
+        super().__init__()
+        self.max_depth = max_depth
+
+
 def sample_of(path, meta=(), **fields):
     sample = SegDataSample(metainfo=dict(img_path=path, **dict(meta)))
     for name, values in fields.items():
@@ -56,8 +65,7 @@ def labels(height=20, width=40):
 
 
 def evaluate(hook, dataset, make, stage='test', max_depth=60.):
-    model = SimpleNamespace(module=SimpleNamespace(
-        decode_head=SimpleNamespace(max_depth=max_depth)))
+    model = nn.Sequential(DepthHead(max_depth))
     loader = DataLoader(dataset, batch_size=1)
     runner = SimpleNamespace(test_dataloader=loader, val_dataloader=loader,
                              model=model)
@@ -106,7 +114,7 @@ def test_segmentation_shows_image_prediction_and_truth(tmp_path, drawn):
     assert texts == ['road', 'car', 'ignored']
 
 
-def test_depth_shows_the_cropped_image_and_true_depth(tmp_path, drawn):
+def test_depth_shows_the_image_and_true_depth_where_it_was_cropped(tmp_path, drawn):
     depth = torch.full((12, 30), 8.)
     truth = torch.where(torch.rand(12, 30) < .9, 20., 0.)
     evaluate(PictureHook(str(tmp_path)), Images(tmp_path, ['a.png'], (13, 40)),
@@ -115,11 +123,14 @@ def test_depth_shows_the_cropped_image_and_true_depth(tmp_path, drawn):
     figure, = drawn
     assert titles(figure) == ['image', 'predicted depth', 'true depth']
     image = np.asarray(panel(figure, 'image').get_array())
-    assert image.shape == (12, 30, 3) and (image == RGB).all()  # no black row
+    crop = np.s_[1:13, 5:35]
+    assert image.shape == (13, 40, 3) and (image[crop] == RGB).all()
     prediction, true = (panel(figure, f'{which} depth')
                         for which in ('predicted', 'true'))
-    np.testing.assert_array_equal(prediction.get_array(), depth)
-    np.testing.assert_array_equal(np.ma.filled(true.get_array(), 0), truth)
+    for drawn_values, values in ((prediction, depth), (true, truth)):
+        whole = np.ma.filled(drawn_values.get_array(), 0)
+        np.testing.assert_array_equal(whole[crop], values)
+        assert whole.sum() == pytest.approx(values.sum().item())  # nothing outside
     assert prediction.norm.vmax == true.norm.vmax == 60  # the head's range
 
 
@@ -161,7 +172,7 @@ def test_names_differ_and_are_as_short_as_that_allows():
 @pytest.mark.parametrize('make, message', [
     (lambda path: sample_of(path, pred_sem_seg=labels(12, 30)),
      'a.png from 20 x 40 to 12 x 30 pixels; only ddp.KBCrop says where'),
-    (lambda path: sample_of(path), 'needs pred_map_seg, pred_sem_seg or'),
+    (lambda path: sample_of(path), 'no registered prediction'),
     (lambda path: sample_of(None, pred_sem_seg=labels()), 'put img_path among'),
 ])
 def test_samples_that_cannot_be_drawn_are_refused(tmp_path, make, message):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmdet3d.structures import Det3DDataSample
 from mmengine.structures import PixelData
+from torch import nn
 from torch.utils.data import DataLoader
 
 from ddp_perception.engine import PictureHook
@@ -19,7 +20,8 @@ def _sample(token):
 @pytest.mark.parametrize('stage', ['test', 'val'])
 def test_pictures_are_spread_over_the_evaluation(tmp_path, stage):
     loader = DataLoader(list(range(10)), batch_size=1)
-    runner = SimpleNamespace(test_dataloader=loader, val_dataloader=loader)
+    runner = SimpleNamespace(test_dataloader=loader, val_dataloader=loader,
+                             model=nn.Identity())
     hook = PictureHook(str(tmp_path / 'out'), limit=3)
     after = getattr(hook, f'after_{stage}_iter')
     for index in range(10):

@@ -5,7 +5,7 @@ classes = ('drivable_area', 'ped_crossing', 'walkway', 'stop_line',
            'carpark_area', 'divider')
 model = dict(
     type='mmengine.PointCountModel', classes=classes,
-    scope=[[-20, 20, 1], [-30, 30, 2]],
+    grid=[[-20, 20, 1], [-30, 30, 2]],
     data_preprocessor=dict(type='Det3DDataPreprocessor'))
 test_dataloader = dict(
     batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
