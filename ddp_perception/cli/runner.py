@@ -18,7 +18,7 @@ def prepare_process(cfg, launcher='none', local_rank=None, trusted=False):
     Raises:
         UserError: the launcher's variables are missing.
     """
-        from ddp_perception.datasets.sample_errors import name_damaged_files
+    from ddp_perception.datasets.sample_errors import name_damaged_files
     if local_rank is not None:
         os.environ.setdefault('LOCAL_RANK', str(local_rank))
     compat.load_checkpoints_safely(trusted)
