@@ -21,7 +21,6 @@ from ddp_perception.cli import (
     building,
     checkpoints,
     configuration,
-    operators,
     options,
     runner,
 )
@@ -50,6 +49,7 @@ def add_arguments(parser):
 
 def run(args):
     """Run this sub-command."""
+    from ddp_perception.cli import operators
     cfg = configuration.load_config(args.config, args.cfg_options,
                                     args.data_root)
     configuration.require_keys(

@@ -19,7 +19,6 @@ from ddp_perception.cli import (
     checkpoints,
     configuration,
     learning_rate,
-    operators,
     options,
     published_weights,
     runner,
@@ -98,6 +97,7 @@ def run(args):
 
 def _check_start(run_, cfg, args):
     """Refuse a checkpoint that does not fit, before training starts from it."""
+    from ddp_perception.cli import operators
     model = runner.bare_model(run_)
     operators.require_operators(model)
     if cfg.get('resume'):
