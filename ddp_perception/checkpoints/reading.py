@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from ddp_perception.checkpoints.refusals import RefusedObject
 from ddp_perception.checkpoints.writing import read_safetensors
 
 _ALLOWED = {
@@ -35,10 +36,6 @@ _ALLOWED = {
     'mmengine.logging.history_buffer': {'HistoryBuffer'},
 }
 _STATISTICS = ('current', 'mean', 'max', 'min')
-
-
-class RefusedObject(pickle.UnpicklingError):
-    """A file holds an object that the safe reader does not admit."""
 
 
 def _statistic(owner, name):

@@ -1,0 +1,149 @@
+"""NumPy arrays from a pickle, without NumPy's own way of reading them.
+
+`numpy.dtype` takes any state from a pickle, also one by which bytes of the
+file count as addresses of Python objects. So stand-ins take the states, build
+arrays of numbers and texts from them, and are replaced afterwards.
+"""
+import math
+import re
+from collections import OrderedDict, defaultdict, deque
+
+import numpy as np
+
+from ddp_perception.checkpoints.refusals import RefusedObject
+
+_TYPES = re.compile(r'[?bBhHiIlLqQefdgFD]|[biufc](1|2|4|8|16)|[SU]\d{1,6}')
+
+RULES = {('numpy', 'dtype'): 'rb', ('numpy', 'ndarray'): '',
+         ('_codecs', 'encode'): 'r', ('builtins', 'bytes'): 'r',
+         **{(f'numpy.{core}.multiarray', name): letters
+            for core in ('core', '_core')
+            for name, letters in (('_reconstruct', 'rb'), ('scalar', 'r'))},
+         **{(f'numpy.{core}.numeric', '_frombuffer'): 'r'
+            for core in ('core', '_core')}}
+"""See `pickle_audit.Names`."""
+
+
+class StandIn:
+    """What becomes a NumPy object; `value` once its state was set."""
+
+    value = None
+
+
+class _Type(StandIn):
+    """Stands for `numpy.dtype`."""
+
+    def __init__(self, code, align=False, copy=True):
+        if not isinstance(code, str) or not _TYPES.fullmatch(code):
+            raise RefusedObject(f'a NumPy array of type {code!r:.40}')
+        self.value = np.dtype(code)
+
+    def __setstate__(self, state):
+        _, order, *rest = state
+        if order not in ('<', '>', '=', '|') or rest[:3] != [None] * 3:
+            raise RefusedObject('a NumPy array of records')
+        self.value = self.value.newbyteorder(order)
+
+
+class _Array(StandIn):
+    """Stands for `numpy.ndarray`."""
+
+    def __init__(self, kind, shape, code):
+        if kind is not _Array:
+            raise RefusedObject('a subclass of NumPy arrays')
+
+    def __setstate__(self, state):
+        _, shape, kind, fortran, content = state
+        self.value = _array(content, kind, shape, 'F' if fortran else 'C')
+
+
+def _array(content, kind, shape, order):
+    if not isinstance(kind, _Type) or not isinstance(content, (bytes, bytearray)):
+        raise RefusedObject('a NumPy array of Python objects')
+    if (type(shape) is not tuple or len(shape) > 32
+            or not all(type(n) is int and n >= 0 for n in shape)
+            or math.prod(shape) * kind.value.itemsize != len(content)):
+        raise ValueError(f'a NumPy array of shape {shape!r:.60} and type '
+                         f'{kind.value} holds {len(content)} bytes')
+    if not content:
+        return np.empty(shape, kind.value, order)
+    # A copy: arrays over `bytes` cannot be written to.
+    return np.frombuffer(content, kind.value).reshape(shape, order=order).copy(order)
+
+
+def _scalar(kind, content):
+    if not isinstance(kind, _Type) or not isinstance(content, bytes):
+        raise RefusedObject('a NumPy scalar of Python objects')
+    return _array(content, kind, (), 'C')[()]
+
+
+def _frombuffer(content, kind, shape, order):
+    if order not in ('C', 'F'):
+        raise ValueError(f'a NumPy array in order {order!r:.20}')
+    return _array(content, kind, shape, order)
+
+
+def _encode(text, encoding):
+    if encoding != 'latin1':
+        raise RefusedObject(f'_codecs.encode to {encoding!r:.20}')
+    return text.encode('latin1')
+
+
+def _no_bytes():
+    return b''
+
+
+def find(module: str, name: str):
+    """Return what stands for one of the names in `RULES`."""
+    return {'dtype': _Type, 'ndarray': _Array, '_reconstruct': _Array,
+            'scalar': _scalar, '_frombuffer': _frombuffer, 'encode': _encode,
+            'bytes': _no_bytes}[name]
+
+
+def replace_stand_ins(content, attributes=()):
+    """Put NumPy objects where their stand-ins are.
+
+    Args:
+        content: of lists, dictionaries, tuples and so on; changed in place.
+        attributes: classes whose attributes are looked through as well.
+
+    Returns:
+        The content, or what stands for it.
+    """
+    return _Replacing(attributes).visit(content)
+
+
+class _Replacing:
+
+    def __init__(self, attributes):
+        self.attributes, self.seen = tuple(attributes), {}
+
+    def visit(self, node):  # no deeper than the audit admits
+        if isinstance(node, StandIn):
+            return node.value
+        if not isinstance(node, (list, dict, tuple, deque, *self.attributes)):
+            return node
+        known = self.seen.get(id(node))
+        if known is None:  # kept with its node: an id is reused after its end
+            self.seen[id(node)] = known = (node, self.renewed(node))
+        return known[1]
+
+    def renewed(self, node):
+        if type(node) is tuple:
+            items = tuple(map(self.visit, node))
+            return node if all(a is b for a, b in zip(items, node)) else items
+        if isinstance(node, (list, deque)):
+            for place, item in enumerate(node):
+                self.update(node, place, item)
+        elif isinstance(node, dict):
+            for key, item in list(node.items()):
+                self.update(node, key, item)
+        if isinstance(node, (OrderedDict, defaultdict, *self.attributes)):
+            for name, item in list(getattr(node, '__dict__', {}).items()):
+                self.update(vars(node), name, item)
+        return node
+
+    def update(self, owner, key, item):
+        new = self.visit(item)
+        if new is not item:
+            owner[key] = new

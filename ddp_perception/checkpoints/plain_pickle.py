@@ -1,0 +1,76 @@
+"""Read pickles of plain values: the info files of data sets.
+
+An info file from somebody else is a program as much as a checkpoint is; see
+`pickle_audit`. Lists, dictionaries, tuples, sets, numbers, texts and NumPy
+arrays of numbers or texts are all that one needs.
+"""
+import gc
+import io
+import pickle
+from pathlib import Path
+
+from ddp_perception.checkpoints import numpy_pickles
+from ddp_perception.checkpoints.pickle_audit import Names, audit, normal_module
+from ddp_perception.checkpoints.refusals import RefusedObject, open_regular
+
+_LARGEST_FILE = 1 << 34
+_NAMES = Names({**numpy_pickles.RULES, ('collections', 'OrderedDict'): 'rs'})
+
+
+class _Unpickler(pickle.Unpickler):
+
+    arrays = False
+
+    def find_class(self, module, name):
+        module = normal_module(module)
+        _NAMES.rule(module, name)
+        if module == 'collections':
+            return super().find_class(module, name)
+        self.arrays = True
+        return numpy_pickles.find(module, name)
+
+
+def load_plain(path):
+    """Read a pickle that holds plain values alone.
+
+    Args:
+        path (str | Path): A regular file.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        FileNotFoundError: there is none.
+        RefusedObject: it holds another object, or would take far more memory
+            or depth than plain data of its size. Names the file and what.
+        ValueError: it is truncated, damaged, no pickle or no regular file.
+    """
+    path = Path(path).expanduser()
+    with open_regular(path) as file:
+        content = file.read(_LARGEST_FILE)
+    return read_plain(content, path)
+
+
+def read_plain(content: bytes, path):
+    """Read a pickle in memory; `path` is for messages. See `load_plain`."""
+    collects = gc.isenabled()
+    gc.disable()  # else it looks through all that was read, again and again
+    try:
+        end = audit(content, _NAMES)
+        if end != len(content):
+            raise ValueError(f'{len(content) - end} bytes follow the pickle')
+        unpickler = _Unpickler(io.BytesIO(content))
+        value = unpickler.load()
+        return numpy_pickles.replace_stand_ins(value) if unpickler.arrays else value
+    except RefusedObject as error:
+        raise RefusedObject(
+            f'{path} holds {error}: only lists, dictionaries, numbers, texts and '
+            'NumPy arrays are read from it, as anything else could run code or '
+            'exhaust the memory') from None
+    except (pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError,
+            EOFError, AttributeError, OverflowError) as error:
+        raise ValueError(f'{path} cannot be read as a pickle: {error}; is the '
+                         'file complete?') from None
+    finally:
+        if collects:
+            gc.enable()

@@ -1,0 +1,38 @@
+"""What may be opened at all, and how a refusal is said."""
+import os
+import pickle
+import stat
+from pathlib import Path
+
+_KINDS = ((stat.S_ISDIR, 'folder'), (stat.S_ISFIFO, 'pipe'),
+          (stat.S_ISCHR, 'device'), (stat.S_ISBLK, 'device'),
+          (stat.S_ISSOCK, 'socket'))
+
+
+class RefusedObject(pickle.UnpicklingError):
+    """A file holds an object that the safe reader does not admit."""
+
+
+def open_regular(path):
+    """Open a file for reading if it is one: a pipe or a device has no end.
+
+    Args:
+        path (str | Path): ``~`` stands for the home folder.
+
+    Returns:
+        BinaryIO: The open file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is a folder, a pipe, a device or a socket.
+    """
+    path = Path(path).expanduser()
+    # Without O_NONBLOCK opening a pipe waits for somebody to write to it.
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC
+                     | getattr(os, 'O_NONBLOCK', 0))
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        kind = next((name for test, name in _KINDS if test(mode)), 'special file')
+        raise ValueError(f'{path} is a {kind}, not a regular file')
+    return os.fdopen(handle, 'rb')
