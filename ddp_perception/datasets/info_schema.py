@@ -4,7 +4,6 @@ Checked whole when a file is read: a wrong record is named at once, not after an
 hour of training. Fields that are not listed here may hold anything.
 """
 from .record_checks import (
-    FARTHEST,
     LATEST,
     Array,
     Intrinsics,
@@ -13,6 +12,7 @@ from .record_checks import (
     Records,
     Text,
     Truth,
+    labelled,
     shown,
 )
 
@@ -80,6 +80,10 @@ BOX_FIELDS = ('instances.bbox_3d', 'instances.bbox_label_3d',
 of a list or dictionary must be in each of its records, if there are any."""
 
 
+ALL_FIELDS = (*CAMERA_FIELDS, *LIDAR_FIELDS, *MAP_FIELDS, *BOX_FIELDS,
+              'map_location', 'instances.velocity')
+
+
 def check_infos(content, path, required=()):
     """Check the whole content of an info file.
 
@@ -110,9 +114,7 @@ def check_infos(content, path, required=()):
     metainfo = Records([content['metainfo']], lambda index: 'metainfo')
 
     def name(index):
-        frame = frames[index]
-        token = frame.get('token') if isinstance(frame, dict) else None
-        return f'frame {index} (token {shown(token)})'
+        return labelled(frames, index, 'frame')
 
     try:
         metainfo.check('version', Text(), optional=True)

@@ -1,13 +1,13 @@
 """The records of a map expansion file, checked and joined to outlines."""
 from .crossings import count_crossings
-from .record_checks import Number, Records, Text, Texts, shown
+from .record_checks import Number, Records, Text, Texts, shown, table_of
 
 MOST_CROSSINGS = 1000
 """How often one outline may meet itself. Repair and clipping take a time that
 grows faster than the square of the crossings: a third of a second for this many,
 half a minute for 15,000."""
 
-MOST_CROSSINGS_OF_MAP = 10_000
+MOST_CROSSINGS_OF_MAP = 3000
 """How often the outlines of a file may meet themselves, all together."""
 
 _COORDINATE = Number()
@@ -39,14 +39,14 @@ class MapTables:
         missing = [table for table in wanted if table not in records]
         if missing:
             raise ValueError(f'map expansion lacks the tables {missing}')
-        self._layers = {layer: _table(records, layer) for layer in layers}
-        nodes = _table(records, 'node')
+        self._layers = {layer: table_of(records[layer], layer) for layer in layers}
+        nodes = table_of(records['node'], 'node')
         x, y = (nodes.check(axis, _COORDINATE) for axis in 'xy')
         tokens = _unique_tokens(nodes)
         self._nodes = dict(zip(tokens, zip(x, y, strict=True), strict=True))
         self._shapes = {}
         for table in ('line', 'polygon'):
-            shapes = _table(records, table)
+            shapes = table_of(records[table], table)
             self._shapes[table] = dict(zip(_unique_tokens(shapes), shapes.items,
                                            strict=True))
         self._crossings = 0
@@ -139,19 +139,6 @@ class MapTables:
             raise ValueError(f'{shapes.at(index, field)} names the node '
                              f'{shown(error.args[0])}, which is not in the file'
                              ) from None
-
-
-def _table(records, table):
-    items = records[table]
-    if not isinstance(items, list):
-        raise ValueError(f'{table} must be a list of records, got {shown(items)}')
-
-    def name(index):
-        item = items[index]
-        token = item.get('token') if isinstance(item, dict) else None
-        return f'{table} record {index} (token {shown(token)})'
-
-    return Records(items, name)
 
 
 def _unique_tokens(table):

@@ -234,7 +234,8 @@ class Records:
         Args:
             key (str): The field.
             kind (Kind): What it must be.
-            optional (bool): It may be missing or None.
+            optional (bool): It may be missing or None; in `child` and
+                `children` only missing.
 
         Returns:
             list: The values; only those that are there where optional.
@@ -244,7 +245,7 @@ class Records:
                 value, and what was expected.
         """
         values, owners = self._values(key, optional)
-        if not kind.holds(values):
+        if values and not kind.holds(values):
             wrong = _first_wrong(kind, values)
             index = wrong if owners is None else owners[wrong]
             raise ValueError(f'{self.at(index, key)} must be {kind.expected}, got '
@@ -253,7 +254,7 @@ class Records:
 
     def child(self, key, optional=False):
         """Return the records that a field holds, one each."""
-        values, owners = self._values(key, optional)
+        values, owners = self._values(key, optional, none=False)
         return Records(values, lambda i: self.at(_owner(owners, i), key))
 
     def children(self, key, container=list, optional=False):
@@ -262,12 +263,12 @@ class Records:
         Args:
             key (str): The field.
             container (type): list or dict, which it must be.
-            optional (bool): It may be missing or None.
+            optional (bool): It may be missing.
 
         Raises:
             ValueError: see `child`; or the field is no such container.
         """
-        values, owners = self._values(key, optional)
+        values, owners = self._values(key, optional, none=False)
         if not set(map(type, values)) <= {container}:
             wrong = next(i for i, value in enumerate(values)
                          if type(value) is not container)
@@ -293,8 +294,9 @@ class Records:
         name = self.name(index)
         return f'{name}: {key}' if name.endswith(')') else f'{name}.{key}'
 
-    def _values(self, key, optional):
+    def _values(self, key, optional, none=True):
         """Return the values of a field and, if some lack it, their records."""
+        absent = None if none else self  # which no file holds
         try:
             values = [item[key] for item in self.items]
         except KeyError:
@@ -302,11 +304,33 @@ class Records:
                 index = next(i for i, item in enumerate(self.items)
                              if key not in item)
                 raise ValueError(f'{self.at(index, key)} is missing') from None
-            values = [item.get(key) for item in self.items]
-        if optional and any(value is None for value in values):
-            owners = [i for i, value in enumerate(values) if value is not None]
+            values = [item.get(key, absent) for item in self.items]
+        if optional and any(value is absent for value in values):
+            owners = [i for i, value in enumerate(values) if value is not absent]
             return [values[i] for i in owners], owners
         return values, None
+
+
+def table_of(items, name):
+    """Return the records of a table, each named by its index and token.
+
+    Args:
+        items: What the file holds; must be a list of dictionaries.
+        name (str): Of the table.
+
+    Raises:
+        ValueError: it is not; names the table.
+    """
+    if not isinstance(items, list):
+        raise ValueError(f'{name} must be a list of records, got {shown(items)}')
+    return Records(items, lambda index: labelled(items, index, f'{name} record'))
+
+
+def labelled(items, index, kind):
+    """Return what to call a record: its kind, index and token."""
+    item = items[index]
+    token = item.get('token') if isinstance(item, dict) else None
+    return f'{kind} {index} (token {shown(token)})'
 
 
 def _plain(key):
