@@ -121,6 +121,8 @@ def check_infos(content, path, required=()):
         records = Records(frames, name)
         _check(records, FRAME, set(required), '')
         _require_columns(records)
+        if 'images' in required:
+            _require_cameras(records)
         if 'lidar_sweeps.timestamp' in required:
             swept = [i for i, frame in enumerate(frames)
                      if frame.get('lidar_sweeps')]
@@ -177,3 +179,12 @@ def _require_columns(records):
                 raise ValueError(
                     f'{records.at(index, "instances")}[{place}] must have the keys '
                     f'of the first instance, they differ in {shown(odd)}')
+
+
+def _require_cameras(records):
+    """Check that all frames have the cameras of the first one."""
+    for index, frame in enumerate(records.items):
+        odd = frame['images'].keys() ^ records.items[0]['images'].keys()
+        if odd:
+            raise ValueError(f'{records.at(index, "images")} must hold the cameras of '
+                             f'frame 0, they differ in {shown(sorted(map(str, odd)))}')

@@ -88,6 +88,8 @@ WRONG = {
     'a list of images': ('images', [], r'\): images must be a dictionary'),
     'an image that is a number': ('images.CAM_BACK', 3, r'images\.CAM_BACK must be a '
                                   'record'),
+    'a camera less': ('images.CAM_BACK', put, 'images must hold the cameras of frame '
+                      "0, they differ in .'CAM_BACK'"),
     'no images': ('images', put, 'images is missing'),
     'points that are nothing': ('lidar_points', None, 'lidar_points must be a record'),
     'no number of features': ('lidar_points.num_pts_feats', put,
