@@ -5,7 +5,7 @@ be added, and tables hold references that nothing here follows.
 """
 from pathlib import Path
 
-from ddp_perception.datasets.info_files import read_json
+from ddp_perception.checkpoints.plain_pickle import load_info_file
 from ddp_perception.datasets.record_checks import (
     LATEST,
     Array,
@@ -116,7 +116,7 @@ def read_tables(folder, names=tuple(FIELDS)):
 
 
 def _read(path, fields):
-    table = table_of(read_json(path), str(path))
+    table = table_of(load_info_file(path), str(path))
     tokens = table.check('token', Text())
     if len(set(tokens)) < len(tokens):
         seen = {}

@@ -288,13 +288,14 @@ def _fingerprint(root, version, max_sweeps):
 
 def _scene_frames(nusc, scene, max_sweeps, cache, key):
     """Return the frames of a scene, from an interrupted run if possible."""
+    from ddp_perception.checkpoints.plain_pickle import load_plain
     path = cache / f'{scene["name"]}.pkl'
     if path.is_file():
         try:
-            stored = pickle.loads(path.read_bytes())
+            stored = load_plain(path)
             if stored['key'] == key:
                 return stored['frames']
-        except (pickle.UnpicklingError, EOFError, KeyError, TypeError):
+        except (pickle.UnpicklingError, ValueError, KeyError, TypeError):
             pass  # not ours or damaged: written anew
     frames = [infos.frame_info(nusc, sample, max_sweeps)
               for sample in infos.scene_samples(nusc, scene)]
@@ -351,7 +352,7 @@ def main(argv=None):
                 prefix=args.prefix, out_dir=args.out_dir,
                 max_sweeps=args.max_sweeps, overwrite=args.overwrite,
                 skip_incomplete=args.skip_incomplete)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, pickle.UnpicklingError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     return 0

@@ -9,6 +9,7 @@ symptom                           call
 ================================  ==========================================
 "Weights only load failed" when   `load_checkpoints_safely`
 a checkpoint is resumed
+info files run what they contain   `load_pickles_safely`
 ``np.long`` missing (ObjectSample)  `patch_numpy_long`
 spconv fails without a GPU        `patch_spconv_cpu`
 ``torch.cuda.set_device`` raises   `init_distributed`
@@ -22,13 +23,16 @@ import subprocess
 
 
 def load_checkpoints_safely(trusted: bool = False) -> None:
-    """Make mmengine read local checkpoint files through our reader.
+    """Make mmengine read checkpoints, from files and addresses, by our reader.
 
     Since torch 2.6 `torch.load` admits tensors and plain containers alone,
     while mmengine's checkpoints also hold training curves (`HistoryBuffer`),
     so `Runner.resume` and `load_from` fail. Older versions of torch run
-    whatever code a file contains. Ours reads what mmengine writes, and runs
-    nothing; see `load_checkpoint_file`.
+    whatever code a file contains, and so do mmengine's loaders for addresses,
+    whichever the version. Ours reads what mmengine writes, and runs nothing;
+    see `load_checkpoint_file`. It leaves out the text of the configuration
+    in a checkpoint, which `Runner.resume` would run as Python (to compare a
+    number of GPUs that mmengine itself never writes).
 
     Args:
         trusted: read files that hold other Python objects too. Such a file
@@ -37,13 +41,42 @@ def load_checkpoints_safely(trusted: bool = False) -> None:
     """
     from mmengine.runner.checkpoint import CheckpointLoader
 
-    from ddp_perception.checkpoints.reading import load_checkpoint_file
+    from ddp_perception.checkpoints.reading import load_checkpoint
 
-    def load_from_local(filename, map_location=None):
-        return load_checkpoint_file(filename, map_location, trusted=trusted)
+    def load_from_local_or_address(filename, map_location=None):
+        content = load_checkpoint(filename, map_location, trusted=trusted)
+        if not trusted and isinstance(content, dict) and isinstance(
+                content.get('meta'), dict):
+            content['meta'].pop('config', None)
+        return content
 
-    CheckpointLoader.register_scheme(prefixes='', loader=load_from_local,
-                                     force=True)
+    # All schemes that somebody registered: each has a loader of its own.
+    CheckpointLoader.register_scheme(prefixes=list(CheckpointLoader._schemes),
+                                     loader=load_from_local_or_address, force=True)
+
+
+def load_pickles_safely(name: str = 'the pickle') -> None:
+    """Make mmengine read info files and other pickles by our reader.
+
+    mmengine, mmdet3d and mmseg read ``.pkl`` files (annotations of data sets
+    and metrics, data bases of objects) with all that these call; see
+    `load_plain`. What mmengine writes and passes between its own processes is
+    not concerned.
+
+    Args:
+        name: of a pickle in messages; mmengine passes on bytes alone.
+    """
+    from mmengine.fileio import PickleHandler, register_handler
+
+    from ddp_perception.checkpoints.plain_pickle import read_plain
+
+    class PlainPickleHandler(PickleHandler):
+        """Reads plain values; writes as before."""
+
+        def load_from_fileobj(self, file):
+            return read_plain(file.read(), getattr(file, 'name', name))
+
+    register_handler(['pickle', 'pkl'])(PlainPickleHandler)
 
 
 def patch_numpy_long() -> None:

@@ -1,4 +1,5 @@
 import os
+import pickle
 import subprocess
 import sys
 import types
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from ddp_perception import compat
+from tests.checkpoints.hostile import Calls
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(),
                             reason='shows behaviour without a GPU')
@@ -118,3 +120,26 @@ def test_model_wrapper_names_no_device_without_gpu():
     compat.adapt_model_wrapper(cfg, 'pytorch')
     assert cfg.model_wrapper_cfg.device_ids is None
     assert cfg.model_wrapper_cfg.find_unused_parameters is True
+
+
+def test_mmengine_reads_pickles_of_plain_values_alone(tmp_path):
+    from mmengine.fileio import dump, load
+    from mmengine.fileio.handlers.registry_utils import file_handlers
+    before = dict(file_handlers)
+    target = tmp_path / 'made by the file'
+    infos = {'car': [{'box3d_lidar': np.arange(7.0), 'path': 'a.bin'}]}
+    try:
+        compat.load_pickles_safely()
+        dump(infos, str(tmp_path / 'good.pkl'))
+        np.testing.assert_array_equal(
+            load(str(tmp_path / 'good.pkl'))['car'][0]['box3d_lidar'], np.arange(7.0))
+        path = tmp_path / 'odd.pkl'
+        path.write_bytes(pickle.dumps([Calls(os.mkdir, str(target))]))
+        with open(path, 'rb') as file, pytest.raises(
+                ValueError, match='odd.pkl.*mkdir'):
+            load(file, file_format='pkl')  # as mmdet3d's ObjectSample does
+        with pytest.raises(ValueError, match='mkdir'):
+            load(str(path))
+    finally:
+        file_handlers.update(before)
+    assert not target.exists()

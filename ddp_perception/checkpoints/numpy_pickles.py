@@ -6,7 +6,7 @@ arrays of numbers and texts from them, and are replaced afterwards.
 """
 import math
 import re
-from collections import OrderedDict, defaultdict, deque
+from collections import OrderedDict, deque
 
 import numpy as np
 
@@ -100,28 +100,31 @@ def find(module: str, name: str):
             'bytes': _no_bytes}[name]
 
 
-def replace_stand_ins(content, attributes=()):
+def replace_stand_ins(content):
     """Put NumPy objects where their stand-ins are.
 
     Args:
         content: of lists, dictionaries, tuples and so on; changed in place.
-        attributes: classes whose attributes are looked through as well.
 
     Returns:
         The content, or what stands for it.
+
+    Raises:
+        RefusedObject: a dictionary has other attributes than the ``_metadata``
+            of a state dict.
     """
-    return _Replacing(attributes).visit(content)
+    return _Replacing().visit(content)
 
 
 class _Replacing:
 
-    def __init__(self, attributes):
-        self.attributes, self.seen = tuple(attributes), {}
+    def __init__(self):
+        self.seen = {}
 
     def visit(self, node):  # no deeper than the audit admits
         if isinstance(node, StandIn):
             return node.value
-        if not isinstance(node, (list, dict, tuple, deque, *self.attributes)):
+        if not isinstance(node, (list, dict, tuple, deque)):
             return node
         known = self.seen.get(id(node))
         if known is None:  # kept with its node: an id is reused after its end
@@ -138,9 +141,11 @@ class _Replacing:
         elif isinstance(node, dict):
             for key, item in list(node.items()):
                 self.update(node, key, item)
-        if isinstance(node, (OrderedDict, defaultdict, *self.attributes)):
-            for name, item in list(getattr(node, '__dict__', {}).items()):
-                self.update(vars(node), name, item)
+        if isinstance(node, OrderedDict):
+            for name, item in vars(node).items():
+                if name != '_metadata' or not isinstance(item, dict):
+                    raise RefusedObject(f'a dictionary with the attribute {name!r:.40}')
+                self.visit(item)
         return node
 
     def update(self, owner, key, item):

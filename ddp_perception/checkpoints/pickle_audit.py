@@ -87,7 +87,7 @@ class Names:
 
 def normal_module(module: str) -> str:
     """Return today's name of a module: protocol 2 writes that of Python 2."""
-    return {'__builtin__': 'builtins', 'copy_reg': 'copyreg'}.get(module, module)
+    return 'builtins' if module == '__builtin__' else module
 
 
 class _Name(int):

@@ -6,14 +6,21 @@ arrays of numbers or texts are all that one needs.
 """
 import gc
 import io
+import json
+import mmap
+import os
 import pickle
 from pathlib import Path
 
 from ddp_perception.checkpoints import numpy_pickles
 from ddp_perception.checkpoints.pickle_audit import Names, audit, normal_module
-from ddp_perception.checkpoints.refusals import RefusedObject, open_regular
+from ddp_perception.checkpoints.refusals import (
+    UNREADABLE,
+    RefusedObject,
+    one_line,
+    open_regular,
+)
 
-_LARGEST_FILE = 1 << 34
 _NAMES = Names({**numpy_pickles.RULES, ('collections', 'OrderedDict'): 'rs'})
 
 
@@ -47,30 +54,51 @@ def load_plain(path):
     """
     path = Path(path).expanduser()
     with open_regular(path) as file:
-        content = file.read(_LARGEST_FILE)
-    return read_plain(content, path)
+        if not os.fstat(file.fileno()).st_size:
+            raise ValueError(f'{path} is empty')
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return _read(content, file, path)
+
+
+def load_info_file(path):
+    """Read an info file, JSON or a pickle of plain values.
+
+    Raises:
+        See `load_plain`; the name ends in .json for JSON.
+    """
+    path = Path(path)
+    if path.suffix != '.json':
+        return load_plain(path)
+    with open_regular(path) as file:
+        try:
+            return json.load(file)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f'{path} is not JSON: {error}') from None
 
 
 def read_plain(content: bytes, path):
     """Read a pickle in memory; `path` is for messages. See `load_plain`."""
+    return _read(content, io.BytesIO(content), path)
+
+
+def _read(content, file, path):
     collects = gc.isenabled()
     gc.disable()  # else it looks through all that was read, again and again
     try:
         end = audit(content, _NAMES)
         if end != len(content):
             raise ValueError(f'{len(content) - end} bytes follow the pickle')
-        unpickler = _Unpickler(io.BytesIO(content))
+        unpickler = _Unpickler(file)
         value = unpickler.load()
         return numpy_pickles.replace_stand_ins(value) if unpickler.arrays else value
     except RefusedObject as error:
         raise RefusedObject(
-            f'{path} holds {error}: only lists, dictionaries, numbers, texts and '
-            'NumPy arrays are read from it, as anything else could run code or '
+            f'{path} holds {one_line(error)}: only lists, dictionaries, numbers, texts '
+            'and NumPy arrays are read from it, as anything else could run code or '
             'exhaust the memory') from None
-    except (pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError,
-            EOFError, AttributeError, OverflowError) as error:
-        raise ValueError(f'{path} cannot be read as a pickle: {error}; is the '
-                         'file complete?') from None
+    except UNREADABLE as error:
+        raise ValueError(f'{path} cannot be read as a pickle: {one_line(error)}; is '
+                         'the file complete?') from None
     finally:
         if collects:
             gc.enable()

@@ -2,15 +2,27 @@
 import os
 import pickle
 import stat
+import zipfile
 from pathlib import Path
 
 _KINDS = ((stat.S_ISDIR, 'folder'), (stat.S_ISFIFO, 'pipe'),
           (stat.S_ISCHR, 'device'), (stat.S_ISBLK, 'device'),
           (stat.S_ISSOCK, 'socket'))
 
+UNREADABLE = (pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError,
+              EOFError, AttributeError, OverflowError, MemoryError, RuntimeError,
+              OSError, zipfile.BadZipFile)
+"""What reading damaged bytes ends in."""
 
-class RefusedObject(pickle.UnpicklingError):
+
+class RefusedObject(pickle.UnpicklingError, ValueError):
     """A file holds an object that the safe reader does not admit."""
+
+
+def one_line(error) -> str:
+    """Return what an error says as one short line: bytes of a file are in it."""
+    text = ' '.join(str(error).split()) or type(error).__name__
+    return ''.join(letter if letter.isprintable() else '?' for letter in text)[:300]
 
 
 def open_regular(path):

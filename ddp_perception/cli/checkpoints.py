@@ -73,7 +73,8 @@ def compare_states(model_state, file_state):
 
 def require_checkpoint(path):
     """Raise UserError unless the path is a file, or an address to fetch."""
-    if '://' in str(path):
+    from ddp_perception.checkpoints.addresses import is_address
+    if is_address(path):
         return
     path = Path(path).expanduser()
     if path.is_dir():
@@ -103,26 +104,19 @@ def read_state(path, trusted=False):
     import zipfile
 
     import torch
-    from mmengine.runner.checkpoint import CheckpointLoader
-    from safetensors import SafetensorError
 
-    from ddp_perception.checkpoints.reading import (
-        RefusedObject,
-        load_checkpoint_file,
-    )
+    from ddp_perception.checkpoints.reading import RefusedObject, load_checkpoint
     require_checkpoint(path)
     try:
-        if '://' in str(path):
-            content = CheckpointLoader.load_checkpoint(str(path), 'cpu')
-        else:
-            content = load_checkpoint_file(path, trusted=trusted)
+        content = load_checkpoint(path, trusted=trusted)
     except RefusedObject as error:
         raise UserError(str(error)) from None
     except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile,
-            OSError, ValueError, KeyError, IndexError, AttributeError, TypeError,
-            SafetensorError) as error:  # what pickle raises on other bytes
-        raise UserError(f'{path} cannot be read as a checkpoint: {error}; is '
-                        'the file complete?') from error
+            OSError, ValueError, KeyError, IndexError, AttributeError,
+            TypeError) as error:  # what pickle raises on other bytes
+        message = f'{path} cannot be read as a checkpoint: {error}'
+        raise UserError(str(error) if str(path) in str(error) else message
+                        ) from error
     meta = {}
     if isinstance(content, dict):
         meta = content.get('meta')

@@ -42,6 +42,7 @@ def run(args):
     """Run this sub-command."""
     import torch
 
+    from ddp_perception import compat
     from ddp_perception.checkpoints import UnknownRelease, convert_state
     from ddp_perception.checkpoints.writing import write_checkpoint
     from ddp_perception.cli.prediction import build_model
@@ -52,6 +53,7 @@ def run(args):
         raise UserError(f'{out} is a folder: name the file to write')
     state, meta = checkpoints.read_state(source, args.trust_checkpoint)
     cfg = configuration.load_config(args.config, args.cfg_options)
+    compat.load_checkpoints_safely(args.trust_checkpoint)
     model = build_model(cfg, torch.device('cpu'))
     try:
         conversion = convert_state(state, model)

@@ -72,11 +72,14 @@ def add_arguments(parser):
 
 def run(args):
     """Run this sub-command."""
+    from ddp_perception import compat
     from ddp_perception.cli import checkpoints, configuration
     if args.limit is not None and args.limit < 1:
         raise UserError(f'--limit must be at least 1, got {args.limit}')
     cfg = configuration.load_config(args.config, args.cfg_options)
     checkpoints.require_checkpoint(args.checkpoint)
+    compat.load_checkpoints_safely(args.trust_checkpoint)
+    compat.load_pickles_safely()
     configuration.set_sampling(cfg, args.num_steps, args.num_seeds, args.seed)
     model = configuration.bare_model_settings(cfg)
     what = (_predict_images if 'decode_head' in model else _predict_maps)(args, cfg)

@@ -21,6 +21,7 @@ def prepare_process(cfg, launcher='none', local_rank=None, trusted=False):
     if local_rank is not None:
         os.environ.setdefault('LOCAL_RANK', str(local_rank))
     compat.load_checkpoints_safely(trusted)
+    compat.load_pickles_safely()
     compat.patch_numpy_long()
     compat.patch_spconv_cpu()
     cfg.launcher = launcher

@@ -123,7 +123,7 @@ def test_wrong_table_is_named_before_any_work(root, capsys, case):
 def test_truncated_table_is_named(root):
     path = root / VERSION / 'ego_pose.json'
     path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(ValueError, match='ego_pose.json cannot be read as JSON'):
+    with pytest.raises(ValueError, match='ego_pose.json is not JSON'):
         prepare(root, VERSION, progress=False)
 
 

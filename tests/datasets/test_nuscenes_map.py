@@ -1,5 +1,6 @@
 """From a nuScenes root to packed samples, checked against closed forms."""
 import json
+import os
 import pickle
 
 import numpy as np
@@ -15,6 +16,7 @@ from ddp_perception.datasets import NuScenesMapDataset
 from ddp_perception.datasets.transforms import CAMERAS, LoadMapMasks
 from ddp_perception.evaluation import iter_masks
 from ddp_perception.registry import DATASETS
+from tests.checkpoints.hostile import Calls
 
 from .tiny_nuscenes import LOCATION, ground_colour
 
@@ -320,3 +322,14 @@ def test_synthetic_nuscenes_from_preparation_to_masks(tmp_path):
             assert not (expected[0] & ~masks[0]).any()
             frames += 1
     assert frames >= 2
+
+
+def test_an_info_file_that_holds_objects_is_refused(tiny_root, tmp_path):
+    content = pickle.loads((tiny_root / 'nuscenes_infos_val.pkl').read_bytes())
+    target = tmp_path / 'made by the file'
+    content['data_list'][1]['token'] = Calls(os.mkdir, str(target))
+    path = tmp_path / 'odd.pkl'
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(ValueError, match=r'odd\.pkl holds posix\.mkdir'):
+        build(tiny_root, ann_file=str(path))
+    assert not target.exists()

@@ -1,0 +1,87 @@
+"""Fetch checkpoints from addresses, to be read like any other file.
+
+mmengine's loaders unpickle what they fetch with whatever code it holds.
+"""
+import hashlib
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from ddp_perception.checkpoints.refusals import RefusedObject
+
+_HASHED = re.compile(r'-[0-9a-f]{8,64}\.\w+$')
+"""Names of published files end like this; others are not unique."""
+_PUBLISHED = {'torchvision': 'get_torchvision_models',
+              'modelzoo': 'get_torchvision_models',
+              'open-mmlab': 'get_external_models',
+              'openmmlab': 'get_external_models', 'mmcls': 'get_mmcls_models'}
+"""Schemes of mmengine, and its functions that list their addresses."""
+
+
+def is_address(path) -> bool:
+    """Tell whether something is an address rather than the path of a file."""
+    return '://' in str(path)
+
+
+def fetch(address: str) -> Path:
+    """Return the file behind an address, after fetching it where needed.
+
+    Files go where torch.hub keeps its own. With several processes the first
+    one fetches, so all must call this.
+
+    Args:
+        address: http, https, or a name that mmengine knows (torchvision,
+            open-mmlab, mmcls).
+
+    Raises:
+        RefusedObject: it has another scheme.
+        ValueError: there is no published model of that name.
+        OSError: it cannot be fetched.
+    """
+    scheme, _, name = address.partition('://')
+    scheme = scheme.lower()
+    if scheme in _PUBLISHED:
+        address = _published(scheme, name)
+        if not is_address(address):  # a file in mmengine's home folder
+            return Path(address)
+        scheme = address.partition('://')[0].lower()
+    if scheme not in ('http', 'https'):
+        raise RefusedObject(
+            f'checkpoints are fetched by http, https, {", ".join(_PUBLISHED)}, not '
+            f'from {address}; fetch the file yourself and give its path')
+    return _download(address)
+
+
+def _published(scheme, name):
+    from mmengine.runner import checkpoint
+    known = getattr(checkpoint, _PUBLISHED[scheme])()
+    if 'mmlab' in scheme:
+        name = checkpoint.get_deprecated_model_names().get(name, name)
+    if name not in known:
+        raise ValueError(f'mmengine knows no model {name!r} at {scheme}://')
+    if '://' in known[name]:
+        return known[name]
+    return os.path.join(checkpoint._get_mmengine_home(), known[name])
+
+
+def _download(address):
+    import torch
+    from mmengine.dist import barrier, is_main_process
+    path = Path(torch.hub.get_dir(), 'checkpoints', _file_name(address))
+    if is_main_process() and not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Under another name until it is complete.
+        torch.hub.download_url_to_file(address, str(path), progress=os.isatty(2))
+    barrier()
+    if not path.is_file():
+        raise FileNotFoundError(f'{address} was not fetched to {path}')
+    return path
+
+
+def _file_name(address):
+    name = unquote(urlsplit(address).path).rsplit('/', 1)[-1]
+    name = re.sub(r'[^\w.-]', '_', name, flags=re.ASCII).lstrip('.')[-120:]
+    if _HASHED.search(name):
+        return name
+    return f'{hashlib.sha256(address.encode()).hexdigest()[:16]}-{name or "file"}'
