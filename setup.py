@@ -54,7 +54,7 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     python_requires='>=3.10',
-    packages=find_packages(include=['ddp_perception*', 'data_tools*']),
+    packages=find_packages(include=['ddp_perception*', 'data_tools*', 'demos*']),
     install_requires=['torch>=2.1'],
     extras_require={
         'openmmlab': OPENMMLAB,

@@ -147,10 +147,8 @@ def _first(lines):
     return ''.join(f'\n  {line}' for line in lines[:5])
 
 
-def _parser():
-    parser = argparse.ArgumentParser(
-        prog='ddp-perception prepare cityscapes', description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this sub-command."""
     parser.add_argument('root', metavar='ROOT', type=Path,
                         help='holds gtFine, and leftImg8bit as a rule')
     parser.add_argument('--splits', nargs='+', metavar='SPLIT',
@@ -159,12 +157,10 @@ def _parser():
                         help='write files anew that exist')
     parser.add_argument('--jobs', type=int, default=2, metavar='N',
                         help='files at a time (default: %(default)s)')
-    return parser
 
 
-def main(argv=None):
-    """Run from the command line; returns the exit status."""
-    args = _parser().parse_args(argv)
+def run(args: argparse.Namespace) -> int:
+    """Run this sub-command; returns the exit status."""
     try:
         if not args.root.is_dir():
             raise FileNotFoundError(
@@ -176,7 +172,3 @@ def main(argv=None):
         print(f'error: {error}', file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == '__main__':
-    raise SystemExit(main())

@@ -194,10 +194,8 @@ def _focal(folder):
     raise ValueError(f'{path} has no P_rect_02')
 
 
-def _parser():
-    parser = argparse.ArgumentParser(
-        prog='ddp-perception prepare kitti', description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this sub-command."""
     parser.add_argument('root', metavar='ROOT', type=Path,
                         help='holds the folders input and gt_depth')
     parser.add_argument('--split', type=Path, metavar='FILE', nargs='+',
@@ -212,12 +210,10 @@ def _parser():
                         help='replace split files that exist')
     parser.add_argument('--allow-missing', action='store_true',
                         help='report missing files, but succeed')
-    return parser
 
 
-def main(argv=None):
-    """Run from the command line; returns the exit status."""
-    args = _parser().parse_args(argv)
+def run(args: argparse.Namespace) -> int:
+    """Run this sub-command; returns the exit status."""
     try:
         if not args.root.is_dir():
             raise FileNotFoundError(f'KITTI root {args.root} is not a folder')
@@ -254,7 +250,3 @@ def _tell(split, report, allow_missing):
               file=sys.stderr)
     return bool(report['frames']) and not wrong and (allow_missing
                                                      or not missing)
-
-
-if __name__ == '__main__':
-    raise SystemExit(main())

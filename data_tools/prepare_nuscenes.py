@@ -303,10 +303,8 @@ def _scene_frames(nusc, scene, max_sweeps, cache, key):
     return frames
 
 
-def _parser():
-    parser = argparse.ArgumentParser(
-        prog='ddp-perception prepare nuscenes', description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this sub-command."""
     parser.add_argument('root', metavar='ROOT', type=Path,
                         help='nuScenes root: tables, samples, sweeps, maps')
     parser.add_argument('--version', choices=SPLITS,
@@ -325,7 +323,6 @@ def _parser():
     parser.add_argument('--extend', type=Path, metavar='FILE',
                         help='only add the map fields to this info file of '
                              "mmdet3d's (a path, or a name in ROOT), in place")
-    return parser
 
 
 def _only_version(root):
@@ -337,9 +334,8 @@ def _only_version(root):
     return found[0]
 
 
-def main(argv=None):
-    """Run from the command line; returns the exit status."""
-    args = _parser().parse_args(argv)
+def run(args: argparse.Namespace) -> int:
+    """Run this sub-command; returns the exit status."""
     try:
         if args.extend:
             path = args.extend
@@ -356,7 +352,3 @@ def main(argv=None):
         print(f'error: {error}', file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == '__main__':
-    raise SystemExit(main())

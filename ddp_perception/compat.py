@@ -16,7 +16,7 @@ spconv fails without a GPU        `patch_spconv_cpu`
 with a launcher and no GPU
 DDP rejects ``device_ids`` on CPU  `adapt_model_wrapper`
 AMP "only available on gpu"       `ddp.CPUAmpOptimWrapper` (engine)
-a path to a device never ends      `bound_local_files`
+a path to a device never ends     `datasets.bounded_files.bound_local_files`
 ================================  ==========================================
 """
 import os
@@ -78,19 +78,6 @@ def load_pickles_safely(name: str = 'the pickle') -> None:
             return read_plain(file.read(), getattr(file, 'name', name))
 
     register_handler(['pickle', 'pkl'])(PlainPickleHandler)
-
-
-def bound_local_files() -> None:
-    """Let mmengine look at a local file before it reads it.
-
-    The loaders of mmcv, mmdet3d and mmseg read whatever a path names, and
-    decode whatever size an image claims; all of them read through mmengine's
-    local file backend. See `bounded_files`.
-    """
-    from mmengine.fileio import register_backend
-
-    from ddp_perception.datasets.bounded_files import BoundedLocalBackend
-    register_backend('local', BoundedLocalBackend, force=True, prefixes='')
 
 
 def patch_numpy_long() -> None:

@@ -2,6 +2,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 
 import pytest
 
@@ -57,6 +58,92 @@ def test_core_rooms_import_torch_and_the_standard_library(room, repository_dir):
             if not fits:
                 wrong.append(f'{path.name}:{line} imports {name}')
     assert not wrong
+
+
+TOP = {'demos': {'data_tools', 'ddp_perception'},
+       'benchmarks': {'data_tools', 'ddp_perception'},
+       'examples': {'ddp_perception'},
+       'data_tools': {'ddp_perception'},
+       'ddp_perception': set()}
+"""Folders of code, and the others that each may import."""
+FOUNDATION = {'registry', 'files', 'file_names', 'wording', 'pixels', 'compat',
+              'checkpoints'}
+ROOMS = {
+    **{room: {*others} - {room} for room, others in CORE.items()},
+    '_register': {'registry'}, 'registry': set(), 'files': set(), 'file_names': set(),
+    'wording': set(), 'pixels': set(),
+    'checkpoints': {'files', 'wording'}, 'compat': {'checkpoints'},
+    'losses': {'registry'}, 'necks': {'registry'}, 'backbones': {'registry'},
+    'segmentors': {'registry'},
+    'datasets': FOUNDATION, 'visualization': {*FOUNDATION, 'datasets'},
+    'evaluation': {*FOUNDATION, 'datasets'},
+    'heads': {*FOUNDATION, *CORE, 'datasets'},
+    'detectors': {*FOUNDATION, 'ops', 'heads'},
+    'bevfusion': {*FOUNDATION, 'ops', 'heads', 'detectors'},
+    'fields': {*FOUNDATION, 'datasets', 'evaluation', 'heads', 'visualization'},
+    'engine': {*FOUNDATION, 'datasets', 'evaluation', 'heads', 'fields'},
+}
+"""Rooms of the package, and the others that each may import; `cli` may all."""
+
+
+def _arrows(repository_dir):
+    """Yield place, importing file and imported module, within functions too.
+
+    A name that a registry or the table of commands imports when it is needed
+    is text, so it does not count.
+    """
+    for top in TOP:
+        for path in sorted((repository_dir / top).rglob('*.py')):
+            module = path.relative_to(repository_dir).with_suffix('').parts
+            package = module[:-1]
+            for node in ast.walk(ast.parse(path.read_text(), str(path))):
+                if isinstance(node, ast.Import):
+                    targets = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom):
+                    up = len(package) - node.level + 1 if node.level else 0
+                    start = [*package[:up], *filter(None, [node.module])]
+                    targets = ['.'.join([*start, alias.name]) for alias in node.names]
+                else:
+                    continue
+                for target in targets:
+                    yield f'{path}:{node.lineno}', module, target.split('.')
+
+
+def _room(module, repository_dir):
+    """Return the top-level folder and, of the package, the room, or None."""
+    room = None
+    if module[0] == 'ddp_perception' and len(module) > 1:
+        place = repository_dir / 'ddp_perception' / module[1]
+        if place.is_dir() or place.with_suffix('.py').is_file():
+            room = module[1]
+    return module[0], room
+
+
+def test_folders_and_rooms_import_only_what_stands_below_them(repository_dir):
+    wrong, seen = [], set()
+    for place, module, target in _arrows(repository_dir):
+        (top, room), (other_top, other) = (
+            _room(part, repository_dir) for part in (module, target))
+        if other_top not in TOP:
+            continue
+        if top != other_top:
+            seen.add((top, other_top))
+            fits = other_top in TOP[top]
+        elif room in (other, 'cli') or other in (None, '__init__'):
+            continue
+        else:
+            seen.add((room, other))
+            fits = other in (ROOMS[room] if room != '__init__' else {'_register'})
+        if not fits:
+            wrong.append(f'{place} imports {".".join(target)}')
+    assert not wrong, '\n'.join(wrong)
+    assert {('data_tools', 'ddp_perception'), ('fields', 'visualization'),
+            ('decoder', 'diffusion')} <= seen
+
+
+@pytest.mark.parametrize('arrows', [TOP, ROOMS], ids=['folders', 'rooms'])
+def test_arrows_form_no_circle(arrows):
+    list(TopologicalSorter(arrows).static_order())  # raises CycleError
 
 
 @pytest.mark.parametrize('order', [

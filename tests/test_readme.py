@@ -111,8 +111,5 @@ def test_commands_parse(document, repository_dir):
     for line in lines:
         name, *arguments = line.split()
         assert name in COMMANDS
-        module = importlib.import_module(f'ddp_perception.cli.{name}')
-        if hasattr(module, 'add_arguments'):
-            command_parser(name, module).parse_args(arguments)
-        elif hasattr(module, 'DATASETS'):
-            assert arguments[0] in module.DATASETS
+        module = importlib.import_module(COMMANDS[name][0])
+        command_parser(name, module).parse_args(arguments)

@@ -1,6 +1,7 @@
-"""Command line that the writers share."""
+"""What the writers' sub-commands share."""
 
 import argparse
+import dataclasses
 import os
 import sys
 from collections.abc import Callable
@@ -17,22 +18,20 @@ def image_size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def base_parser(dataset: str, description: str,
-                options: type) -> argparse.ArgumentParser:
-    """Parser with the arguments of every writer.
+class _Help(argparse.RawDescriptionHelpFormatter,
+            argparse.ArgumentDefaultsHelpFormatter):
+    """Keeps the description's lines and shows every default."""
+
+
+def add_common(parser: argparse.ArgumentParser, options: type) -> None:
+    """Add the options of every writer.
 
     Args:
-        dataset (str): As in `ddp-perception synthesize DATASET`.
-        description (str): What is written; that runs are repeatable and
-            resumable is added.
-        options (type): Dataclass whose defaults are shown.
+        parser: parser of `ddp-perception synthesize DATASET`.
+        options: dataclass whose defaults are shown.
     """
-    make = argparse.ArgumentParser(
-        prog=f'ddp-perception synthesize {dataset}',
-        description=f'{description} The same options always give the same '
-        'bytes; a complete set is left alone and an interrupted one is '
-        'continued.', formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    add = make.add_argument
+    parser.formatter_class = _Help
+    add = parser.add_argument
     add('out', help='folder to write; empty, new, or an earlier run of this')
     add('--seed', type=int, default=options.seed, help='of everything')
     add('--image-size', type=image_size, default='x'.join(map(str, options.image_size)),
@@ -41,22 +40,22 @@ def base_parser(dataset: str, description: str,
         help='processes')
     add('--overwrite', action='store_true',
         help='replace a synthetic set that was made with other options')
-    return make
 
 
-def run(parser: argparse.ArgumentParser, write: Callable[..., Path],
-        title: str, argv=None) -> int:
-    """Parse, write, report; returns the exit status.
+def write(args: argparse.Namespace, options: type, writer: Callable[..., Path],
+          title: str) -> int:
+    """Write a set, and report; returns the exit status.
 
     Args:
-        parser: Its arguments are those of `write`, out first.
-        write: The writer.
-        title (str): What is ready in the end.
-        argv (list[str], optional): By default the process's own.
+        args: parsed; has the fields of `options` and what `add_common` adds.
+        options: dataclass of the set's options.
+        writer: takes the folder, the options by name, workers and overwrite.
+        title: what is ready in the end.
     """
-    args = vars(parser.parse_args(argv))
+    names = [field.name for field in dataclasses.fields(options)]
     try:
-        out = write(args.pop('out'), **args)
+        out = writer(args.out, workers=args.workers, overwrite=args.overwrite,
+                     **{name: getattr(args, name) for name in names})
     except (ValueError, FileExistsError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

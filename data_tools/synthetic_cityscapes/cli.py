@@ -1,4 +1,9 @@
-"""Command line of the synthetic Cityscapes writer."""
+"""Write a synthetic data set in the layout of Cityscapes: street pictures and
+their label ids, train and val.
+
+The same options always give the same bytes; a complete set is left alone and an
+interrupted one is continued.
+"""
 
 import argparse
 
@@ -7,13 +12,10 @@ from data_tools.synthetic_cityscapes.options import Options
 from data_tools.synthetic_cityscapes.writer import write_synthetic_cityscapes
 
 
-def parser() -> argparse.ArgumentParser:
-    """The argument parser."""
-    make = command.base_parser(
-        'cityscapes', 'Write a synthetic data set in the layout of '
-        'Cityscapes: street pictures and their label ids, train and val.',
-        Options)
-    add = make.add_argument
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this sub-command."""
+    command.add_common(parser, Options)
+    add = parser.add_argument
     add('--train-drives', type=int, default=Options.train_drives,
         help='drives to train on, each through a world of its own')
     add('--val-drives', type=int, default=Options.val_drives,
@@ -21,10 +23,9 @@ def parser() -> argparse.ArgumentParser:
     add('--frames', type=int, default=Options.frames, help='per drive')
     add('--stride', type=int, default=Options.stride,
         help='seventeenths of a second between frames')
-    return make
 
 
-def main(argv=None) -> int:
-    """Run the command; returns the exit status."""
-    return command.run(parser(), write_synthetic_cityscapes,
-                       'synthetic Cityscapes', argv)
+def run(args: argparse.Namespace) -> int:
+    """Run this sub-command; returns the exit status."""
+    return command.write(args, Options, write_synthetic_cityscapes,
+                         'synthetic Cityscapes')

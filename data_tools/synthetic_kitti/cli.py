@@ -1,4 +1,10 @@
-"""Command line of the synthetic KITTI writer."""
+"""Write a synthetic data set in the layout of KITTI depth: images, annotated
+sparse depth maps, calibration, and split files kitti_eigen_train.txt and
+kitti_eigen_test.txt.
+
+The same options always give the same bytes; a complete set is left alone and an
+interrupted one is continued.
+"""
 
 import argparse
 
@@ -7,13 +13,10 @@ from data_tools.synthetic_kitti.options import Options
 from data_tools.synthetic_kitti.writer import write_synthetic_kitti
 
 
-def parser() -> argparse.ArgumentParser:
-    """The argument parser."""
-    make = command.base_parser(
-        'kitti', 'Write a synthetic data set in the layout of KITTI depth: '
-        'images, annotated sparse depth maps, calibration, and split files '
-        'kitti_eigen_train.txt and kitti_eigen_test.txt.', Options)
-    add = make.add_argument
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this sub-command."""
+    command.add_common(parser, Options)
+    add = parser.add_argument
     add('--train-drives', type=int, default=Options.train_drives,
         help='drives to train on, each through a world of its own')
     add('--test-drives', type=int, default=Options.test_drives,
@@ -28,10 +31,8 @@ def parser() -> argparse.ArgumentParser:
     add('--azimuths', type=int, default=Options.azimuths,
         help='LiDAR firings per turn; 0: 2083 at 1242 columns, and in '
         'proportion')
-    return make
 
 
-def main(argv=None) -> int:
-    """Run the command; returns the exit status."""
-    return command.run(parser(), write_synthetic_kitti, 'synthetic KITTI',
-                       argv)
+def run(args: argparse.Namespace) -> int:
+    """Run this sub-command; returns the exit status."""
+    return command.write(args, Options, write_synthetic_kitti, 'synthetic KITTI')

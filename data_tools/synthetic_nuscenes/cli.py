@@ -1,4 +1,10 @@
-"""Command line of the synthetic nuScenes writer."""
+"""Write a synthetic data set in the on-disk format of nuScenes: tables, six
+cameras, LiDAR with sweeps, map expansion. nuscenes-devkit and mmdet3d open it
+like the real one.
+
+The same options always give the same bytes; a complete set is left alone and an
+interrupted one is continued.
+"""
 
 import argparse
 
@@ -7,13 +13,10 @@ from data_tools.synthetic_nuscenes.options import Options
 from data_tools.synthetic_nuscenes.writer import write_synthetic_nuscenes
 
 
-def parser() -> argparse.ArgumentParser:
-    """The argument parser."""
-    make = command.base_parser(
-        'nuscenes', 'Write a synthetic data set in the on-disk format of '
-        'nuScenes: tables, six cameras, LiDAR with sweeps, map expansion. '
-        'nuscenes-devkit and mmdet3d open it like the real one.', Options)
-    add = make.add_argument
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this sub-command."""
+    command.add_common(parser, Options)
+    add = parser.add_argument
     add('--version', default=Options.version,
         choices=['v1.0-mini', 'v1.0-trainval'],
         help='whose scene names and splits to use; mini has up to 10 scenes')
@@ -31,10 +34,8 @@ def parser() -> argparse.ArgumentParser:
         help='LiDAR firings per turn')
     add('--jpeg-quality', type=int, default=Options.jpeg_quality,
         help='of the pictures, 1 to 100')
-    return make
 
 
-def main(argv=None) -> int:
-    """Run the command; returns the exit status."""
-    return command.run(parser(), write_synthetic_nuscenes,
-                       'synthetic nuScenes', argv)
+def run(args: argparse.Namespace) -> int:
+    """Run this sub-command; returns the exit status."""
+    return command.write(args, Options, write_synthetic_nuscenes, 'synthetic nuScenes')

@@ -9,17 +9,28 @@ from ddp_perception import __version__
 from ddp_perception.cli.errors import UserError
 
 COMMANDS = {
-    'prepare': 'complete and check a data set that you have',
-    'synthesize': 'write a small synthetic data set',
-    'train': 'train a model from a configuration',
-    'test': "evaluate a checkpoint on the configuration's test data",
-    'predict': 'predict and draw: maps of frames, labels or depth of images',
-    'convert-checkpoint': 'convert a released checkpoint (DDP, BEVFusion)',
-    'demo': 'all of it on a CPU in minutes: synthesize, train, test, predict',
-    'demo-cityscapes': 'the same for segmentation of images',
-    'demo-kitti': 'the same for depth of images',
-    'demo-joint': 'the same with a detector of mmdet3d: boxes and map together',
+    'prepare': ('data_tools.prepare', 'complete and check a data set that you have'),
+    'synthesize': ('data_tools.synthesize', 'write a small synthetic data set'),
+    'train': ('ddp_perception.cli.train', 'train a model from a configuration'),
+    'test': ('ddp_perception.cli.test',
+             "evaluate a checkpoint on the configuration's test data"),
+    'predict': ('ddp_perception.cli.predict',
+                'predict and draw: maps of frames, labels or depth of images'),
+    'convert-checkpoint': ('ddp_perception.cli.convert_checkpoint',
+                           'convert a released checkpoint (DDP, BEVFusion)'),
+    'demo': ('demos.nuscenes_map',
+             'all of it on a CPU in minutes: synthesize, train, test, predict'),
+    'demo-cityscapes': ('demos.cityscapes', 'the same for segmentation of images'),
+    'demo-kitti': ('demos.kitti', 'the same for depth of images'),
+    'demo-joint': ('demos.joint',
+                   'the same with a detector of mmdet3d: boxes and map together'),
 }
+"""Module and summary of each command.
+
+A module has ``add_arguments(parser)`` and ``run(args)``, which returns an exit
+status; its docstring is the help. Only the chosen one is imported, by its name:
+those of `demos` stand above this package and those of `data_tools` beside it.
+"""
 
 EXTRAS = 'pip install "ddp_perception[all]"'
 
@@ -43,7 +54,8 @@ def top_parser():
         description="Diffusion dense heads for mmdet3d and mmseg: bird's-eye-view "
         'maps (nuScenes),\nsegmentation (Cityscapes, ADE20K) and depth (KITTI) of '
         'images.\n\ncommands:\n' + ''.join(
-            f'  {name:20}{summary}\n' for name, summary in COMMANDS.items()),
+            f'  {name:20}{summary}\n'
+            for name, (_, summary) in COMMANDS.items()),
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('command', metavar='COMMAND', choices=COMMANDS,
                         help=argparse.SUPPRESS)
@@ -64,9 +76,6 @@ def command_parser(name, module):
 def main(argv=None):
     """Run the command line.
 
-    A sub-command's module has either ``main(argv)``, with a parser of its
-    own, or ``add_arguments(parser)`` and ``run(args)``.
-
     Args:
         argv (list[str], optional): Arguments, by default the process's own.
 
@@ -81,10 +90,7 @@ def main(argv=None):
     argv = list(sys.argv[1:] if argv is None else argv)
     name = top_parser().parse_args(argv[:1] or ['--help']).command
     try:
-        module = importlib.import_module(
-            f'ddp_perception.cli.{name.replace("-", "_")}')
-        if hasattr(module, 'main'):
-            return module.main(argv[1:]) or 0
+        module = importlib.import_module(COMMANDS[name][0])
         return module.run(command_parser(name, module).parse_args(argv[1:])) or 0
     except UserError as error:
         if os.environ.get('DDP_TRACEBACK'):
@@ -92,7 +98,8 @@ def main(argv=None):
         print(f'ddp-perception {name}: error: {error}', file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        if error.name and error.name.startswith(('ddp_perception', 'data_tools')):
+        if error.name and error.name.startswith(
+                ('ddp_perception', 'data_tools', 'demos')):
             raise
         print(f'ddp-perception {name}: error: the package {error.name!r} is '
               'missing; this command needs more than the core. Install it, or '

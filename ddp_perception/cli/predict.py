@@ -75,8 +75,9 @@ def run(args):
     """Run this sub-command."""
     from ddp_perception import compat
     from ddp_perception.cli import building, checkpoints, configuration
+    from ddp_perception.datasets.bounded_files import bound_local_files
     from ddp_perception.datasets.sample_errors import name_damaged_files
-    compat.bound_local_files()
+    bound_local_files()
     name_damaged_files()
     if args.limit is not None and args.limit < 1:
         raise UserError(f'--limit must be at least 1, got {args.limit}')

@@ -18,12 +18,13 @@ def prepare_process(cfg, launcher='none', local_rank=None, trusted=False):
     Raises:
         UserError: the launcher's variables are missing.
     """
+    from ddp_perception.datasets.bounded_files import bound_local_files
     from ddp_perception.datasets.sample_errors import name_damaged_files
     if local_rank is not None:
         os.environ.setdefault('LOCAL_RANK', str(local_rank))
     compat.load_checkpoints_safely(trusted)
     compat.load_pickles_safely()
-    compat.bound_local_files()
+    bound_local_files()
     name_damaged_files()
     compat.patch_numpy_long()
     compat.patch_spconv_cpu()

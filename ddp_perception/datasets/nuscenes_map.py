@@ -113,7 +113,7 @@ class NuScenesMapDataset(NuScenesDataset):
             raise ValueError(
                 f'{self.ann_file}: {len(lacking)} of {len(frames)} frames '
                 f'have no map_location (first: {lacking[0]}). Add the map '
-                'fields with "python -m data_tools.prepare_nuscenes '
+                'fields with "ddp-perception prepare nuscenes '
                 f'{self.data_root} --extend {self.ann_file}"')
         locations = {frame['map_location'] for frame in frames}
         require_map_files(self.data_root, locations)

@@ -5,9 +5,8 @@ here under that name knows the rest. A task of your own registers its own class
 into `FIELDS`, from any package that the configuration imports.
 """
 from ddp_perception.fields.depth import DepthField
-from ddp_perception.fields.field import Field, Setting, fields_of, packed_fields
+from ddp_perception.fields.field import Field, Setting, fields_of
 from ddp_perception.fields.labels import LabelField
 from ddp_perception.fields.maps import MapField
 
-__all__ = ['DepthField', 'Field', 'LabelField', 'MapField', 'Setting', 'fields_of',
-           'packed_fields']
+__all__ = ['DepthField', 'Field', 'LabelField', 'MapField', 'Setting', 'fields_of']

@@ -105,12 +105,6 @@ def fields_of(sample: BaseDataElement) -> list[Field]:
     return found
 
 
-def packed_fields() -> list[Field]:
-    """Return the registered fields whose truth `PackMapInputs` packs."""
-    FIELDS.import_from_location()
-    return [kind() for kind in FIELDS.module_dict.values() if kind.source]
-
-
 def values_of(sample: BaseDataElement, key: str) -> np.ndarray | None:
     """Return the array of a pixel field, packed or as a dictionary, or None."""
     data = sample.get(key)

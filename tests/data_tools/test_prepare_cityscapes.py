@@ -6,7 +6,7 @@ from mmseg.datasets import CityscapesDataset
 
 from data_tools import prepare_cityscapes as module
 from data_tools.cityscapes_ids import LABEL_IDS, to_label_ids, to_train_ids
-from data_tools.prepare_cityscapes import main
+from ddp_perception.cli.main import main
 
 
 def write(path, array):
@@ -35,7 +35,7 @@ def root(tmp_path):
 
 
 def run(capsys, *arguments):
-    status = main([str(argument) for argument in arguments])
+    status = main(['prepare', 'cityscapes', *map(str, arguments)])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 

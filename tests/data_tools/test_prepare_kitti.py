@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from data_tools.png_header import PNGHeader, read_png_header
-from data_tools.prepare_kitti import main, split_drives
+from data_tools.prepare_kitti import split_drives
+from ddp_perception.cli.main import main
 from ddp_perception.datasets import KITTIDepthDataset
 from ddp_perception.datasets.kitti_splits import Frame, read_split
 from tests.datasets.tiny_kitti import (
@@ -25,7 +26,7 @@ def root(tmp_path):
 
 
 def run(capsys, *arguments):
-    status = main([str(argument) for argument in arguments])
+    status = main(['prepare', 'kitti', *map(str, arguments)])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 

@@ -19,7 +19,8 @@ from nuscenes.utils.geometry_utils import BoxVisibility, view_points
 
 import data_tools.prepare_nuscenes as module
 from data_tools.nuscenes_infos import CAMERAS, CLASSES
-from data_tools.prepare_nuscenes import extend, main, prepare
+from data_tools.prepare_nuscenes import extend, prepare
+from ddp_perception.cli.main import main
 from tests.datasets.tiny_nuscenes import LOCATION, write_tiny_nuscenes
 
 
@@ -291,15 +292,16 @@ def test_a_change_of_options_discards_unfinished_work(root, monkeypatch):
 def test_existing_files_are_kept_unless_asked(root, capsys):
     path = root / 'nuscenes_infos_val.pkl'
     path.write_bytes(b"the user's own")
-    assert main([str(root)]) == 1
+    assert main(['prepare', 'nuscenes', str(root)]) == 1
     assert '--overwrite' in capsys.readouterr().err
     assert path.read_bytes() == b"the user's own"
-    assert main([str(root), '--overwrite']) == 0
+    assert main(['prepare', 'nuscenes', str(root), '--overwrite']) == 0
     assert path.read_bytes() != b"the user's own"
-    assert main([str(root), '--prefix', 'mine', '--out-dir',
+    assert main(['prepare', 'nuscenes', str(root), '--prefix', 'mine', '--out-dir',
                  str(root / 'new')]) == 0
     assert (root / 'new' / 'mine_infos_train.pkl').is_file()
-    assert main([str(root), '--extend', 'nuscenes_infos_val.pkl']) == 0
+    assert main(['prepare', 'nuscenes', str(root), '--extend',
+                 'nuscenes_infos_val.pkl']) == 0
     assert '3 frames' in capsys.readouterr().out
 
 
@@ -329,7 +331,7 @@ def test_missing_tables_maps_and_roots_are_named(root, capsys):
     expansion = root / 'maps' / 'expansion' / f'{LOCATION}.json'
     kept = expansion.read_bytes()
     expansion.unlink()
-    assert main([str(root), '--version', 'v1.0-mini']) == 1
+    assert main(['prepare', 'nuscenes', str(root), '--version', 'v1.0-mini']) == 1
     assert f'{LOCATION}.json' in capsys.readouterr().err
     expansion.write_bytes(kept)
     (root / 'maps' / 'ground.png').unlink()
@@ -367,7 +369,7 @@ def test_test_split_has_one_file_without_boxes(tmp_path):
     root = write_tiny_nuscenes(tmp_path, 'v1.0-test', ('scene-0077', ))
     for table in ('sample_annotation', 'instance'):
         edit_table(root, table, list.clear, 'v1.0-test')
-    assert main([str(root)]) == 0
+    assert main(['prepare', 'nuscenes', str(root)]) == 0
     content = module.read_infos(root / 'nuscenes_infos_test.pkl')
     assert [frame['instances'] for frame in content['data_list']] == [[]] * 3
 

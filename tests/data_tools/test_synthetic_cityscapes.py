@@ -12,7 +12,6 @@ from data_tools.prepare_cityscapes import prepare
 from data_tools.synthetic.sensors import photograph
 from data_tools.synthetic_cityscapes import write_synthetic_cityscapes
 from data_tools.synthetic_cityscapes.calibration import camera
-from data_tools.synthetic_cityscapes.cli import main
 from data_tools.synthetic_cityscapes.options import Options
 from data_tools.synthetic_cityscapes.writer import (
     _write_drive,
@@ -22,6 +21,7 @@ from data_tools.synthetic_cityscapes.writer import (
     sensor,
 )
 from data_tools.world import labels
+from ddp_perception.cli.main import main
 from tests.synthetic import TINY_CITYSCAPES, make_synthetic_cityscapes
 
 OPTIONS = Options(**TINY_CITYSCAPES)
@@ -146,8 +146,8 @@ def test_bad_options_are_named(tmp_path, root, capsys):
         write_synthetic_cityscapes(out, val_drives=0)
     with pytest.raises(ValueError, match='at least 16 pixels'):
         write_synthetic_cityscapes(out, image_size=(64, 8))
-    assert main([str(out), '--stride', '0']) == 2
+    assert main(['synthesize', 'cityscapes', str(out), '--stride', '0']) == 2
     assert 'stride must lie in 1..170, got 0' in capsys.readouterr().err
     assert not out.exists()
-    assert main([str(root), '--seed', '4']) == 2
+    assert main(['synthesize', 'cityscapes', str(root), '--seed', '4']) == 2
     assert 'dataset' not in capsys.readouterr().err

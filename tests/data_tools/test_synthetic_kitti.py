@@ -9,7 +9,6 @@ from pyquaternion import Quaternion
 from data_tools.prepare_kitti import check_split
 from data_tools.synthetic.sensors import AHEAD, Calibration, photograph
 from data_tools.synthetic_kitti import calibration, depth_map, write_synthetic_kitti
-from data_tools.synthetic_kitti.cli import main
 from data_tools.synthetic_kitti.options import Options
 from data_tools.synthetic_kitti.writer import (
     _write_drive,
@@ -20,6 +19,7 @@ from data_tools.synthetic_kitti.writer import (
     sensors,
 )
 from data_tools.world import Sweep
+from ddp_perception.cli.main import main
 from ddp_perception.datasets import KITTIDepthDataset
 from ddp_perception.datasets.kitti_splits import read_split
 from tests.synthetic import TINY_KITTI, make_synthetic_kitti
@@ -231,7 +231,7 @@ def test_bad_options_are_named(tmp_path, capsys):
         write_synthetic_kitti(out, sweeps=4)
     with pytest.raises(ValueError, match='beams must be 0 or at least 2'):
         write_synthetic_kitti(out, beams=1)
-    assert main([str(out), '--test-drives', '0']) == 2
+    assert main(['synthesize', 'kitti', str(out), '--test-drives', '0']) == 2
     assert 'test_drives must lie in 1..4999, got 0' in capsys.readouterr().err
     assert not out.exists()
 
@@ -240,7 +240,7 @@ def test_the_command_line_writes_a_set(tmp_path, root, capsys):
     command = [str(root), '--seed', '3', '--train-drives', '1',
                '--test-drives', '1', '--frames', '2', '--stride', '2',
                '--image-size', '320x96']
-    assert main(command) == 0  # complete already
+    assert main(['synthesize', 'kitti', *command]) == 0  # complete already
     assert f'synthetic KITTI ready in {root}' in capsys.readouterr().out
-    assert main([*command, '--sweeps', '3']) == 2
+    assert main(['synthesize', 'kitti', *command, '--sweeps', '3']) == 2
     assert 'other options (sweeps)' in capsys.readouterr().err

@@ -13,7 +13,6 @@ from nuscenes.utils.geometry_utils import points_in_box
 from pyquaternion import Quaternion
 
 from data_tools.synthetic_nuscenes import write_synthetic_nuscenes
-from data_tools.synthetic_nuscenes.cli import main
 from data_tools.synthetic_nuscenes.options import Options
 from data_tools.synthetic_nuscenes.scene_writer import (
     LEAD,
@@ -21,6 +20,7 @@ from data_tools.synthetic_nuscenes.scene_writer import (
     open_world,
 )
 from data_tools.synthetic_nuscenes.scenes import plan_scenes, scene_names
+from ddp_perception.cli.main import main
 from tests.synthetic import TINY
 
 warnings.filterwarnings('ignore', module='nuscenes')
@@ -383,8 +383,8 @@ def test_bad_options_are_named(tmp_path, capsys):
     with pytest.raises(ValueError, match='8 train and 2 val'):
         scene_names('v1.0-mini', 12)
     assert len(scene_names('v1.0-trainval', 40)) == 40
-    assert main([str(tmp_path / 'x'), '--scenes', '1']) == 2
+    assert main(['synthesize', 'nuscenes', str(tmp_path / 'x'), '--scenes', '1']) == 2
     assert 'at least 2' in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        main([str(tmp_path / 'x'), '--image-size', 'big'])
+        main(['synthesize', 'nuscenes', str(tmp_path / 'x'), '--image-size', 'big'])
     assert not (tmp_path / 'x').exists()

@@ -12,8 +12,7 @@ import pytest
 from mmengine.fileio import LocalBackend, register_backend
 from PIL import Image
 
-from ddp_perception import compat
-from ddp_perception.datasets.bounded_files import read_file
+from ddp_perception.datasets.bounded_files import bound_local_files, read_file
 from ddp_perception.datasets.transforms.depth import LoadKITTIDepth
 from ddp_perception.datasets.transforms.images import LoadMultiViewImages
 from ddp_perception.datasets.transforms.points import read_points
@@ -35,7 +34,7 @@ def write_png_that_claims(path, height, width, bits=8, colour=2):
 @pytest.fixture
 def bounded_loaders():
     """What the command line does for the loaders of the other packages."""
-    compat.bound_local_files()
+    bound_local_files()
     yield
     register_backend('local', LocalBackend, force=True, prefixes='')
 

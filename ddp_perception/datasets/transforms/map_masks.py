@@ -54,7 +54,7 @@ class LoadMapMasks(BaseTransform):
         if location is None:
             raise ValueError(
                 f'sample {name} has no map_location; add the map fields to the '
-                'info files with "python -m data_tools.prepare_nuscenes ROOT '
+                'info files with "ddp-perception prepare nuscenes ROOT '
                 '--extend FILE"')
         if root is None:
             raise ValueError(

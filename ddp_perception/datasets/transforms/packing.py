@@ -2,7 +2,7 @@
 import numpy as np
 from mmdet3d.datasets.transforms import Pack3DDetInputs
 
-from ddp_perception.registry import TRANSFORMS
+from ddp_perception.registry import FIELDS, TRANSFORMS
 
 from ..lidar_frame import lidar_augmentation
 from .map_masks import lidar2ego
@@ -47,8 +47,9 @@ class PackMapInputs(Pack3DDetInputs):
     """
 
     def __init__(self, keys=None, meta_keys=META_KEYS):
-        from ddp_perception.fields import packed_fields
-        fields = packed_fields()
+        # Looked up, not imported: the fields stand above the data sets.
+        FIELDS.import_from_location()
+        fields = [kind() for kind in FIELDS.module_dict.values() if kind.source]
         if keys is None:
             keys = (*KEYS, *(field.source for field in fields))
         self.fields = [field for field in fields if field.source in keys]

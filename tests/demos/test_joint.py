@@ -1,5 +1,6 @@
 """The report of the joint demo, and its two models from one configuration."""
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,21 +9,21 @@ from mmdet3d.structures import Det3DDataSample, LiDARInstance3DBoxes
 from mmengine.config import Config
 from mmengine.structures import InstanceData, PixelData
 
-from ddp_perception.cli import demo, demo_joint, demo_parts
 from ddp_perception.cli.main import command_parser
 from ddp_perception.visualization import draw_frame, frame_from_sample
 from ddp_perception.visualization.samples import corners_from_above
+from demos import joint, training
 
 PREFIX = 'NuScenes metric/pred_instances_3d_NuScenes/'
 
 
 @pytest.fixture
 def cfg(repository_dir):
-    return Config.fromfile(repository_dir / demo_joint.CONFIG)
+    return Config.fromfile(repository_dir / joint.DEMO.config)
 
 
 def test_detector_alone_is_the_bare_one_with_its_own_metric(cfg):
-    alone = demo_joint.detector_alone(cfg)
+    alone = joint.detector_alone(cfg)
     assert alone.model.type == 'CenterPoint'
     assert [m['type'] for m in alone.test_evaluator] == ['NuScenesMetric']
     assert cfg.model.type == 'ddp.WithMapHead' and len(cfg.test_evaluator) == 3
@@ -32,37 +33,42 @@ def test_detector_alone_is_the_bare_one_with_its_own_metric(cfg):
 
 def test_report_holds_the_figures_of_both_models(cfg, tmp_path, monkeypatch, capsys):
     """Everything but data, training and evaluation, which have their own tests."""
-    trained = []
-    monkeypatch.setattr(demo, 'make_data', lambda root, workers: None)
-    monkeypatch.setattr(demo_parts, 'train', lambda cfg, data_root, fresh: (
-        trained.append((cfg.model.type, cfg.work_dir)) or ('x.pth', 30., False)))
+    trained, head = [], SimpleNamespace(
+        classes=('lane', ), passes=dict(seeds=1, steps=3, averaged=1))
+    monkeypatch.setattr(joint.JointDemo, 'make_data', lambda self, root, workers: None)
+    monkeypatch.setattr(training, 'train', lambda cfg, data_root, fresh: (
+        trained.append((cfg.model.type, cfg.work_dir))
+        or training.Trained('x.pth', 30., False)))
 
     def evaluate(cfg, checkpoint):
-        good = cfg.model.type == 'ddp.WithMapHead'
-        return 'runner', {f'{PREFIX}NDS': .31 if good else .3,
-                          f'{PREFIX}mAP': .21 if good else .2}
-    monkeypatch.setattr(demo_parts, 'evaluate', evaluate)
-    monkeypatch.setattr(demo, 'constant_map', lambda cfg: (
-        {}, dict(train_samples=8, val_samples=4)))
-    monkeypatch.setattr(demo, 'draw', lambda runner, figures, path: path)
-    monkeypatch.setattr(demo, 'make_report', lambda runner, figures, constant: {
-        'miou_1_step': .1, 'miou_3_steps': .4, 'miou_constant_map': .2,
-        'decoder_passes': '1 seed x 3 steps'})
-    parser = command_parser('demo-joint', demo_joint)
+        if cfg.model.type != 'ddp.WithMapHead':
+            return 'runner', {f'{PREFIX}NDS': .3, f'{PREFIX}mAP': .2}
+        return 'runner', {
+            f'{PREFIX}NDS': .31, f'{PREFIX}mAP': .21, 'map/lane/iou@max': .4,
+            'map/mean/iou@max': .4, 'step_1/map/mean/iou@max': .1}
+    monkeypatch.setattr(training, 'evaluate', evaluate)
+    monkeypatch.setattr(joint.JointDemo, 'constant', lambda self, cfg: (
+        {'miou_constant_map': .2}, dict(train_samples=8, val_samples=4)))
+    monkeypatch.setattr(joint.JointDemo, 'draw',
+                        lambda self, runner, figures, path: path)
+    monkeypatch.setattr(joint.JointDemo, 'head', lambda self, runner: head)
+    parser = command_parser('demo-joint', joint)
     args = parser.parse_args(
         ['--work-dir', str(tmp_path)])
-    assert demo_joint.run(args) == 0
+    assert joint.run(args) == 0
     report = json.loads((tmp_path / 'report.json').read_text())
     assert {name: report[name] for name in (
-        'miou_3_steps', 'miou_constant_map', 'nds', 'detection_map',
+        'miou_1_step', 'miou_3_steps', 'miou_constant_map', 'nds', 'detection_map',
         'nds_detector_alone', 'detection_map_detector_alone')} == {
-            'miou_3_steps': .4, 'miou_constant_map': .2, 'nds': .31,
+            'miou_1_step': .1, 'miou_3_steps': .4, 'miou_constant_map': .2, 'nds': .31,
             'detection_map': .21, 'nds_detector_alone': .3,
             'detection_map_detector_alone': .2}
     assert report['seconds_train'] == {'detector': 30., 'joint': 30.}
     assert [kind for kind, _ in trained] == ['CenterPoint', 'ddp.WithMapHead']
     assert len({folder for _, folder in trained}) == 2
-    assert '0.3100' in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert '2/5  the detector alone' in printed and '5/5  picture' in printed
+    assert '0.3100' in printed
 
 
 def test_corners_seen_from_above():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddp_perception.cli import demo_cityscapes, demo_kitti
+from demos import cityscapes, kitti
 from tests.synthetic import TINY_CITYSCAPES, TINY_KITTI
 
 CONFIG = """
@@ -58,9 +58,9 @@ def _tested(run, config, tmp_path, *options):
 
 def test_cityscapes_demo_reports_what_the_command_test_measures(
         run, tmp_path, monkeypatch, repository_dir):
-    monkeypatch.setattr(demo_cityscapes, 'DATA', TINY_CITYSCAPES)
+    monkeypatch.setattr(cityscapes, 'DATA', TINY_CITYSCAPES)
     config = _write_config(
-        tmp_path, repository_dir / demo_cityscapes.CONFIG,
+        tmp_path, repository_dir / cityscapes.DEMO.config,
         'data_preprocessor=dict(size=(96, 192))',
         'auxiliary_head=dict(in_channels=8, channels=8)')
     report = _run_twice(run, 'demo-cityscapes', config, tmp_path)
@@ -72,8 +72,8 @@ def test_cityscapes_demo_reports_what_the_command_test_measures(
 
 def test_kitti_demo_reports_what_the_command_test_measures(
         run, tmp_path, monkeypatch, repository_dir):
-    monkeypatch.setattr(demo_kitti, 'DATA', {**TINY_KITTI, 'image_size': (416, 128)})
-    config = _write_config(tmp_path, repository_dir / demo_kitti.CONFIG)
+    monkeypatch.setattr(kitti, 'DATA', {**TINY_KITTI, 'image_size': (416, 128)})
+    config = _write_config(tmp_path, repository_dir / kitti.DEMO.config)
     report = _run_twice(run, 'demo-kitti', config, tmp_path)
     assert 0 < report['abs_rel_constant'] < 1
     one = _tested(run, config, tmp_path, '--num-steps', 1)

@@ -1,0 +1,83 @@
+"""What the demos on single images share."""
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from demos import training
+from demos.course import Demo
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.runner import Runner
+    from mmseg.structures import SegDataSample
+
+SEEDS = 4
+"""Noise maps whose disagreement the picture shows."""
+
+
+class ImageDemo(Demo):
+    """A demo whose every sample is one image."""
+
+    samples, unseen, picture = 'images', 'drives', 'picture.png'
+
+    def figures(self, evaluation: Runner, last: dict, others: dict[str, dict]
+                ) -> dict[str, Any]:
+        """Evaluate once more with a single step; name the figures of both."""
+        head = self.head(evaluation)
+        one = training.evaluate_one_step(evaluation, head)
+        return self.named_figures(one, last, head.sampler.num_steps)
+
+    @abstractmethod
+    def named_figures(self, one: dict, last: dict, steps: int) -> dict[str, Any]:
+        """Return the report's figures of both evaluations.
+
+        Args:
+            one: measured after a single step.
+            last: measured after all steps.
+            steps: their number.
+        """
+
+    def draw(self, evaluation: Runner, last: dict, path: Path) -> Path:
+        """Draw the middle image of the unseen ones, and how sure the model is."""
+        return self.draw_seeds(self._several_seeds(evaluation), path)
+
+    @abstractmethod
+    def draw_seeds(self, samples: list[SegDataSample], path: Path) -> Path:
+        """Draw one image's results from several noise maps."""
+
+    def _several_seeds(self, evaluation: Runner) -> list[SegDataSample]:
+        """Predict the middle image once per seed; the samples hold the truth too."""
+        import torch
+        from mmengine.dataset import pseudo_collate
+
+        from ddp_perception.cli.runner import bare_model
+        dataset = evaluation.test_dataloader.dataset
+        batch = pseudo_collate([dataset[len(dataset) // 2]])
+        model, samples = bare_model(evaluation).eval(), []
+        head = self.head(evaluation)
+        sampler = head.sampler
+        with torch.no_grad():
+            for seed in range(SEEDS):
+                head.sampler = dataclasses.replace(sampler, seed=seed)
+                samples.append(model.test_step(batch)[0])
+        head.sampler = sampler
+        return samples
+
+
+def loading_steps(cfg: Config, *names: str) -> list:
+    """Build those steps of the test pipeline that have one of these names."""
+    from mmengine.registry import TRANSFORMS, init_default_scope
+    init_default_scope(cfg.default_scope)
+    return [TRANSFORMS.build(step) for step in cfg.test_dataloader.dataset.pipeline
+            if step['type'].split('.')[-1] in names]
+
+
+def build_datasets(cfg: Config) -> list:
+    """Build the data sets of training and test, their images unread."""
+    from mmengine.registry import DATASETS, init_default_scope
+    init_default_scope(cfg.default_scope)
+    return [DATASETS.build(loader.dataset)
+            for loader in (cfg.train_dataloader, cfg.test_dataloader)]

@@ -1,0 +1,1 @@
+from tests.cli.conftest import restored_globals, run  # noqa: F401
