@@ -16,6 +16,7 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from ddp_perception.ops import BEVGrid
+from ddp_perception.ops.axis import Axis
 
 PARTS = {'pts_backbone': 'pts_neck', 'backbone': 'neck'}
 """BEV backbone of mmdet3d's detectors, and the neck behind it."""
@@ -26,7 +27,7 @@ class FeatureLevel:
     """One BEV feature map.
 
     Attributes:
-        channels: of the map.
+        channels: number of channels.
         grid: its cells, in metres of the LiDAR frame.
         bev_axes: ``'xy'`` for (B, C, X, Y), ``'yx'`` for (B, C, Y, X).
     """
@@ -98,8 +99,8 @@ def level_of(output: Tensor, feature: str, limits: Sequence[float],
     x_cells, y_cells = (rows, cols) if axes == 'xy' else (cols, rows)
     x_low, y_low, x_high, y_high = limits
     return FeatureLevel(
-        output.shape[1], BEVGrid((x_low, x_high, (x_high - x_low) / x_cells),
-                                 (y_low, y_high, (y_high - y_low) / y_cells)), axes)
+        output.shape[1], BEVGrid(Axis(x_low, x_high, (x_high - x_low) / x_cells),
+                                 Axis(y_low, y_high, (y_high - y_low) / y_cells)), axes)
 
 
 def complete_head(head: ConfigDict, detector: nn.Module, feature: str,
@@ -111,7 +112,7 @@ def complete_head(head: ConfigDict, detector: nn.Module, feature: str,
         head: config of a `BEVHead`, whose class may have further defaults, see
             `BEVHead.detector_defaults`. Any other head stays as it is.
         detector: see :func:`feature_levels`.
-        feature: likewise.
+        feature: name of its part whose output the head reads.
         choose: the levels that the head reads; they are concatenated at the
             resolution of the finest.
         where: the feature's name, for messages.
@@ -183,7 +184,7 @@ def voxel_limits(detector: nn.Module) -> tuple[tuple[float, ...], tuple[int, int
             f'point_cloud_range {region} of its voxel_layer is {counts} voxels of '
             f'voxel_size {size} along x and y, which must be whole numbers')
     return ((region[0], region[1], region[3], region[4]),
-            tuple(round(count) for count in counts))
+            (round(counts[0]), round(counts[1])))
 
 
 def _first_map(detector: nn.Module
@@ -226,13 +227,13 @@ def _first_map(detector: nn.Module
     return limits, cells, axes
 
 
-def _order_of_shape(shape, voxels):
+def _order_of_shape(shape: tuple[int, ...], voxels: Sequence[int]) -> str:
     """Tell (z, y, x) from (x, y, z) by where the voxels of x and y stand."""
     is_zyx = tuple(shape[1:]) == tuple(voxels[::-1])
     return 'xyz' if tuple(shape[:2]) == tuple(voxels) and not is_zyx else 'zyx'
 
 
-def _strided(cells, encoder, dim):
+def _strided(cells: int, encoder: nn.Module, dim: int) -> int:
     """Follow one dimension through the strided convolutions of an encoder."""
     for conv in encoder.modules():
         if not hasattr(conv, 'subm') or conv.subm:
@@ -243,7 +244,7 @@ def _strided(cells, encoder, dim):
     return cells
 
 
-def _dry_run(modules, rows_cols):
+def _dry_run(modules: Sequence[nn.Module], rows_cols: Sequence[int]) -> list[Tensor]:
     """Run modules in turn on the meta device; returns the last one's outputs."""
     first = next((conv for conv in modules[0].modules()
                   if isinstance(conv, nn.Conv2d)), None)
