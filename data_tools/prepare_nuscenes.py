@@ -5,6 +5,8 @@ writes nuscenes_infos_train.pkl and nuscenes_infos_val.pkl (for v1.0-test,
 nuscenes_infos_test.pkl) into the root: mmdet3d's info format v2, which its
 own data sets read too, extended by the map location of every frame.
 """
+from __future__ import annotations
+
 import argparse
 import hashlib
 import json
@@ -12,11 +14,16 @@ import os
 import pickle
 import shutil
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from data_tools import nuscenes_infos as infos
+
+if TYPE_CHECKING:
+    from nuscenes import NuScenes
 
 SPLITS = {
     'v1.0-mini': {'train': 'mini_train', 'val': 'mini_val'},
@@ -30,8 +37,10 @@ TABLES = ('category', 'attribute', 'visibility', 'instance', 'sensor',
           'sample_data', 'sample_annotation', 'map')
 
 
-def prepare(root, version, prefix='nuscenes', out_dir=None, max_sweeps=10,
-            overwrite=False, skip_incomplete=False, progress=True):
+def prepare(root: str | Path, version: str, prefix: str = 'nuscenes',
+            out_dir: str | Path | None = None, max_sweeps: int = 10,
+            overwrite: bool = False, skip_incomplete: bool = False,
+            progress: bool = True) -> dict[str, Path]:
     """Write the info files of every split of a version.
 
     Finished scenes are kept in a hidden folder until all are done, so that
@@ -39,18 +48,18 @@ def prepare(root, version, prefix='nuscenes', out_dir=None, max_sweeps=10,
     they are complete.
 
     Args:
-        root (str | Path): nuScenes root: tables, samples, sweeps, maps.
-        version (str): 'v1.0-mini', 'v1.0-trainval' or 'v1.0-test'.
-        prefix (str): Of the file names.
-        out_dir (str | Path, optional): Where to write, by default the root.
-        max_sweeps (int): Earlier LiDAR sweeps to list per frame.
-        overwrite (bool): Replace info files that exist.
-        skip_incomplete (bool): Leave out scenes that lack sensor files
-            (a partial download) instead of stopping.
-        progress (bool): Show a progress bar.
+        root: nuScenes root: tables, samples, sweeps, maps.
+        version: 'v1.0-mini', 'v1.0-trainval' or 'v1.0-test'.
+        prefix: Prefix of the file names.
+        out_dir: Where to write, by default the root.
+        max_sweeps: Earlier LiDAR sweeps to list per frame.
+        overwrite: Replace info files that exist.
+        skip_incomplete: Leave out scenes that lack sensor files (a partial
+            download) instead of stopping.
+        progress: Show a progress bar.
 
     Returns:
-        dict[str, Path]: The file of each split.
+        The file of each split.
 
     Raises:
         FileNotFoundError: tables, maps or sensor files are missing; names
@@ -83,7 +92,7 @@ def prepare(root, version, prefix='nuscenes', out_dir=None, max_sweeps=10,
     cache = out_dir / f'.{prefix}_infos_{version}.partial'
     cache.mkdir(exist_ok=True)
     key = _fingerprint(root, version, max_sweeps)
-    frames = {split: [] for split in scenes}
+    frames: dict[str, list[dict]] = {split: [] for split in scenes}
     with tqdm(total=sum(map(len, scenes.values())), unit='scene',
               desc='info files', disable=not progress) as bar:
         for split, group in scenes.items():
@@ -102,16 +111,16 @@ def prepare(root, version, prefix='nuscenes', out_dir=None, max_sweeps=10,
     return files
 
 
-def extend(root, path, version=None):
+def extend(root: str | Path, path: str | Path, version: str | None = None) -> int:
     """Add the map fields to an info file, leaving all else as it is.
 
     Args:
-        root (str | Path): nuScenes root.
-        path (str | Path): Info file, pickle or JSON; replaced when complete.
-        version (str, optional): Of the tables, by default that of the file.
+        root: nuScenes root.
+        path: Info file, pickle or JSON; replaced when complete.
+        version: Version of the tables, by default that of the file.
 
     Returns:
-        int: Number of frames.
+        Number of frames.
 
     Raises:
         FileNotFoundError: the info file, tables or maps are missing.
@@ -145,7 +154,7 @@ def extend(root, path, version=None):
     return len(tokens)
 
 
-def read_map_version(root, locations):
+def read_map_version(root: str | Path, locations: Iterable[str]) -> str:
     """Return the version of the map expansion, after checking its files.
 
     Raises:
@@ -162,7 +171,7 @@ def read_map_version(root, locations):
     return next(iter(versions.values()), '')
 
 
-def read_infos(path):
+def read_infos(path: str | Path) -> dict:
     """Read an info file of format v2, pickle or JSON.
 
     Raises:
@@ -177,7 +186,7 @@ def read_infos(path):
     return content
 
 
-def write_infos(path, content):
+def write_infos(path: Path, content: dict) -> None:
     """Write an info file; whoever reads meanwhile finds the old one."""
     partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
     try:
@@ -189,7 +198,7 @@ def write_infos(path, content):
         partial.unlink(missing_ok=True)
 
 
-def _require_tables(root, version, tables):
+def _require_tables(root: Path, version: str, tables: Iterable[str]) -> None:
     if not root.is_dir():
         raise FileNotFoundError(f'nuScenes root {root} is not a folder')
     if not (root / version).is_dir():
@@ -204,7 +213,7 @@ def _require_tables(root, version, tables):
                                 f'{", ".join(missing)}')
 
 
-def _open(root, version):
+def _open(root: Path, version: str) -> NuScenes:
     """Open the tables, after checking the map pictures they name."""
     from nuscenes import NuScenes
     pictures = [record['filename'] for record in json.loads(
@@ -218,7 +227,7 @@ def _open(root, version):
     return NuScenes(version, str(root), verbose=False)
 
 
-def _scenes_of_splits(nusc, version):
+def _scenes_of_splits(nusc: NuScenes, version: str) -> dict[str, list[dict]]:
     """Return the scenes of each split that the tables hold."""
     from nuscenes.utils.splits import create_splits_scenes
     official = create_splits_scenes()
@@ -232,10 +241,12 @@ def _scenes_of_splits(nusc, version):
     return scenes
 
 
-def _complete_scenes(nusc, root, scenes, max_sweeps, skip_incomplete):
+def _complete_scenes(nusc: NuScenes, root: Path, scenes: dict[str, list[dict]],
+                     max_sweeps: int, skip_incomplete: bool) -> dict[str, list[dict]]:
     """Return the scenes whose files are all there, or raise."""
     index = infos.FolderIndex(root)
-    missing, kept = [], {}
+    missing: list[str] = []
+    kept: dict[str, list[dict]] = {}
     for split, group in scenes.items():
         kept[split] = []
         for scene in group:
@@ -261,7 +272,7 @@ def _complete_scenes(nusc, root, scenes, max_sweeps, skip_incomplete):
     return kept
 
 
-def _fingerprint(root, version, max_sweeps):
+def _fingerprint(root: Path, version: str, max_sweeps: int) -> str:
     """Return a text that changes with the tables and the options."""
     stats = [(table, (root / version / f'{table}.json').stat())
              for table in TABLES]
@@ -271,7 +282,8 @@ def _fingerprint(root, version, max_sweeps):
                           ).hexdigest()
 
 
-def _scene_frames(nusc, scene, max_sweeps, cache, key):
+def _scene_frames(nusc: NuScenes, scene: dict, max_sweeps: int, cache: Path,
+                  key: str) -> list[dict]:
     """Return the frames of a scene, from an interrupted run if possible."""
     from ddp_perception.checkpoints.plain_pickle import load_plain
     path = cache / f'{scene["name"]}.pkl'
@@ -288,7 +300,7 @@ def _scene_frames(nusc, scene, max_sweeps, cache, key):
     return frames
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='ddp-perception prepare nuscenes', description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -313,7 +325,7 @@ def _parser():
     return parser
 
 
-def _only_version(root):
+def _only_version(root: str | Path) -> str:
     found = [name for name in SPLITS if (Path(root) / name).is_dir()]
     if len(found) != 1:
         raise ValueError(
@@ -322,7 +334,7 @@ def _only_version(root):
     return found[0]
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run from the command line; returns the exit status."""
     args = _parser().parse_args(argv)
     try:

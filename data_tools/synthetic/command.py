@@ -3,8 +3,9 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 
 def image_size(text: str) -> tuple[int, int]:
@@ -18,14 +19,14 @@ def image_size(text: str) -> tuple[int, int]:
 
 
 def base_parser(dataset: str, description: str,
-                options: type) -> argparse.ArgumentParser:
+                options: Any) -> argparse.ArgumentParser:
     """Parser with the arguments of every writer.
 
     Args:
-        dataset (str): As in `ddp-perception synthesize DATASET`.
-        description (str): What is written; that runs are repeatable and
-            resumable is added.
-        options (type): Dataclass whose defaults are shown.
+        dataset: As in `ddp-perception synthesize DATASET`.
+        description: What is written; that runs are repeatable and resumable is
+            added.
+        options: Dataclass whose defaults are shown.
     """
     make = argparse.ArgumentParser(
         prog=f'ddp-perception synthesize {dataset}',
@@ -44,15 +45,15 @@ def base_parser(dataset: str, description: str,
     return make
 
 
-def run(parser: argparse.ArgumentParser, write: Callable[..., Path],
-        title: str, argv=None) -> int:
+def run(parser: argparse.ArgumentParser, write: Callable[..., Path], title: str,
+        argv: Sequence[str] | None = None) -> int:
     """Parse, write, report; returns the exit status.
 
     Args:
         parser: Its arguments are those of `write`, out first.
         write: The writer.
-        title (str): What is ready in the end.
-        argv (list[str], optional): By default the process's own.
+        title: What is ready in the end.
+        argv: By default the process's own.
     """
     args = vars(parser.parse_args(argv))
     try:

@@ -1,6 +1,6 @@
 """Command line of the synthetic Cityscapes writer."""
-
 import argparse
+from collections.abc import Sequence
 
 from data_tools.synthetic import command
 from data_tools.synthetic_cityscapes.options import Options
@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     return make
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     return command.run(parser(), write_synthetic_cityscapes,
                        'synthetic Cityscapes', argv)

@@ -1,6 +1,6 @@
 """Command line of the synthetic nuScenes writer."""
-
 import argparse
+from collections.abc import Sequence
 
 from data_tools.synthetic import command
 from data_tools.synthetic_nuscenes.options import Options
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     return make
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     return command.run(parser(), write_synthetic_nuscenes,
                        'synthetic nuScenes', argv)

@@ -45,7 +45,6 @@ class BEVHead(BaseModule):
     truth_field: str
     prediction_field: str
     truth_loader = 'a step that loads it'
-    passes: dict[str, int]
     training_prediction: Callable[[Tensor, Tensor], Tensor]
     objective: Callable[[Tensor, Tensor], dict[str, Tensor]]
     prediction_steps: Callable[..., list[Tensor]]
@@ -53,7 +52,7 @@ class BEVHead(BaseModule):
     average: Callable[[Sequence[Tensor]], Tensor]
 
     def __init__(self, in_channels: int, input_grid: Bounds, *, bev_axes: str = 'xy',
-                 keep_steps: bool = False, init_cfg: dict | None = None):
+                 keep_steps: bool = False, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if bev_axes not in ('xy', 'yx'):
             raise ValueError(f"bev_axes must be 'xy' or 'yx', got {bev_axes!r}")
