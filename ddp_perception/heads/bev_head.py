@@ -45,6 +45,7 @@ class BEVHead(BaseModule):
     truth_field: str
     prediction_field: str
     truth_loader = 'a step that loads it'
+    passes: dict[str, int]
     training_prediction: Callable[[Tensor, Tensor], Tensor]
     objective: Callable[[Tensor, Tensor], dict[str, Tensor]]
     prediction_steps: Callable[..., list[Tensor]]

@@ -42,7 +42,7 @@ class ConvMapHead(MapHead):
             nn.Conv2d(hidden, len(self.classes), 1))
 
     @property
-    def passes(self) -> dict[str, int]:
+    def passes(self) -> dict[str, int]:  # type: ignore[override]
         """A single pass without noise."""
         return dict(seeds=1, steps=1, averaged=1)
 
