@@ -38,9 +38,10 @@ test-shuffled: env  ## the fast tests, their files in a random order (its seed i
 test-slow: env  ## the tests marked slow, which `make test` leaves out
 	$(PYTHON_IN) -m pytest -m slow $(ARGS)
 
-lint: env  ## ruff over the whole tree
+lint: env  ## ruff over the whole tree, mypy over the packages
 	$(PYTHON_IN) -m ruff check .
+	$(PYTHON_IN) -m mypy
 
 clean:  ## remove caches and build products; keeps .venv, data and work_dirs
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

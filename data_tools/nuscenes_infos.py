@@ -4,11 +4,17 @@ Source: the format of mmdet3d 1.4.0 (info_version 1.1), whose converter is
 not part of its importable package. Extended by map_location, scene_token,
 scene_name and log_token.
 """
+from __future__ import annotations
+
 import os
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pyquaternion import Quaternion
+
+if TYPE_CHECKING:
+    from nuscenes import NuScenes
 
 CAMERAS = ('CAM_FRONT', 'CAM_FRONT_RIGHT', 'CAM_FRONT_LEFT', 'CAM_BACK',
            'CAM_BACK_LEFT', 'CAM_BACK_RIGHT')
@@ -33,7 +39,7 @@ CATEGORY_CLASS = {
 """nuScenes category -> detection class; every other category gets -1."""
 
 
-def scene_samples(nusc, scene):
+def scene_samples(nusc: NuScenes, scene: dict) -> list[dict]:
     """Return the key frames of a scene in order of time."""
     samples, token = [], scene['first_sample_token']
     while token:
@@ -42,7 +48,7 @@ def scene_samples(nusc, scene):
     return samples
 
 
-def frame_files(nusc, sample, max_sweeps):
+def frame_files(nusc: NuScenes, sample: dict, max_sweeps: int) -> list[str]:
     """Return every file that a frame's info names, relative to the root.
 
     Raises:
@@ -54,18 +60,18 @@ def frame_files(nusc, sample, max_sweeps):
             for record in [lidar, *cameras, *_sweeps(nusc, lidar, max_sweeps)]]
 
 
-def frame_info(nusc, sample, max_sweeps=10):
+def frame_info(nusc: NuScenes, sample: dict, max_sweeps: int = 10) -> dict:
     """Return one frame of the info file, without `sample_idx`.
 
     Args:
-        nusc (NuScenes): The tables.
-        sample (dict): Its record of table sample.
-        max_sweeps (int): Earlier LiDAR sweeps to list, latest first.
+        nusc: The tables.
+        sample: Its record of table sample.
+        max_sweeps: Earlier LiDAR sweeps to list, latest first.
 
     Returns:
-        dict: Matrices are nested lists, 4x4 (cam2img 3x3), metres; times are
-        seconds; boxes are x, y, z of the centre, length, width, height, yaw
-        in the LiDAR frame.
+        Matrices are nested lists, 4x4 (cam2img 3x3), metres; times are
+        seconds; boxes are x, y, z of the centre, length, width, height, yaw in
+        the LiDAR frame.
     """
     lidar = _reading(nusc, sample, 'LIDAR_TOP')
     ego_from_lidar, global_from_ego = _placement(nusc, lidar)
@@ -93,18 +99,18 @@ def frame_info(nusc, sample, max_sweeps=10):
     }
 
 
-def map_fields(scene, log):
+def map_fields(scene: dict, log: dict) -> dict[str, str]:
     """Return what map segmentation adds to a frame of the info format."""
     return {'map_location': log['location'], 'scene_token': scene['token'],
             'scene_name': scene['name'], 'log_token': log['token']}
 
 
-def metainfo(version, map_version):
+def metainfo(version: str, map_version: str) -> dict:
     """Return the metainfo of an info file.
 
     Args:
-        version (str): Of the tables, for example 'v1.0-mini'.
-        map_version (str): Of the map expansion, for example '1.3'.
+        version: Version of the tables, for example 'v1.0-mini'.
+        map_version: Version of the map expansion, for example '1.3'.
     """
     return {'categories': {name: index for index, name in enumerate(CLASSES)},
             'dataset': 'nuscenes', 'version': version, 'info_version': '1.1',
@@ -115,14 +121,14 @@ class FolderIndex:
     """Answer whether files exist, reading each folder once.
 
     Args:
-        root (str | Path): Folder that the names are relative to.
+        root: Folder that the names are relative to.
     """
 
-    def __init__(self, root):
+    def __init__(self, root: str | Path) -> None:
         self.root = str(root)
-        self._names = {}
+        self._names: dict[str, set[str]] = {}
 
-    def __contains__(self, filename):
+    def __contains__(self, filename: str) -> bool:
         """Say whether `filename`, relative to the root, exists."""
         folder, name = os.path.split(filename)
         if folder not in self._names:
@@ -132,7 +138,7 @@ class FolderIndex:
         return name in self._names[folder]
 
 
-def _reading(nusc, sample, channel):
+def _reading(nusc: NuScenes, sample: dict, channel: str) -> dict:
     """Return the key frame record of a sensor."""
     if channel not in sample['data']:
         raise ValueError(f'sample {sample["token"]} has no {channel}; it has '
@@ -140,20 +146,20 @@ def _reading(nusc, sample, channel):
     return nusc.get('sample_data', sample['data'][channel])
 
 
-def _matrix(record):
+def _matrix(record: dict) -> np.ndarray:
     matrix = Quaternion(record['rotation']).transformation_matrix
     matrix[:3, 3] = record['translation']
     return matrix
 
 
-def _placement(nusc, record):
+def _placement(nusc: NuScenes, record: dict) -> tuple[np.ndarray, np.ndarray]:
     """Return ego_from_sensor and global_from_ego of a sensor reading."""
     return (_matrix(nusc.get('calibrated_sensor',
                              record['calibrated_sensor_token'])),
             _matrix(nusc.get('ego_pose', record['ego_pose_token'])))
 
 
-def _camera(nusc, record, global_from_lidar):
+def _camera(nusc: NuScenes, record: dict, global_from_lidar: np.ndarray) -> dict:
     ego_from_cam, global_from_ego = _placement(nusc, record)
     cam_from_lidar = np.linalg.inv(global_from_ego @ ego_from_cam
                                    ) @ global_from_lidar
@@ -168,16 +174,17 @@ def _camera(nusc, record, global_from_lidar):
     }
 
 
-def _sweeps(nusc, lidar, max_sweeps):
+def _sweeps(nusc: NuScenes, lidar: dict, max_sweeps: int) -> list[dict]:
     """Return up to `max_sweeps` earlier LiDAR records, latest first."""
-    sweeps, record = [], lidar
+    sweeps: list[dict] = []
+    record = lidar
     while record['prev'] and len(sweeps) < max_sweeps:
         record = nusc.get('sample_data', record['prev'])
         sweeps.append(record)
     return sweeps
 
 
-def _sweep(nusc, record, global_from_lidar):
+def _sweep(nusc: NuScenes, record: dict, global_from_lidar: np.ndarray) -> dict:
     ego_from_sensor, global_from_ego = _placement(nusc, record)
     sensor_from_lidar = np.linalg.inv(global_from_ego @ ego_from_sensor
                                       ) @ global_from_lidar
@@ -194,7 +201,7 @@ def _sweep(nusc, record, global_from_lidar):
     }
 
 
-def _instance(nusc, token, global_from_lidar):
+def _instance(nusc: NuScenes, token: str, global_from_lidar: np.ndarray) -> dict:
     record = nusc.get('sample_annotation', token)
     lidar_from_global = np.linalg.inv(global_from_lidar)
     turn = lidar_from_global[:3, :3]

@@ -1,5 +1,6 @@
 """Read size and type of a PNG without decoding it."""
 import struct
+from pathlib import Path
 from typing import NamedTuple
 
 _COLOURS = {0: 'grey', 2: 'RGB', 3: 'palette', 4: 'grey and alpha', 6: 'RGBA'}
@@ -9,9 +10,9 @@ class PNGHeader(NamedTuple):
     """What the first chunk of a PNG says.
 
     Attributes:
-        height, width (int): Pixels.
-        bits (int): Per channel.
-        colour (str): 'grey', 'RGB', 'palette', 'grey and alpha' or 'RGBA'.
+        height, width: Pixels.
+        bits: Per channel.
+        colour: 'grey', 'RGB', 'palette', 'grey and alpha' or 'RGBA'.
     """
 
     height: int
@@ -20,7 +21,7 @@ class PNGHeader(NamedTuple):
     colour: str
 
 
-def read_png_header(path):
+def read_png_header(path: str | Path) -> PNGHeader:
     """Return the header of a PNG file.
 
     Raises:

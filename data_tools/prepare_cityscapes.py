@@ -9,6 +9,7 @@ run goes on where it stopped.
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,16 +23,16 @@ SOURCE, TARGET = '_gtFine_labelIds.png', '_gtFine_labelTrainIds.png'
 IMAGE = '_leftImg8bit.png'
 
 
-def convert(source, target):
+def convert(source: Path, target: Path) -> list[int]:
     """Write the training labels of one file; complete or not at all.
 
     Args:
-        source (Path): Label ids, single-channel 8-bit PNG.
-        target (Path): Training labels.
+        source: Label ids, single-channel 8-bit PNG.
+        target: Training labels.
 
     Returns:
-        list[int]: Ids in the file that Cityscapes does not define; they are
-        written as 255.
+        Ids in the file that Cityscapes does not define; they are written as
+        255.
 
     Raises:
         ValueError: the file cannot be decoded or is of another type.
@@ -56,18 +57,20 @@ def convert(source, target):
     return [int(i) for i in present if LAST_LABEL_ID < i != IGNORED]
 
 
-def prepare(root, splits=None, overwrite=False, jobs=2, progress=True):
+def prepare(root: str | Path, splits: Sequence[str] | None = None,
+            overwrite: bool = False, jobs: int = 2,
+            progress: bool = True) -> dict[str, tuple[int, int]]:
     """Write the training labels of a root.
 
     Args:
-        root (str | Path): Cityscapes root, holds gtFine.
-        splits (Sequence[str], optional): Folders of gtFine, all by default.
-        overwrite (bool): Write files anew that exist.
-        jobs (int): Files converted at a time.
-        progress (bool): Show a progress bar.
+        root: Cityscapes root, holds gtFine.
+        splits: Folders of gtFine, all by default.
+        overwrite: Write files anew that exist.
+        jobs: Files converted at a time.
+        progress: Show a progress bar.
 
     Returns:
-        dict[str, tuple[int, int]]: Files written and left alone, by split.
+        Files written and left alone, by split.
 
     Raises:
         FileNotFoundError: folders or label files are missing, or an image of
@@ -105,11 +108,11 @@ def prepare(root, splits=None, overwrite=False, jobs=2, progress=True):
     return counts
 
 
-def _target(path):
+def _target(path: Path) -> Path:
     return path.with_name(path.name[:-len(SOURCE)] + TARGET)
 
 
-def _find(root, splits):
+def _find(root: Path, splits: Sequence[str] | None) -> dict[str, list[Path]]:
     folder = root / 'gtFine'
     if not folder.is_dir():
         raise FileNotFoundError(f'{root} has no folder gtFine; unpack '
@@ -128,7 +131,7 @@ def _find(root, splits):
     return sources
 
 
-def _require_labels(root, sources):
+def _require_labels(root: Path, sources: dict[str, list[Path]]) -> None:
     """Raise where an image lacks its label file."""
     missing = []
     for split, paths in sources.items():
@@ -143,7 +146,7 @@ def _require_labels(root, sources):
                                 f'first:{_first(missing)}')
 
 
-def _first(lines):
+def _first(lines: Sequence[str]) -> str:
     return ''.join(f'\n  {line}' for line in lines[:5])
 
 

@@ -12,7 +12,9 @@ kitti_val.txt then list the frames that have both files, divided by drive.
 import argparse
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -28,24 +30,24 @@ from ddp_perception.datasets.kitti_splits import (
 TRAIN, VAL = 'kitti_train.txt', 'kitti_val.txt'
 
 
-def check_split(root, split, progress=True):
+def check_split(root: str | Path, split: str | Path, progress: bool = True) -> dict:
     """Check the files of one split.
 
     Args:
-        root (str | Path): Holds the folders input and gt_depth.
-        split (str | Path): Split file.
-        progress (bool): Show a progress bar.
+        root: Holds the folders input and gt_depth.
+        split: Split file.
+        progress: Show a progress bar.
 
     Returns:
-        dict: frames, dropped (lines without depth), missing and wrong: the
-        paths of missing files, and a sentence per faulty depth map.
+        frames, dropped (lines without depth), missing and wrong: the paths of
+        missing files, and a sentence per faulty depth map.
 
     Raises:
         FileNotFoundError, ValueError: see `read_split`.
     """
     root = Path(root)
     frames, dropped = read_split(split)
-    report = {'frames': len(frames), 'dropped': dropped, 'missing': [],
+    report: dict[str, Any] = {'frames': len(frames), 'dropped': dropped, 'missing': [],
               'wrong': []}
     lost = missing_files(frames, root / 'input', root / 'gt_depth')
     for frame, missing in zip(tqdm(frames, desc=Path(split).name,
@@ -56,17 +58,17 @@ def check_split(root, split, progress=True):
     return report
 
 
-def find_frames(root):
+def find_frames(root: str | Path) -> tuple[dict[str, list[Frame]], int]:
     """Return the frames of a root that have image and depth map.
 
     Args:
-        root (str | Path): Holds the folders input and gt_depth.
+        root: Holds the folders input and gt_depth.
 
     Returns:
-        tuple[dict[str, list[Frame]], int]: Frames by drive, and how many
-        images have no depth map (the official maps lack the first and last
-        five frames of each drive). Focal lengths are those of
-        input/<date>/calib_cam_to_cam.txt, or all None where one is missing.
+        Frames by drive, and how many images have no depth map (the official
+        maps lack the first and last five frames of each drive). Focal lengths
+        are those of input/<date>/calib_cam_to_cam.txt, or all None where one
+        is missing.
 
     Raises:
         FileNotFoundError: a folder is missing, or no frame has both files.
@@ -75,7 +77,8 @@ def find_frames(root):
     for name in ('input', 'gt_depth'):
         if not (root / name).is_dir():
             raise FileNotFoundError(f'{root} has no folder {name}')
-    drives, without = {}, 0
+    drives: dict[str, list[tuple]] = {}
+    without = 0
     images = sorted((root / 'input').glob('*/*_sync/image_02/data/*.png'))
     for path in images:
         date, drive = path.parts[-5], path.parts[-4]
@@ -98,16 +101,17 @@ def find_frames(root):
             for drive, group in drives.items()}, without
 
 
-def split_drives(drives, val_share=.2):
+def split_drives(drives: dict[str, list[Frame]],
+                 val_share: float = .2) -> tuple[list[Frame], list[Frame]]:
     """Divide drives into training and validation.
 
     Args:
-        drives (dict[str, list[Frame]]): Frames by drive.
-        val_share (float): Share of the drives to validate on, rounded up;
-            the last in order of name. At least one drive stays on each side.
+        drives: Frames by drive.
+        val_share: Share of the drives to validate on, rounded up; the last in
+            order of name. At least one drive stays on each side.
 
     Returns:
-        tuple[list[Frame], list[Frame]]: Training and validation.
+        Training and validation.
 
     Raises:
         ValueError: there is only one drive, or the share is not in (0, 1).
@@ -121,20 +125,22 @@ def split_drives(drives, val_share=.2):
     # Rounding must not add a drive: 0.07 of 100 is 7.000000000000001.
     count = math.ceil(val_share * len(names) - 1e-9)
     count = min(max(count, 1), len(names) - 1)
-    return tuple([frame for name in group for frame in drives[name]]
-                 for group in (names[:-count], names[-count:]))
+    train, val = ([frame for name in group for frame in drives[name]]
+                  for group in (names[:-count], names[-count:]))
+    return train, val
 
 
-def write_splits(root, val_share=.2, overwrite=False):
+def write_splits(root: str | Path, val_share: float = .2,
+                 overwrite: bool = False) -> list[Path]:
     """Write kitti_train.txt and kitti_val.txt into a root.
 
     Args:
-        root (str | Path): Holds the folders input and gt_depth.
-        val_share (float): See `split_drives`.
-        overwrite (bool): Replace files that exist.
+        root: Holds the folders input and gt_depth.
+        val_share: See `split_drives`.
+        overwrite: Replace files that exist.
 
     Returns:
-        list[Path]: The two files.
+        The two files.
 
     Raises:
         FileExistsError: one exists and `overwrite` is off.
@@ -155,7 +161,7 @@ def write_splits(root, val_share=.2, overwrite=False):
     return paths
 
 
-def _faults(root, frame):
+def _faults(root: Path, frame: Frame) -> Iterator[str]:
     """Yield what is wrong with the existing files of a frame."""
     try:
         image = read_png_header(root / 'input' / frame.image)
@@ -174,7 +180,7 @@ def _faults(root, frame):
                f'{image.height} x {image.width}')
 
 
-def _focal(folder):
+def _focal(folder: Path) -> float | None:
     """Return the focal length of the left colour camera, or None."""
     path = folder / 'calib_cam_to_cam.txt'
     if not path.is_file():
@@ -234,7 +240,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if all(good) else 1
 
 
-def _tell(split, report, allow_missing):
+def _tell(split: str | Path, report: dict, allow_missing: bool) -> bool:
     """Print a report; return whether the split can be used."""
     print(f'{split}: {report["frames"]} frames, {report["dropped"]} lines '
           'without depth map')

@@ -5,6 +5,8 @@ writes nuscenes_infos_train.pkl and nuscenes_infos_val.pkl (for v1.0-test,
 nuscenes_infos_test.pkl) into the root: mmdet3d's info format v2, which its
 own data sets read too, extended by the map location of every frame.
 """
+from __future__ import annotations
+
 import argparse
 import hashlib
 import json
@@ -12,7 +14,9 @@ import os
 import pickle
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -20,6 +24,9 @@ from data_tools import nuscenes_infos as infos
 from data_tools.nuscenes_tables import read_tables
 from ddp_perception.datasets.info_files import read_info_file
 from ddp_perception.datasets.info_schema import ALL_FIELDS, check_infos
+
+if TYPE_CHECKING:
+    from nuscenes import NuScenes
 
 SPLITS = {
     'v1.0-mini': {'train': 'mini_train', 'val': 'mini_val'},
@@ -33,8 +40,10 @@ TABLES = ('category', 'attribute', 'visibility', 'instance', 'sensor',
           'sample_data', 'sample_annotation', 'map')
 
 
-def prepare(root, version, prefix='nuscenes', out_dir=None, max_sweeps=10,
-            overwrite=False, skip_incomplete=False, progress=True):
+def prepare(root: str | Path, version: str, prefix: str = 'nuscenes',
+            out_dir: str | Path | None = None, max_sweeps: int = 10,
+            overwrite: bool = False, skip_incomplete: bool = False,
+            progress: bool = True) -> dict[str, Path]:
     """Write the info files of every split of a version.
 
     Finished scenes are kept in a hidden folder until all are done, so that
@@ -42,18 +51,18 @@ def prepare(root, version, prefix='nuscenes', out_dir=None, max_sweeps=10,
     they are complete.
 
     Args:
-        root (str | Path): nuScenes root: tables, samples, sweeps, maps.
-        version (str): 'v1.0-mini', 'v1.0-trainval' or 'v1.0-test'.
-        prefix (str): Of the file names.
-        out_dir (str | Path, optional): Where to write, by default the root.
-        max_sweeps (int): Earlier LiDAR sweeps to list per frame.
-        overwrite (bool): Replace info files that exist.
-        skip_incomplete (bool): Leave out scenes that lack sensor files
-            (a partial download) instead of stopping.
-        progress (bool): Show a progress bar.
+        root: nuScenes root: tables, samples, sweeps, maps.
+        version: 'v1.0-mini', 'v1.0-trainval' or 'v1.0-test'.
+        prefix: Prefix of the file names.
+        out_dir: Where to write, by default the root.
+        max_sweeps: Earlier LiDAR sweeps to list per frame.
+        overwrite: Replace info files that exist.
+        skip_incomplete: Leave out scenes that lack sensor files (a partial
+            download) instead of stopping.
+        progress: Show a progress bar.
 
     Returns:
-        dict[str, Path]: The file of each split.
+        The file of each split.
 
     Raises:
         FileNotFoundError: tables, maps or sensor files are missing; names
@@ -87,7 +96,7 @@ def prepare(root, version, prefix='nuscenes', out_dir=None, max_sweeps=10,
     cache = out_dir / f'.{prefix}_infos_{version}.partial'
     cache.mkdir(exist_ok=True)
     key = _fingerprint(root, version, max_sweeps)
-    frames = {split: [] for split in scenes}
+    frames: dict[str, list[dict]] = {split: [] for split in scenes}
     with tqdm(total=sum(map(len, scenes.values())), unit='scene',
               desc='info files', disable=not progress) as bar:
         for split, group in scenes.items():
@@ -107,16 +116,16 @@ def prepare(root, version, prefix='nuscenes', out_dir=None, max_sweeps=10,
     return files
 
 
-def extend(root, path, version=None):
+def extend(root: str | Path, path: str | Path, version: str | None = None) -> int:
     """Add the map fields to an info file, leaving all else as it is.
 
     Args:
-        root (str | Path): nuScenes root.
-        path (str | Path): Info file, pickle or JSON; replaced when complete.
-        version (str, optional): Of the tables, by default that of the file.
+        root: nuScenes root.
+        path: Info file, pickle or JSON; replaced when complete.
+        version: Version of the tables, by default that of the file.
 
     Returns:
-        int: Number of frames.
+        Number of frames.
 
     Raises:
         FileNotFoundError: the info file, tables or maps are missing.
@@ -149,7 +158,7 @@ def extend(root, path, version=None):
     return len(tokens)
 
 
-def read_map_version(root, locations):
+def read_map_version(root: str | Path, locations: Iterable[str]) -> str:
     """Return the version of the map expansion, after checking its files.
 
     Raises:
@@ -172,7 +181,7 @@ def read_map_version(root, locations):
     return next(iter(versions.values()), '')
 
 
-def read_infos(path):
+def read_infos(path: str | Path) -> dict:
     """Read an info file of format v2, pickle or JSON; see `read_info_file`.
 
     Every frame must have a token.
@@ -180,7 +189,7 @@ def read_infos(path):
     return read_info_file(path, ('token', ))
 
 
-def write_infos(path, content):
+def write_infos(path: Path, content: dict) -> None:
     """Write an info file; whoever reads meanwhile finds the old one."""
     partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
     try:
@@ -192,7 +201,7 @@ def write_infos(path, content):
         partial.unlink(missing_ok=True)
 
 
-def _require_tables(root, version, tables):
+def _require_tables(root: Path, version: str, tables: Iterable[str]) -> None:
     if not root.is_dir():
         raise FileNotFoundError(f'nuScenes root {root} is not a folder')
     if not (root / version).is_dir():
@@ -207,7 +216,7 @@ def _require_tables(root, version, tables):
                                 f'{", ".join(missing)}')
 
 
-def _open(root, version):
+def _open(root: Path, version: str) -> NuScenes:
     """Open the tables, after checking them and the map pictures they name."""
     from nuscenes import NuScenes
 
@@ -233,7 +242,7 @@ def _open(root, version):
                          f'{error}') from error
 
 
-def _scenes_of_splits(nusc, version):
+def _scenes_of_splits(nusc: NuScenes, version: str) -> dict[str, list[dict]]:
     """Return the scenes of each split that the tables hold."""
     from nuscenes.utils.splits import create_splits_scenes
     official = create_splits_scenes()
@@ -247,10 +256,12 @@ def _scenes_of_splits(nusc, version):
     return scenes
 
 
-def _complete_scenes(nusc, root, scenes, max_sweeps, skip_incomplete):
+def _complete_scenes(nusc: NuScenes, root: Path, scenes: dict[str, list[dict]],
+                     max_sweeps: int, skip_incomplete: bool) -> dict[str, list[dict]]:
     """Return the scenes whose files are all there, or raise."""
     index = infos.FolderIndex(root)
-    missing, kept = [], {}
+    missing: list[str] = []
+    kept: dict[str, list[dict]] = {}
     for split, group in scenes.items():
         kept[split] = []
         for scene in group:
@@ -276,7 +287,7 @@ def _complete_scenes(nusc, root, scenes, max_sweeps, skip_incomplete):
     return kept
 
 
-def _fingerprint(root, version, max_sweeps):
+def _fingerprint(root: Path, version: str, max_sweeps: int) -> str:
     """Return a text that changes with the tables and the options."""
     stats = [(table, (root / version / f'{table}.json').stat())
              for table in TABLES]
@@ -286,7 +297,8 @@ def _fingerprint(root, version, max_sweeps):
                           ).hexdigest()
 
 
-def _scene_frames(nusc, scene, max_sweeps, cache, key):
+def _scene_frames(nusc: NuScenes, scene: dict, max_sweeps: int, cache: Path,
+                  key: str) -> list[dict]:
     """Return the frames of a scene, from an interrupted run if possible."""
     from ddp_perception.checkpoints.plain_pickle import load_plain
     path = cache / f'{scene["name"]}.pkl'
@@ -325,7 +337,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "mmdet3d's (a path, or a name in ROOT), in place")
 
 
-def _only_version(root):
+def _only_version(root: str | Path) -> str:
     found = [name for name in SPLITS if (Path(root) / name).is_dir()]
     if len(found) != 1:
         raise ValueError(

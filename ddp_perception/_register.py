@@ -9,6 +9,9 @@ import importlib
 import importlib.abc
 import importlib.util
 import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 _TRIGGER = 'mmengine.registry'
 
@@ -16,7 +19,10 @@ _TRIGGER = 'mmengine.registry'
 class _AfterImport(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Import ``ddp_perception.registry`` right after ``mmengine.registry``."""
 
-    def find_spec(self, fullname, path=None, target=None):
+    _loader: importlib.abc.Loader
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None,
+                  target: ModuleType | None = None) -> ModuleSpec | None:
         """Claim the trigger module once, and leave every other module."""
         if fullname != _TRIGGER:
             return None
@@ -27,18 +33,20 @@ class _AfterImport(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._loader, spec.loader = spec.loader, self
         return spec
 
-    def create_module(self, spec):
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """Let the module's own loader create it."""
         return self._loader.create_module(spec)
 
-    def exec_module(self, module):
+    def exec_module(self, module: ModuleType) -> None:
         """Run the module under its own loader, then create our registries."""
-        module.__spec__.loader = module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        module.__loader__ = self._loader
         self._loader.exec_module(module)
         importlib.import_module('ddp_perception.registry')
 
 
-def register_with_mmengine():
+def register_with_mmengine() -> None:
     """Create the ``ddp`` registries now or as soon as mmengine is loaded."""
     if _TRIGGER in sys.modules:
         importlib.import_module('ddp_perception.registry')

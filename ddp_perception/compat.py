@@ -19,8 +19,14 @@ AMP "only available on gpu"       `ddp.CPUAmpOptimWrapper` (engine)
 a path to a device never ends     `datasets.bounded_files.bound_local_files`
 ================================  ==========================================
 """
+from __future__ import annotations
+
 import os
 import subprocess
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def load_checkpoints_safely(trusted: bool = False) -> None:
@@ -44,7 +50,7 @@ def load_checkpoints_safely(trusted: bool = False) -> None:
 
     from ddp_perception.checkpoints.reading import load_checkpoint
 
-    def load_from_local_or_address(filename, map_location=None):
+    def load_from_local_or_address(filename: str, map_location: Any = None) -> Any:
         content = load_checkpoint(filename, map_location, trusted=trusted)
         if not trusted and isinstance(content, dict) and isinstance(
                 content.get('meta'), dict):
@@ -65,7 +71,7 @@ def load_pickles_safely(name: str = 'the pickle') -> None:
     not concerned.
 
     Args:
-        name: of a pickle in messages; mmengine passes on bytes alone.
+        name: what messages call a pickle; mmengine passes on bytes only.
     """
     from mmengine.fileio import PickleHandler, register_handler
 
@@ -74,7 +80,7 @@ def load_pickles_safely(name: str = 'the pickle') -> None:
     class PlainPickleHandler(PickleHandler):
         """Reads plain values; writes as before."""
 
-        def load_from_fileobj(self, file):
+        def load_from_fileobj(self, file: BinaryIO) -> Any:
             return read_plain(file.read(), getattr(file, 'name', name))
 
     register_handler(['pickle', 'pkl'])(PlainPickleHandler)
@@ -87,7 +93,7 @@ def patch_numpy_long() -> None:
     """
     import numpy as np
     if 'long' not in vars(np):  # hasattr() would warn
-        np.long = np.int64
+        vars(np)['long'] = np.int64
 
 
 def patch_spconv_cpu() -> None:
@@ -107,7 +113,7 @@ def patch_spconv_cpu() -> None:
     ops.get_current_stream = _no_stream
 
 
-def _no_stream():
+def _no_stream() -> int:
     return 0
 
 
@@ -165,7 +171,7 @@ def leave_distributed() -> None:
         distributed.destroy_process_group()
 
 
-def _set_variables_from_slurm():
+def _set_variables_from_slurm() -> None:
     environ = os.environ
     environ['RANK'] = environ['SLURM_PROCID']
     environ['WORLD_SIZE'] = environ['SLURM_NTASKS']
@@ -178,7 +184,7 @@ def _set_variables_from_slurm():
         environ['MASTER_ADDR'] = hosts[0]
 
 
-def adapt_model_wrapper(cfg, launcher: str) -> None:
+def adapt_model_wrapper(cfg: Config, launcher: str) -> None:
     """Let `DistributedDataParallel` wrap a model that lives on a CPU.
 
     mmengine passes ``device_ids=[LOCAL_RANK]`` unless the configuration says

@@ -2,6 +2,7 @@
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterable
 
 MOST_BYTES = 200
 """Of a name; disks allow 255, and an ending and a mark of partial files come on."""
@@ -11,7 +12,7 @@ _RESERVED = re.compile(r'(con|prn|aux|nul|com\d|lpt\d)(\.|$)', re.IGNORECASE)
 _FORBIDDEN = set('/\\<>:"|?*')
 
 
-def output_name(token):
+def output_name(token: object) -> str:
     """Return the file name, without an ending, for what the data call a thing.
 
     Ordinary tokens stay as they are. Others (with separators, control or
@@ -20,26 +21,28 @@ def output_name(token):
     that different tokens have different names.
 
     Args:
-        token (object): Its text counts.
+        token: Its text counts.
 
     Returns:
-        str: A single component of a path, at most `MOST_BYTES` bytes.
+        A single component of a path, at most `MOST_BYTES` bytes.
     """
     token = str(token)
     return token if _is_ordinary(token) else _hashed(token, token)
 
 
-def output_names(tokens):
+def output_names(tokens: Iterable) -> list[str]:
     """Return a file name per token, all different even without regard to case.
 
     Args:
-        tokens (Iterable): The first of several that would share a name keeps
-            it; the others get a hash of the token and of how often it came.
+        tokens: The first of several that would share a name keeps it; the
+            others get a hash of the token and of how often it came.
 
     Returns:
-        list[str]: See `output_name`.
+        See `output_name`.
     """
-    names, taken, seen = [], set(), {}
+    names: list[str] = []
+    taken: set[str] = set()
+    seen: dict[str, int] = {}
     for token in map(str, tokens):
         name = output_name(token)
         seen[token] = seen.get(token, 0) + 1
@@ -50,11 +53,11 @@ def output_names(tokens):
     return names
 
 
-def _folded(name):
+def _folded(name: str) -> str:
     return unicodedata.normalize('NFC', name).casefold()
 
 
-def _is_ordinary(token):
+def _is_ordinary(token: str) -> bool:
     return bool(
         token and token.isprintable() and not _FORBIDDEN & set(token)
         and token[0] not in '. ~' and token[-1] not in '. '
@@ -62,7 +65,7 @@ def _is_ordinary(token):
         and len(token.encode()) <= MOST_BYTES)
 
 
-def _hashed(token, content):
+def _hashed(token: str, content: str) -> str:
     digest = hashlib.sha256(content.encode('utf-8', 'surrogatepass')).hexdigest()
     plain = ''.join(character if character.isprintable()
                     and character not in _FORBIDDEN else '_'

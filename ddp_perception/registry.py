@@ -4,13 +4,14 @@ A type is written ``ddp.<Type>`` in any OpenMMLab config, whatever its
 ``default_scope``. Each registry imports its ``locations`` on the first lookup
 of a name, so nothing is loaded before it is used.
 """
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mmengine import registry as root
 from mmengine.registry import DefaultScope, Registry
 
 
-def _child(name, parent, *locations):
+def _child(name: str, parent: Registry, *locations: str) -> Registry:
     return Registry(name, scope='ddp', parent=parent, locations=[
         f'ddp_perception.{location}' for location in locations])
 
@@ -27,7 +28,7 @@ VISUALIZERS = _child('visualizer', root.VISUALIZERS, 'visualization')
 
 
 @contextmanager
-def scope_of_parts(scope, *configs):
+def scope_of_parts(scope: str, *configs: dict | None) -> Iterator[None]:
     """Build the parts of a model in the scope that their configuration means.
 
     A part's type is looked up in the default scope, which is the process's
@@ -35,10 +36,10 @@ def scope_of_parts(scope, *configs):
     default scope is as before afterwards.
 
     Args:
-        scope (str): Of the project whose configurations name such parts.
-        *configs (dict | None): Parts that are to be built. Where one has a
-            type that is unknown in `scope`, the default scope stays: it is
-            that of a project with parts of its own.
+        scope: registry scope that such configurations mean.
+        *configs: Parts that are to be built. Where one has a type that is
+            unknown in `scope`, the default scope stays: it is that of a
+            project with parts of its own.
     """
     with MODELS.switch_scope_and_registry(scope) as registry:
         kinds = [config.get('type') for config in configs

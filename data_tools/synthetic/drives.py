@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pyquaternion import Quaternion
@@ -31,10 +32,10 @@ class Drive:
     drives in one split leave all others as they are.
 
     Attributes:
-        dataset (str): Whose format it is written in.
-        split (str): That it belongs to.
-        number (int): Unique in the set, from 1.
-        weather (str): One of the world's kinds.
+        dataset: Whose format it is written in.
+        split: That it belongs to.
+        number: Unique in the set, from 1.
+        weather: One of the world's kinds.
     """
 
     dataset: str
@@ -55,8 +56,8 @@ class Drive:
         """Its world, the same for every process.
 
         Args:
-            seed (int): Of the set.
-            duration (float): Seconds.
+            seed: Seed of the set.
+            duration: Seconds.
             bustle (float), residential (bool): See `World`.
         """
         return World(self._seed(seed), duration=duration,
@@ -68,7 +69,7 @@ class Drive:
 
         Load and grade differ between drives, springs move between frames.
         """
-        degrees = sum(np.random.default_rng(
+        degrees: Any = sum(np.random.default_rng(
             [*self._seed(seed), 77, *more]).normal(0, (.3, .9, .6))
                       for more in ((), (frame,)))
         return turned(np.eye(3), degrees)
@@ -78,9 +79,9 @@ def plan_drives(dataset: str, splits: dict[str, int]) -> list[Drive]:
     """The drives of a set.
 
     Args:
-        dataset (str): Whose format they are written in.
-        splits (dict[str, int]): Number of drives (less than `HELD_OUT`) of
-            the training split and of the one that is held out, in order.
+        dataset: Whose format they are written in.
+        splits: Number of drives (less than `HELD_OUT`) of the training split
+            and of the one that is held out, in order.
     """
     numbers = [range(start + 1, start + 1 + count) for start, count in
                zip((0, HELD_OUT), splits.values(), strict=True)]

@@ -10,7 +10,7 @@ MARKER = 'synthetic.json'
 _PARTS = '.scenes'
 
 
-def write_json(path: Path, value) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write JSON so that a crash leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + '.part')
@@ -34,9 +34,9 @@ def claim(out: Path, wanted: dict, overwrite: bool) -> bool:
     """Prepare the folder; whether the very set is complete there already.
 
     Args:
-        out (Path): Folder of the set.
-        wanted (dict): JSON-ready options of the set to write.
-        overwrite (bool): Empty it of a synthetic set with other options.
+        out: Folder of the set.
+        wanted: JSON-ready options of the set to write.
+        overwrite: Empty it of a synthetic set with other options.
 
     Raises:
         FileExistsError: it holds something else.

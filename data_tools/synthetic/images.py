@@ -12,9 +12,9 @@ def write_image(path: Path, pixels: np.ndarray,
     """Write an image and the folders that lead to it.
 
     Args:
-        path (Path): Its suffix decides the format.
-        pixels (np.ndarray): (H, W) uint8 or uint16, or (H, W, 3) uint8 RGB.
-        parameters (Sequence[int]): Of OpenCV's encoder.
+        path: Its suffix decides the format.
+        pixels: (H, W) uint8 or uint16, or (H, W, 3) uint8 RGB.
+        parameters: OpenCV encoder parameters.
 
     Raises:
         OSError: it could not be written.

@@ -1,22 +1,23 @@
 """Checks and record that the options of every set share."""
 
 from dataclasses import asdict
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 
 class SetOptions:
     """Base of frozen dataclasses with the options of a set.
 
     Attributes:
-        GENERATOR (int): Rises whenever the same options give other bytes
-            than before.
-        RANGES (dict): Field -> least and greatest value.
+        GENERATOR: Rises whenever the same options give other bytes than
+            before.
+        RANGES: Field -> least and greatest value.
     """
 
+    image_size: tuple[int, int]
     GENERATOR: ClassVar[int]
     RANGES: ClassVar[dict[str, tuple[int, int]]]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, 'image_size', tuple(self.image_size))
         ranges = {'seed': (0, 2**31 - 1), **self.RANGES}
         for name, (low, high) in ranges.items():
@@ -30,6 +31,6 @@ class SetOptions:
 
     def record(self) -> dict:
         """JSON-ready description, the generator's number included."""
-        values = asdict(self)
+        values = asdict(cast(Any, self))
         values['image_size'] = list(self.image_size)
         return {'generator': self.GENERATOR, **values}

@@ -3,8 +3,8 @@
 Ego frame: x ahead, y left, z up, origin on the ground under the rear axle.
 Camera frame: x right, y down, z ahead.
 """
-
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +21,9 @@ class Calibration:
     """Pose and intrinsics of one sensor.
 
     Attributes:
-        translation (np.ndarray): (3,) metres, ego frame.
-        rotation (Quaternion): Ego from sensor.
-        intrinsic (np.ndarray | None): (3, 3) pixels, cameras only.
+        translation: (3,) metres, ego frame.
+        rotation: Ego from sensor.
+        intrinsic: (3, 3) pixels, cameras only.
     """
 
     translation: np.ndarray
@@ -38,7 +38,7 @@ class Calibration:
         return pose
 
 
-def turned(matrix: np.ndarray, degrees) -> Quaternion:
+def turned(matrix: np.ndarray, degrees: Sequence[float] | np.ndarray) -> Quaternion:
     """Quaternion of a rotation matrix followed by small turns about x, y, z."""
     small = Quaternion()
     for axis, angle in zip(np.eye(3), degrees, strict=True):
@@ -46,20 +46,21 @@ def turned(matrix: np.ndarray, degrees) -> Quaternion:
     return (small * Quaternion(matrix=matrix)).normalised
 
 
-def intrinsic_matrix(focal, centre, scale) -> np.ndarray:
+def intrinsic_matrix(focal: tuple[float, float], centre: tuple[float, float],
+                     scale: Sequence[float] | np.ndarray) -> np.ndarray:
     """Intrinsics (3, 3) in pixels.
 
     Args:
-        focal (tuple[float, float]): Along x and y at full size, pixels.
-        centre (tuple[float, float]): Principal point at full size, pixels.
-        scale (tuple[float, float]): Picture over full size, along x and y.
+        focal: Along x and y at full size, pixels.
+        centre: Principal point at full size, pixels.
+        scale: Picture over full size, along x and y.
     """
     return np.array([[focal[0] * scale[0], 0., centre[0] * scale[0]],
                      [0., focal[1] * scale[1], centre[1] * scale[1]],
                      [0., 0., 1.]])
 
 
-def noise_seed(*parts) -> int:
+def noise_seed(*parts: object) -> int:
     """Seed of one exposure's noise, from whatever names the exposure."""
     return zlib.crc32('|'.join(map(str, parts)).encode()) & 0x3FFFFFFF
 
@@ -67,6 +68,7 @@ def noise_seed(*parts) -> int:
 def photograph(world: World, time: float, sensor: Calibration,
                size: tuple[int, int], seed: int) -> Shot:
     """Picture of a camera on the ego vehicle."""
+    assert sensor.intrinsic is not None, 'a camera has intrinsics'
     pose = world.ego_pose(time) @ sensor.ego_from_sensor()
     return world.photograph(time, sensor.intrinsic, size, pose, seed)
 

@@ -1,5 +1,4 @@
 """Works through the drives of a set, in one process or several."""
-
 import json
 import multiprocessing
 import time
@@ -7,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -18,10 +18,10 @@ Job = Callable[[Progress], object]
 
 
 
-_COUNTER = None
+_COUNTER: Any = None
 
 
-def _share_counter(counter) -> None:
+def _share_counter(counter: Any) -> None:
     global _COUNTER
     _COUNTER = counter
 
@@ -66,33 +66,32 @@ def _run(jobs: Sequence[Job], workers: int, bar: tqdm) -> None:
             pool.shutdown(cancel_futures=True)
 
 
-def write_set(out, options: dict, drives: dict[str, Job],
+def write_set(out: str | Path, options: dict, drives: dict[str, Job],
               finish: Callable[[list], None], *, frames: int,
               others: Sequence[Job] = (), title: str, unit: str = 'frame',
-              workers: int = 1, overwrite: bool = False,
-              progress: bool = True) -> Path:
+              workers: int = 1, overwrite: bool = False, progress: bool = True) -> Path:
     """Write a set drive by drive.
 
     A complete set with the same options is left alone; an interrupted one is
     continued at its first unfinished drive.
 
     Args:
-        out (str | Path): Root to write.
-        options (dict): JSON-ready; a set with equal options is the same set.
-        drives (dict[str, Job]): Drive name -> function that writes the
-            drive's files, calls its argument after each frame, and returns
-            JSON-ready records. It must be picklable for several workers.
-        finish (Callable): Called with the records of all drives, in order.
-        frames (int): Per drive.
-        others (Sequence[Job]): What else to write meanwhile.
-        title, unit (str): Of the progress bar.
-        workers (int): Processes.
-        overwrite (bool): Replace a synthetic set that has other options;
-            anything else is never deleted.
-        progress (bool): Show a bar.
+        out: Root to write.
+        options: JSON-ready; a set with equal options is the same set.
+        drives: Drive name -> function that writes the drive's files, calls its
+            argument after each frame, and returns JSON-ready records. It must
+            be picklable for several workers.
+        finish: Called with the records of all drives, in order.
+        frames: Per drive.
+        others: What else to write meanwhile.
+        title, unit: Text and unit of the progress bar.
+        workers: Processes.
+        overwrite: Replace a synthetic set that has other options; anything
+            else is never deleted.
+        progress: Show a bar.
 
     Returns:
-        Path: The root.
+        The root.
 
     Raises:
         FileExistsError: `out` holds something else.

@@ -26,9 +26,9 @@ def camera(lean: Quaternion, size: tuple[int, int]) -> Calibration:
     """Camera of a vehicle that leans a little.
 
     Args:
-        lean (Quaternion): Ego from body.
-        size (tuple[int, int]): Width, height of the pictures in pixels; the
-            intrinsics are those of 2048 x 1024 scaled to it.
+        lean: Ego from body.
+        size: Width, height of the pictures in pixels; the intrinsics are those
+            of 2048 x 1024 scaled to it.
     """
     return Calibration(
         lean.rotate(np.array(POSITION)), lean * turned(AHEAD, (0, PITCH, 0)),

@@ -11,12 +11,11 @@ class Options(SetOptions):
     """Options of a set.
 
     Attributes:
-        seed (int): Of everything.
-        train_drives, val_drives (int): Drives, each in a world of its own.
-        frames (int): Per drive.
-        stride (int): From one frame to the next, in seventeenths of a second.
-        image_size (tuple[int, int]): Width, height in pixels; 2048 x 1024 is
-            that of Cityscapes.
+        seed: Random seed.
+        train_drives, val_drives: Drives, each in a world of its own.
+        frames: Per drive.
+        stride: From one frame to the next, in seventeenths of a second.
+        image_size: Width, height in pixels; 2048 x 1024 is that of Cityscapes.
 
     Raises:
         ValueError: an option is out of its range.

@@ -80,11 +80,12 @@ def _finish(records: list) -> None:
     """Do nothing: the format has no list of its frames."""
 
 
-def write_synthetic_cityscapes(
-        out, *, seed: int = 0, train_drives: int = 12, val_drives: int = 4,
-        frames: int = 5, stride: int = 20,
-        image_size: tuple[int, int] = (512, 256), workers: int = 1,
-        overwrite: bool = False, progress: bool = True) -> Path:
+def write_synthetic_cityscapes(out: str | Path, *, seed: int = 0,
+                               train_drives: int = 12, val_drives: int = 4,
+                               frames: int = 5, stride: int = 20,
+                               image_size: tuple[int, int] = (512, 256),
+                               workers: int = 1, overwrite: bool = False,
+                               progress: bool = True) -> Path:
     """Write a synthetic set in the layout of Cityscapes.
 
     ::
@@ -99,16 +100,16 @@ def write_synthetic_cityscapes(
     `workers`.
 
     Args:
-        out (str | Path): Root to write.
+        out: Root to write.
         seed, train_drives, val_drives, frames, stride, image_size: See
             `Options`.
-        workers (int): Processes.
-        overwrite (bool): Replace a synthetic set that has other options;
-            anything else is never deleted.
-        progress (bool): Show a bar.
+        workers: Processes.
+        overwrite: Replace a synthetic set that has other options; anything
+            else is never deleted.
+        progress: Show a bar.
 
     Returns:
-        Path: The root.
+        The root.
 
     Raises:
         FileExistsError: `out` holds something else.

@@ -27,9 +27,9 @@ def rig(lean: Quaternion, size: tuple[int, int],
     """Camera 2 and LiDAR of a vehicle that leans a little.
 
     Args:
-        lean (Quaternion): Ego from body; turns both sensors alike.
-        size (tuple[int, int]): Width, height of the pictures in pixels; the
-            intrinsics are those of 1242 x 375 scaled to it.
+        lean: Ego from body; turns both sensors alike.
+        size: Width, height of the pictures in pixels; the intrinsics are those
+            of 1242 x 375 scaled to it.
     """
     return (Calibration(lean.rotate(np.array(CAMERA)),
                         lean * Quaternion(matrix=AHEAD), intrinsic(size)),
@@ -47,9 +47,9 @@ def beam_pattern(beams: int, azimuths: int,
     """The beams of a 64-beam LiDAR, dense above and sparser below.
 
     Args:
-        beams, azimuths (int): Rings and firings per turn; where 0, those of
-            the real sensor in proportion to the picture.
-        size (tuple[int, int]): Width, height of the picture in pixels.
+        beams, azimuths: Rings and firings per turn; where 0, those of the real
+            sensor in proportion to the picture.
+        size: Width, height of the picture in pixels.
     """
     beams = beams or max(2, round(64 * size[1] / FULL_SIZE[1]))
     azimuths = azimuths or max(16, round(2083 * size[0] / FULL_SIZE[0]))
@@ -66,8 +66,8 @@ def write_calibration(folder: Path, size: tuple[int, int]) -> None:
     """Write a day's calib_cam_to_cam.txt and calib_velo_to_cam.txt.
 
     Args:
-        folder (Path): Of the day.
-        size (tuple[int, int]): Width, height of the pictures in pixels.
+        folder: The day's folder.
+        size: Width, height of the pictures in pixels.
     """
     projection = np.zeros((3, 4))
     projection[:, :3] = intrinsic(size)

@@ -18,19 +18,18 @@ TOLERANCE = 0.05  # relative disagreement with the rendered depth
 FACTOR = 256      # stored value of one metre
 
 
-def accumulate(world: World, time: float, lidar: Calibration,
-               pattern: BeamPattern, sweeps: int, seed) -> np.ndarray:
+def accumulate(world: World, time: float, lidar: Calibration, pattern: BeamPattern,
+               sweeps: int, seed: int) -> np.ndarray:
     """World points (N, 3) of the sweeps around a frame, metres.
 
     Things that move are taken from the frame's own sweep alone.
 
     Args:
-        world (World): The region.
-        time (float): Of the frame, seconds.
-        lidar (Calibration): The sensor.
-        pattern (BeamPattern): Its beams.
-        sweeps (int): How many, `SWEEP_PERIOD` apart, the frame's in the
-            middle.
+        world: The region.
+        time: Time of the frame, seconds.
+        lidar: The sensor.
+        pattern: Its beams.
+        sweeps: How many, `SWEEP_PERIOD` apart, the frame's in the middle.
         seed: Names the frame.
     """
     # The last entry stands for what is no actor (index -1).
@@ -51,15 +50,15 @@ def project(points: np.ndarray, world_from_camera: np.ndarray,
     """Sparse depth of the points that the camera sees.
 
     Args:
-        points (N, 3): World, metres.
-        world_from_camera (4, 4): Camera x right, y down, z ahead.
-        intrinsic (3, 3): Pixels.
-        rendered (H, W): Depth of the picture, metres; points that differ
-            from it by more than `TOLERANCE` are hidden or gone.
+        points: World, metres.
+        world_from_camera: Camera x right, y down, z ahead.
+        intrinsic: Pixels.
+        rendered: Depth of the picture, metres; points that differ from it by
+            more than `TOLERANCE` are hidden or gone.
 
     Returns:
-        np.ndarray: (H, W) float64 metres along the optical axis, 0 where
-        there is none; the nearest where several points meet.
+        (H, W) float64 metres along the optical axis, 0 where there is none;
+        the nearest where several points meet.
     """
     height, width = rendered.shape
     local = (points - world_from_camera[:3, 3]) @ world_from_camera[:3, :3]

@@ -11,19 +11,19 @@ class Options(SetOptions):
     """Options of a set.
 
     Attributes:
-        seed (int): Of everything.
-        train_drives, test_drives (int): Drives, each in a world of its own.
-        frames (int): Per drive.
-        stride (int): From one frame to the next, in tenths of a second.
-        image_size (tuple[int, int]): Width, height in pixels.
-        sweeps (int): LiDAR sweeps behind each depth map, an odd number: the
-            frame's own and as many before as after it, 0.1 s apart. 1 is
-            about as dense as a raw sweep, 5 as KITTI's annotated maps.
-        beams (int): LiDAR rings over the sensor's 26.3 degrees; 0 is 64 at
-            375 rows and in proportion at other heights, so that maps are
-            equally sparse at any size.
-        azimuths (int): LiDAR firings per turn; 0 is 2083 at 1242 columns and
-            in proportion.
+        seed: Random seed.
+        train_drives, test_drives: Drives, each in a world of its own.
+        frames: Per drive.
+        stride: From one frame to the next, in tenths of a second.
+        image_size: Width, height in pixels.
+        sweeps: LiDAR sweeps behind each depth map, an odd number: the frame's
+            own and as many before as after it, 0.1 s apart. 1 is about as
+            dense as a raw sweep, 5 as KITTI's annotated maps.
+        beams: LiDAR rings over the sensor's 26.3 degrees; 0 is 64 at 375 rows
+            and in proportion at other heights, so that maps are equally sparse
+            at any size.
+        azimuths: LiDAR firings per turn; 0 is 2083 at 1242 columns and in
+            proportion.
 
     Raises:
         ValueError: an option is out of its range.
@@ -45,7 +45,7 @@ class Options(SetOptions):
     beams: int = 0
     azimuths: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.sweeps % 2 == 0:
             raise ValueError(f'sweeps must be odd, got {self.sweeps}')

@@ -64,6 +64,7 @@ def _write_drive(out: Path, drive: Drive, options: Options,
         shot = photograph(world, time, camera, options.image_size, seed)
         points = accumulate(world, time, lidar, pattern, options.sweeps, seed)
         pose = world.ego_pose(time) @ camera.ego_from_sensor()
+        assert camera.intrinsic is not None, 'a camera has intrinsics'
         depth = project(points, pose, camera.intrinsic, shot.depth)
         image_path = f'{DATE}/{name}/image_02/data/{number:010d}.png'
         depth_path = (f'{name}/proj_depth/groundtruth/image_02/'
@@ -86,12 +87,11 @@ def _finish(out: Path, options: Options, records: list) -> None:
         (out / file).write_text(''.join(lines))
 
 
-def write_synthetic_kitti(
-        out, *, seed: int = 0, train_drives: int = 12, test_drives: int = 4,
-        frames: int = 5, stride: int = 10,
-        image_size: tuple[int, int] = (1242, 375), sweeps: int = 5,
-        beams: int = 0, azimuths: int = 0, workers: int = 1,
-        overwrite: bool = False, progress: bool = True) -> Path:
+def write_synthetic_kitti(out: str | Path, *, seed: int = 0, train_drives: int = 12,
+                          test_drives: int = 4, frames: int = 5, stride: int = 10,
+                          image_size: tuple[int, int] = (1242, 375), sweeps: int = 5,
+                          beams: int = 0, azimuths: int = 0, workers: int = 1,
+                          overwrite: bool = False, progress: bool = True) -> Path:
     """Write a synthetic set in the layout of KITTI depth.
 
     ::
@@ -108,16 +108,16 @@ def write_synthetic_kitti(
     `workers`.
 
     Args:
-        out (str | Path): Root to write.
+        out: Root to write.
         seed, train_drives, test_drives, frames, stride, image_size, sweeps,
             beams, azimuths: See `Options`.
-        workers (int): Processes.
-        overwrite (bool): Replace a synthetic set that has other options;
-            anything else is never deleted.
-        progress (bool): Show a bar.
+        workers: Processes.
+        overwrite: Replace a synthetic set that has other options; anything
+            else is never deleted.
+        progress: Show a bar.
 
     Returns:
-        Path: The root.
+        The root.
 
     Raises:
         FileExistsError: `out` holds something else.

@@ -1,6 +1,6 @@
 """Boxes of one scene: what is seen, how well, and the chains between them."""
-
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from pyquaternion import Quaternion
@@ -13,7 +13,8 @@ from data_tools.world import Shot, Sweep, World
 LEAST_PIXELS = 20  # seen by cameras alone, a thing needs this many
 
 
-def points_in_box(points: np.ndarray, centre, size, yaw: float) -> np.ndarray:
+def points_in_box(points: np.ndarray, centre: Sequence[float] | np.ndarray,
+                  size: Sequence[float], yaw: float) -> np.ndarray:
     """Mask (N,) of world points in a box of (length, width, height)."""
     delta = points - np.asarray(centre)
     c, s = np.cos(yaw), np.sin(yaw)
@@ -26,13 +27,12 @@ class Annotator:
     """Collects a scene's annotations key frame by key frame.
 
     Args:
-        world (World): The scene's region.
-        name (Callable): Makes tokens of this scene from parts.
-        spec (SceneSpec): The scene.
+        world: The scene's region.
+        name: Makes tokens of this scene from parts.
+        spec: The scene.
     """
 
-    def __init__(self, world: World, name: Callable[..., str],
-                 spec: SceneSpec):
+    def __init__(self, world: World, name: Callable[..., str], spec: SceneSpec) -> None:
         self.world, self.name, self.spec = world, name, spec
         self._found: dict[int, list[dict]] = {}
 
@@ -46,9 +46,9 @@ class Annotator:
         points = (sweep.points @ world_from_lidar[:3, :3].T
                   + world_from_lidar[:3, 3])
         count = len(self.world.actors)
-        seen = sum(np.bincount(s.thing[s.thing >= 0], minlength=count)
+        seen: Any = sum(np.bincount(s.thing[s.thing >= 0], minlength=count)
                    for s in shots)
-        whole = sum(s.footprint for s in shots)
+        whole: Any = sum(s.footprint for s in shots)
         for thing, actor in enumerate(self.world.actors):
             x, y, yaw = actor.pose(time)
             centre = (x, y, actor.base + actor.size[2] / 2)

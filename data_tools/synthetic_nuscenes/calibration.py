@@ -56,8 +56,8 @@ def calibrate(rng: np.random.Generator,
 
     Args:
         rng: Source of the log's small deviations.
-        size (tuple[int, int]): Width, height of the pictures in pixels; the
-            intrinsics are those of 1600 x 900 scaled to it.
+        size: Width, height of the pictures in pixels; the intrinsics are those
+            of 1600 x 900 scaled to it.
     """
     scale = np.array(size, float) / FULL_SIZE
     rig = {}

@@ -1,12 +1,17 @@
 """Map layers as the JSON of nuScenes' map expansion, version 1.3."""
+from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from data_tools.synthetic_nuscenes.tokens import token, tokens
-from data_tools.world.layers import LAYERS, MapLayers
+from data_tools.world.layers import LAYERS, MapLayers, MapRecord
+
+if TYPE_CHECKING:
+    from shapely.geometry import Polygon
 
 VERSION = '1.3'
 _LINES = ('road_divider', 'lane_divider', 'traffic_light')
@@ -22,31 +27,31 @@ class MapExpansion:
     """Collects regions of one location, then writes its file.
 
     Args:
-        location (str): Name of the map.
-        edge (tuple[float, float]): Width, height of the canvas, metres.
+        location: Name of the map.
+        edge: Width, height of the canvas, metres.
     """
 
-    def __init__(self, location: str, edge: tuple[float, float]):
+    def __init__(self, location: str, edge: tuple[float, float]) -> None:
         self.location = location
         names = ('node', 'line', 'polygon', *LAYERS)
         self.json: dict = {'version': VERSION, 'canvas_edge': list(edge),
                            **{name: [] for name in names},
                            'arcline_path_3': {}, 'connectivity': {}}
 
-    def _nodes(self, coords, key: str) -> list[str]:
+    def _nodes(self, coords: np.ndarray, key: str) -> list[str]:
         points = np.round(np.asarray(coords, float)[:, :2], 4).tolist()
         names = tokens(len(points), self.location, 'node', key)
         self.json['node'] += [{'token': name, 'x': x, 'y': y} for name, (x, y)
                               in zip(names, points, strict=True)]
         return names
 
-    def _line(self, coords, key: str) -> str:
+    def _line(self, coords: np.ndarray, key: str) -> str:
         name = token(self.location, 'line', key)
         self.json['line'].append({'token': name,
                                   'node_tokens': self._nodes(coords, key)})
         return name
 
-    def _polygon(self, shape, key: str) -> str:
+    def _polygon(self, shape: Polygon, key: str) -> str:
         name = token(self.location, 'polygon', key)
         rings = [self._nodes(ring.coords[:-1], f'{key}|{n}') for n, ring in
                  enumerate((shape.exterior, *shape.interiors))]
@@ -58,7 +63,7 @@ class MapExpansion:
     def _layer_token(self, layer: str, region: str, key: str) -> str:
         return token(self.location, layer, region, key)
 
-    def _edges(self, out: dict, coords, full: str) -> None:
+    def _edges(self, out: dict, coords: np.ndarray, full: str) -> None:
         """Lines at the entry and exit of a four-cornered road element."""
         half = len(coords) // 2
         out['from_edge_line_token'] = self._line(coords[[0, -1]],
@@ -81,7 +86,7 @@ class MapExpansion:
         for key, line in layers.centre_lines.items():
             self.json['arcline_path_3'][names[key]] = _arclines(line)
 
-    def _add(self, layer: str, region: str, record) -> None:
+    def _add(self, layer: str, region: str, record: MapRecord) -> None:
         full = f'{region}|{layer}|{record.key}'
         out: dict = {'token': self._layer_token(layer, region, record.key)}
         shape = record.geometry
@@ -101,7 +106,7 @@ class MapExpansion:
         self._details(layer, out, record, full)
         self.json[layer].append(out)
 
-    def _details(self, layer: str, out: dict, record, full: str) -> None:
+    def _details(self, layer: str, out: dict, record: MapRecord, full: str) -> None:
         values = record.attributes
         if layer == 'road_segment':
             out['is_intersection'] = values['is_intersection']

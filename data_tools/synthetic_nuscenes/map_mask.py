@@ -16,10 +16,10 @@ class MapMask:
     """Drivable area and walkways of one location, 255 on 0.
 
     Args:
-        edge (tuple[float, float]): Width, height of the canvas, metres.
+        edge: Width, height of the canvas, metres.
     """
 
-    def __init__(self, edge: tuple[float, float]):
+    def __init__(self, edge: tuple[float, float]) -> None:
         width, height = (int(round(e / RESOLUTION)) for e in edge)
         self.image = np.zeros((height, width), np.uint8)
 

@@ -10,18 +10,17 @@ class Options(SetOptions):
     """Options of a set.
 
     Attributes:
-        seed (int): Of everything.
-        version (str): 'v1.0-mini' or 'v1.0-trainval', whose scene names and
-            splits are used.
-        scenes (int): Train and val together; a fifth are val scenes.
-        keyframes (int): Per scene, 0.5 s apart.
-        image_size (tuple[int, int]): Width, height in pixels.
-        lidar_sweeps (int): Sweeps before each key frame, 0 to 9, 0.05 s
-            apart.
-        camera_sweeps (int): Pictures between key frames, 0 to 5.
-        beams (int): LiDAR rings.
-        azimuths (int): LiDAR firings per turn.
-        jpeg_quality (int): 1 to 100.
+        seed: Random seed.
+        version: 'v1.0-mini' or 'v1.0-trainval', whose scene names and splits
+            are used.
+        scenes: Train and val together; a fifth are val scenes.
+        keyframes: Per scene, 0.5 s apart.
+        image_size: Width, height in pixels.
+        lidar_sweeps: Sweeps before each key frame, 0 to 9, 0.05 s apart.
+        camera_sweeps: Pictures between key frames, 0 to 5.
+        beams: LiDAR rings.
+        azimuths: LiDAR firings per turn.
+        jpeg_quality: 1 to 100.
 
     Raises:
         ValueError: an option is out of its range.

@@ -1,8 +1,10 @@
 """Drives one scene, writes its sensor files and returns its records."""
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -17,6 +19,10 @@ from data_tools.synthetic_nuscenes.scenes import SceneSpec
 from data_tools.synthetic_nuscenes.tokens import token
 from data_tools.world import World
 
+if TYPE_CHECKING:
+    from data_tools.world.camera import Shot
+    from data_tools.world.lidar import Sweep
+
 KEY_PERIOD = 0.5
 SWEEP_PERIOD = 0.05
 LEAD = 0.1  # seconds driven before the first key frame
@@ -27,10 +33,10 @@ class Frame:
     """One exposure of one channel.
 
     Attributes:
-        channel (str): Sensor.
-        time (float): World seconds.
-        sample (int): Index of the key frame that it belongs to.
-        is_key (bool): Whether it is that key frame's own.
+        channel: Sensor.
+        time: World seconds.
+        sample: Index of the key frame that it belongs to.
+        is_key: Whether it is that key frame's own.
     """
 
     channel: str
@@ -71,12 +77,12 @@ class SceneWriter:
     """Writes one scene.
 
     Args:
-        root (Path): Of the set.
-        spec (SceneSpec): What to write.
-        options (Options): How.
+        root: Folder of the set.
+        spec: What to write.
+        options: How.
     """
 
-    def __init__(self, root: Path, spec: SceneSpec, options: Options):
+    def __init__(self, root: Path, spec: SceneSpec, options: Options) -> None:
         self.root, self.spec, self.options = root, spec, options
         self.world = open_world(spec, options)
         rng = np.random.default_rng([options.seed, spec.number, 77])
@@ -87,7 +93,7 @@ class SceneWriter:
             'sample_data', 'sample_annotation', 'instance')}
         self.annotator = Annotator(self.world, self._token, spec)
 
-    def _token(self, *parts) -> str:
+    def _token(self, *parts: object) -> str:
         return token(self.options.seed, self.spec.name, *parts)
 
     def stamp(self, time: float) -> int:
@@ -122,7 +128,7 @@ class SceneWriter:
         self.tables['sample_annotation'], self.tables['instance'] = chained
         return self.tables
 
-    def _expose(self, frame: Frame):
+    def _expose(self, frame: Frame) -> Any:
         """Take and store one frame; returns what was seen."""
         sensor = self.rig[frame.channel]
         seed = noise_seed(self.options.seed, self.spec.name, frame.channel,
@@ -167,14 +173,13 @@ class SceneWriter:
                 'next': samples[k + 1] if k + 1 < count else '',
                 'scene_token': self._token('scene')})
         for channel, mount in self.rig.items():
-            camera = mount.intrinsic is not None
             self.tables['calibrated_sensor'].append({
                 'token': self._token('calibrated', channel),
                 'sensor_token': token('sensor', channel),
                 'translation': mount.translation.tolist(),
                 'rotation': mount.rotation.elements.tolist(),
-                'camera_intrinsic': mount.intrinsic.tolist() if camera else
-                []})
+                'camera_intrinsic': [] if mount.intrinsic is None else
+                mount.intrinsic.tolist()})
 
     def _record(self, frame: Frame, name: str, prev: str, after: str) -> None:
         x, y, yaw = self.world.ego.pose(frame.time)
@@ -195,7 +200,7 @@ class SceneWriter:
             'is_key_frame': frame.is_key, 'height': height, 'width': width,
             'filename': self.filename(frame), 'prev': prev, 'next': after})
 
-    def _annotate(self, sample: int, sweep, shots) -> None:
+    def _annotate(self, sample: int, sweep: Sweep, shots: list[Shot]) -> None:
         time = LEAD + sample * KEY_PERIOD
         pose = self.world.ego_pose(time) @ self.rig[
             cal.LIDAR].ego_from_sensor()

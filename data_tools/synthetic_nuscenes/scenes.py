@@ -29,12 +29,12 @@ class SceneSpec:
     """One scene to write.
 
     Attributes:
-        name (str): From an official split.
-        location (str): One of `LOCATIONS`.
-        centre (tuple[float, float]): Of its region on the location's map.
-        logfile, vehicle, date (str): As in the log table.
-        weather (str): One of the world's kinds.
-        start (int): Time stamp of its first key frame, microseconds.
+        name: From an official split.
+        location: One of `LOCATIONS`.
+        centre: Centre of its region on the location's map.
+        logfile, vehicle, date: As in the log table.
+        weather: One of the world's kinds.
+        start: Time stamp of its first key frame, microseconds.
     """
 
     name: str

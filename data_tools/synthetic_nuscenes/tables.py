@@ -46,7 +46,7 @@ def map_table(logs: list[dict]) -> list[dict]:
 
 def write_tables(folder: Path, scenes: list[dict]) -> None:
     """Merge the records of all scenes and write the thirteen tables."""
-    tables = {name: [] for name in TABLES}
+    tables: dict[str, list[dict]] = {name: [] for name in TABLES}
     tables.update(shared_tables())
     for scene in scenes:
         for name, records in scene.items():

@@ -1,4 +1,10 @@
 """nuScenes' categories, attributes and visibility levels."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from data_tools.world.actors import Actor
 
 CATEGORIES = (
     'human.pedestrian.adult', 'human.pedestrian.child',
@@ -32,12 +38,12 @@ _CATEGORY = {
 }
 
 
-def category_of(actor) -> str:
+def category_of(actor: Actor) -> str:
     """nuScenes category of a world actor."""
     return _CATEGORY[actor.category]
 
 
-def attribute_of(actor) -> str | None:
+def attribute_of(actor: Actor) -> str | None:
     """nuScenes attribute of a world actor, None where it has none."""
     if actor.category == 'pedestrian':
         return f'pedestrian.{actor.state}'

@@ -1,4 +1,5 @@
 """Writes a whole set: scenes by worker processes, then maps and tables."""
+from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from data_tools.synthetic_nuscenes.options import Options
 from data_tools.synthetic_nuscenes.scene_writer import SceneWriter
 from data_tools.synthetic_nuscenes.scenes import SceneSpec, canvas, plan_scenes
 from data_tools.synthetic_nuscenes.tables import mask_filename, write_tables
-from data_tools.world.regions import plan_region
+from data_tools.world.regions import Region, plan_region
 
 
 def _write_scene(out: Path, spec: SceneSpec, options: Options,
@@ -18,7 +19,7 @@ def _write_scene(out: Path, spec: SceneSpec, options: Options,
     return SceneWriter(out, spec, options).write(progress)
 
 
-def _region(options: Options, spec: SceneSpec):
+def _region(options: Options, spec: SceneSpec) -> Region:
     return plan_region((options.seed, spec.number), spec.centre, spec.side)
 
 
@@ -42,12 +43,14 @@ def _by_location(specs: list[SceneSpec]) -> dict[str, list[SceneSpec]]:
     return groups
 
 
-def write_synthetic_nuscenes(
-        out, *, seed: int = 0, version: str = 'v1.0-mini', scenes: int = 10,
-        keyframes: int = 12, image_size: tuple[int, int] = (480, 270),
-        lidar_sweeps: int = 9, camera_sweeps: int = 0, beams: int = 32,
-        azimuths: int = 1080, jpeg_quality: int = 92, workers: int = 1,
-        overwrite: bool = False, progress: bool = True) -> Path:
+def write_synthetic_nuscenes(out: str | Path, *, seed: int = 0,
+                             version: str = 'v1.0-mini', scenes: int = 10,
+                             keyframes: int = 12,
+                             image_size: tuple[int, int] = (480, 270),
+                             lidar_sweeps: int = 9, camera_sweeps: int = 0,
+                             beams: int = 32, azimuths: int = 1080,
+                             jpeg_quality: int = 92, workers: int = 1,
+                             overwrite: bool = False, progress: bool = True) -> Path:
     """Write a synthetic set in nuScenes' own format.
 
     A complete set with the same options is left alone; an interrupted one is
@@ -55,16 +58,16 @@ def write_synthetic_nuscenes(
     `workers`.
 
     Args:
-        out (str | Path): Root to write.
+        out: Root to write.
         seed, version, scenes, keyframes, image_size, lidar_sweeps,
             camera_sweeps, beams, azimuths, jpeg_quality: See `Options`.
-        workers (int): Processes.
-        overwrite (bool): Replace a synthetic set that has other options;
-            anything else is never deleted.
-        progress (bool): Show a bar.
+        workers: Processes.
+        overwrite: Replace a synthetic set that has other options; anything
+            else is never deleted.
+        progress: Show a bar.
 
     Returns:
-        Path: The root.
+        The root.
 
     Raises:
         FileExistsError: `out` holds something else.

@@ -1,5 +1,5 @@
 """Vehicles, people and loose objects: what they are and how they move."""
-
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,13 +23,13 @@ class Actor:
     """Something with a box.
 
     Attributes:
-        category (str): A key of `SIZES`.
-        state (str): 'moving', 'stopped', 'parked', 'standing' or 'none'.
-        size (tuple): Length, width, height in metres.
-        rows (np.ndarray): Its model, facing +x about the origin.
-        motion (Trajectory): Planar pose over time; one row when still.
-        base (float): Height it stands on, metres.
-        rider (bool): A two-wheeler is ridden.
+        category: A key of `SIZES`.
+        state: 'moving', 'stopped', 'parked', 'standing' or 'none'.
+        size: Length, width, height in metres.
+        rows: Its model, facing +x about the origin.
+        motion: Planar pose over time; one row when still.
+        base: Height it stands on, metres.
+        rider: A two-wheeler is ridden.
     """
 
     category: str
@@ -56,17 +56,19 @@ def still(x: float, y: float, yaw: float) -> Trajectory:
                       np.array([float(yaw)]))
 
 
-def draw_size(rng, category: str) -> tuple[float, float, float]:
+def draw_size(rng: np.random.Generator, category: str) -> tuple[float, float, float]:
     """Length, width, height of one of its kind, metres."""
     mean, spread = SIZES[category]
     if category == 'car' and rng.random() < .3:
         mean = (4.8, 1.95, 1.95) if rng.random() < .5 else (4.0, 1.75, 1.5)
     scale = 1 + spread * np.clip(rng.normal(size=3), -2, 2)
-    return tuple(float(round(m * s, 3)) for m, s in
-                 zip(mean, scale, strict=True))
+    length, width, height = (float(round(m * s, 3)) for m, s in
+                             zip(mean, scale, strict=True))
+    return length, width, height
 
 
-def draw_model(rng, category: str, size, rider: bool = False) -> np.ndarray:
+def draw_model(rng: np.random.Generator, category: str, size: Sequence[float],
+               rider: bool = False) -> np.ndarray:
     """Solids of one of a category."""
     if category == 'pedestrian':
         return models.person(rng, size)
@@ -83,14 +85,15 @@ class Crowd:
     """Actors accepted so far; refuses those that would touch.
 
     Args:
-        times (np.ndarray): (T,) seconds at which contact is checked.
+        times: (T,) seconds at which contact is checked.
     """
 
     times: np.ndarray
     actors: list[Actor] = field(default_factory=list)
     _tracks: list = field(default_factory=list)
 
-    def _track(self, motion: Trajectory, size) -> tuple[np.ndarray, float]:
+    def _track(self, motion: Trajectory,
+               size: Sequence[float]) -> tuple[np.ndarray, float]:
         """Three discs that cover the box over time: (T, 3, 2), radius."""
         pose = np.array([motion.pose(t) for t in self.times])
         third = size[0] / 3
@@ -99,7 +102,7 @@ class Crowd:
         discs = pose[:, None, :2] + offset[None, :, None] * heading[:, None]
         return discs, float(np.hypot(third / 2, size[1] / 2)) + .15
 
-    def reserve(self, motion: Trajectory, size) -> None:
+    def reserve(self, motion: Trajectory, size: Sequence[float]) -> None:
         """Keep a space-time region free without adding an actor (ego)."""
         self._tracks.append(self._track(motion, size))
 

@@ -2,12 +2,13 @@
 
 All in the layout plane; see `data_tools.world.layout`.
 """
-
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import shapely
 from shapely import Polygon, box
+from shapely.geometry.base import BaseGeometry
 
 from data_tools.world import parking
 from data_tools.world.layout import BORDER, ROADS_PER_AXIS, Layout, Link
@@ -18,16 +19,16 @@ class Block:
     """The ground between four roads.
 
     Attributes:
-        key (str): Unique in the layout.
-        outline (Polygon): The kerb line, as if there were no car parks.
-        raised (Polygon): Everything at kerb height.
-        verge (float): Width of the grass between kerb and walkway, metres.
-        walkways (list[Polygon]): Paved paths for people.
-        use (str): 'yard' (paved, with buildings) or 'grass' (a park).
-        core (Polygon): Rectangle inside the walkways.
-        car_parks (list[CarPark]): Kerbside bays and lots.
-        driveways (list[Polygon]): From the road to the lots.
-        footprints (list[tuple]): Buildings: u, v, half sizes (du, dv).
+        key: Unique in the layout.
+        outline: The kerb line, as if there were no car parks.
+        raised: Everything at kerb height.
+        verge: Width of the grass between kerb and walkway, metres.
+        walkways: Paved paths for people.
+        use: 'yard' (paved, with buildings) or 'grass' (a park).
+        core: Rectangle inside the walkways.
+        car_parks: Kerbside bays and lots.
+        driveways: From the road to the lots.
+        footprints: Buildings: u, v, half sizes (du, dv).
     """
 
     key: str
@@ -51,7 +52,7 @@ class _Side:
     sign: int
 
 
-def polygons_of(shape) -> list[Polygon]:
+def polygons_of(shape: BaseGeometry) -> list[Polygon]:
     """The polygons of a geometry that are larger than a speck (0.3 m2)."""
     return [g for g in shapely.get_parts(shape)
             if g.geom_type == 'Polygon' and g.area > 0.3]
@@ -61,7 +62,7 @@ def _sides(layout: Layout, a: int, b: int) -> list[_Side | None]:
     """Sides of block (a, b) in the order -u, -v, +u, +v."""
     links = {link.key: link for link in layout.links}
 
-    def side(axis, road, index, sign):
+    def side(axis: int, road: int, index: int, sign: int) -> _Side | None:
         if not 0 <= road < ROADS_PER_AXIS:
             return None
         return _Side((axis, road), links[f'link{axis}.{road}.{index}'], sign)
@@ -81,7 +82,8 @@ def free_spans(link: Link) -> list[tuple[float, float]]:
     return spans
 
 
-def _kerbside_bays(rng, layout: Layout, side: _Side) -> list[parking.CarPark]:
+def _kerbside_bays(rng: np.random.Generator, layout: Layout,
+                   side: _Side) -> list[parking.CarPark]:
     road = layout.road(side.road_key)
     depth = float(rng.choice([2.5, 5.2], p=[.6, .4]))
     bays = []
@@ -94,7 +96,7 @@ def _kerbside_bays(rng, layout: Layout, side: _Side) -> list[parking.CarPark]:
     return bays
 
 
-def _lot(rng, layout: Layout, side: _Side, inset: float,
+def _lot(rng: np.random.Generator, layout: Layout, side: _Side, inset: float,
          room: float) -> tuple[parking.CarPark, Polygon] | None:
     road = layout.road(side.road_key)
     spans = [(lo, hi) for lo, hi in free_spans(side.link)
@@ -110,7 +112,8 @@ def _lot(rng, layout: Layout, side: _Side, inset: float,
     return park, parking.driveway(road, centre, side.sign, near)
 
 
-def _footprints(rng, core: Polygon, taken, tries: int) -> list[tuple]:
+def _footprints(rng: np.random.Generator, core: Polygon, taken: list[BaseGeometry],
+                tries: int) -> list[tuple]:
     """Buildings that stand apart, most of them along the core's edges."""
     u0, v0, u1, v1 = core.bounds
     placed: list[tuple] = []
@@ -130,16 +133,16 @@ def _footprints(rng, core: Polygon, taken, tries: int) -> list[tuple]:
     return placed
 
 
-def _ramps(layout: Layout, sides, reach: float) -> list[Polygon]:
+def _ramps(layout: Layout, sides: Iterable[_Side | None],
+           reach: float) -> list[Polygon]:
     """Paving that joins crossings to the walkway across a verge."""
     ramps = []
     for side in filter(None, sides):
         road, link = layout.road(side.road_key), side.link
-        spans = [link.middle, link.low and link.low.crossing,
-                 link.high and link.high.crossing]
-        for span in filter(None, spans):
+        spans = [link.middle, *(end.crossing for end in (link.low, link.high) if end)]
+        for start, end in filter(None, spans):
             ramps.append(road.rectangle(
-                *span, side.sign * road.half_width,
+                start, end, side.sign * road.half_width,
                 side.sign * (road.half_width + reach)))
     return ramps
 
@@ -155,34 +158,34 @@ def _bounds(layout: Layout, a: int, b: int) -> tuple:
     return (*lo, *hi)
 
 
-def _block(rng, layout: Layout, a: int, b: int) -> Block:
+def _block(rng: np.random.Generator, layout: Layout, a: int, b: int) -> Block:
     bounds, sides = _bounds(layout, a, b), _sides(layout, a, b)
     verge = float(rng.choice([0.0, rng.uniform(.9, 1.6)], p=[.6, .4]))
     walk = float(rng.uniform(2.0, 3.4))
     inset = verge + walk
     lots, driveways, lot_side = [], [], -1
-    usable = [k for k, s in enumerate(sides) if s is not None]
+    usable = {k: side for k, side in enumerate(sides) if side is not None}
     if rng.random() < .55:
-        lot_side = int(rng.choice(usable))
+        lot_side = int(rng.choice(list(usable)))
         size = (bounds[2] - bounds[0], bounds[3] - bounds[1])
         room = size[lot_side % 2] - 2 * inset - 8
-        made = _lot(rng, layout, sides[lot_side], inset, min(room, 34))
+        made = _lot(rng, layout, usable[lot_side], inset, min(room, 34))
         if made:
             lots.append(made[0])
             driveways.append(made[1])
         else:
             lot_side = -1
-    bays, insets = [], [inset + .4] * 4
-    for k in usable:
+    bays: list[parking.CarPark] = []
+    insets = [inset + .4] * 4
+    for k, side in usable.items():
         if k == lot_side or rng.random() > .5:
             continue
-        made = _kerbside_bays(rng, layout, sides[k])
         # Bays that would reach into the lot behind the corner stay away.
-        made = [m for m in made if not any(
+        fitting = [m for m in _kerbside_bays(rng, layout, side) if not any(
             m.polygon.distance(p.polygon) < inset + .5 for p in lots)]
-        if made:
-            bays += made
-            lo, hi = made[0].polygon.bounds[k % 2], made[0].polygon.bounds[
+        if fitting:
+            bays += fitting
+            lo, hi = fitting[0].polygon.bounds[k % 2], fitting[0].polygon.bounds[
                 k % 2 + 2]
             insets[k] += hi - lo
     outline = box(*bounds)

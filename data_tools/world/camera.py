@@ -26,13 +26,12 @@ class Shot:
     """What a camera sees.
 
     Attributes:
-        rgb (np.ndarray): (H, W, 3) uint8.
-        depth (np.ndarray): (H, W) float32 metres along the optical axis,
-            inf in the sky.
-        label (np.ndarray): (H, W) uint8 label ids (`world.labels`).
-        thing (np.ndarray): (H, W) int32 index of the actor, -1 elsewhere.
-        footprint (np.ndarray): (actors,) pixels each actor would cover if
-            nothing stood before it.
+        rgb: (H, W, 3) uint8.
+        depth: (H, W) float32 metres along the optical axis, inf in the sky.
+        label: (H, W) uint8 label ids (`world.labels`).
+        thing: (H, W) int32 index of the actor, -1 elsewhere.
+        footprint: (actors,) pixels each actor would cover if nothing stood
+            before it.
     """
 
     rgb: np.ndarray
@@ -43,7 +42,9 @@ class Shot:
 
 
 @numba.njit(cache=True, nogil=True)
-def _rectangles(solids, order, rotation, origin, intrinsic, rows, cols, out):
+def _rectangles(solids: np.ndarray, order: np.ndarray, rotation: np.ndarray,
+                origin: np.ndarray, intrinsic: np.ndarray, rows: int, cols: int,
+                out: np.ndarray) -> None:
     """Pixel rectangle that holds each solid's bounding box."""
     low = np.array([0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3])
     high = np.array([1, 2, 3, 0, 5, 6, 7, 4, 4, 5, 6, 7])
@@ -91,9 +92,9 @@ def pixel_rays(intrinsic: np.ndarray, size: tuple[int, int],
     """World directions (H, W, 3) with unit optical-axis component.
 
     Args:
-        intrinsic (3, 3): Without skew.
-        size (tuple[int, int]): Width, height in pixels.
-        rotation (3, 3): World from camera (x right, y down, z ahead).
+        intrinsic: Without skew.
+        size: Width, height in pixels.
+        rotation: World from camera (x right, y down, z ahead).
     """
     width, height = size
     u = (np.arange(width) - intrinsic[0, 2]) / intrinsic[0, 0]
@@ -132,13 +133,13 @@ def render(solids: np.ndarray, actors: int, ground: Ground,
     """Render one picture.
 
     Args:
-        solids (N, FIELDS): Everything above the ground.
-        actors (int): Number of actors that solids may belong to.
+        solids: Everything above the ground.
+        actors: Number of actors that solids may belong to.
         ground, shadow, weather: The region.
-        intrinsic (3, 3): Pixels, without skew.
-        size (tuple[int, int]): Width, height in pixels.
-        world_from_camera (4, 4): Camera x right, y down, z ahead.
-        seed (int): Of the sensor's noise.
+        intrinsic: Pixels, without skew.
+        size: Width, height in pixels.
+        world_from_camera: Camera x right, y down, z ahead.
+        seed: Sensor noise seed.
 
     Raises:
         ValueError: the intrinsic matrix has skew or no focal length.

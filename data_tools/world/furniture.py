@@ -20,7 +20,8 @@ WALLS = np.array([
 _METAL = (112, 116, 118)
 
 
-def building(rng, half_x: float, half_y: float, height: float):
+def building(rng: np.random.Generator, half_x: float, half_y: float,
+             height: float) -> np.ndarray:
     """A block with windows, a parapet and sometimes a set-back top."""
     colour = WALLS[rng.integers(len(WALLS))] * rng.uniform(.85, 1.1)
     seed = int(rng.integers(1 << 20))
@@ -38,7 +39,7 @@ def building(rng, half_x: float, half_y: float, height: float):
     return np.array(rows)
 
 
-def tree(rng):
+def tree(rng: np.random.Generator) -> np.ndarray:
     """A trunk under a crown of two or three ellipsoids."""
     height = rng.uniform(4.5, 9.5)
     radius = rng.uniform(1.2, 2.4)
@@ -60,7 +61,7 @@ def tree(rng):
     return np.array(rows)
 
 
-def hedge(rng, length: float):
+def hedge(rng: np.random.Generator, length: float) -> np.ndarray:
     """A low green wall along x."""
     return np.array([solid(
         BOX, (0, 0, .45), (length / 2, .35, .45), labels.VEGETATION,
@@ -68,7 +69,7 @@ def hedge(rng, length: float):
         seed=int(rng.integers(1 << 20)))])
 
 
-def fence(rng, length: float):
+def fence(rng: np.random.Generator, length: float) -> np.ndarray:
     """A low wall or a board fence along x."""
     if rng.random() < .5:
         return np.array([solid(BOX, (0, 0, .5), (length / 2, .1, .5),
@@ -77,7 +78,7 @@ def fence(rng, length: float):
                            labels.FENCE, (104, 86, 70))])
 
 
-def lamp_post(rng):
+def lamp_post(rng: np.random.Generator) -> np.ndarray:
     """A mast whose arm reaches along +x."""
     height = rng.uniform(6, 8.5)
     return np.array([
@@ -89,7 +90,7 @@ def lamp_post(rng):
               (190, 190, 184))])
 
 
-def signal(rng):
+def signal(rng: np.random.Generator) -> np.ndarray:
     """A traffic light that faces +x."""
     return np.array([
         solid(CYLINDER, (0, 0, 1.7), (.07, .07, 1.7), labels.POLE, _METAL),
@@ -97,7 +98,7 @@ def signal(rng):
               (30, 32, 34), material=LAMP, seed=int(rng.integers(3)))])
 
 
-def sign(rng):
+def sign(rng: np.random.Generator) -> np.ndarray:
     """A plate on a post that faces +x."""
     colour = np.array([(196, 36, 40), (34, 84, 168), (228, 190, 50),
                        (30, 120, 74)])[rng.integers(4)]

@@ -3,13 +3,15 @@
 Rasters are indexed [row, column] with row along +y and column along +x, from
 the corner `origin`; cell (r, c) covers a square of `cell` metres.
 """
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numba
 import numpy as np
 from shapely import box
+from shapely.geometry import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from data_tools.world import surfaces
 from data_tools.world.blocks import Block
@@ -28,12 +30,12 @@ class Ground:
     """Rasters of a region's ground.
 
     Attributes:
-        origin (tuple[float, float]): World x, y of the rasters' corner.
-        cell (float): Metres per cell of `material`.
-        material (np.ndarray): (H, W) uint8, index into `SURFACES`.
-        texture (np.ndarray): (N,) uint8, an RGB mip pyramid: `LEVELS` levels
-            one after another, the finest has cells of 2 `cell` metres.
-        shapes (np.ndarray): (LEVELS, 3) int64: offset, height, width.
+        origin: World x, y of the rasters' corner.
+        cell: Metres per cell of `material`.
+        material: (H, W) uint8, index into `SURFACES`.
+        texture: (N,) uint8, an RGB mip pyramid: `LEVELS` levels one after
+            another, the finest has cells of 2 `cell` metres.
+        shapes: (LEVELS, 3) int64: offset, height, width.
     """
 
     origin: tuple[float, float]
@@ -50,7 +52,8 @@ class Ground:
         return self.material[rows, cols]
 
 
-def fill(raster: np.ndarray, polygon, value, origin, cell: float) -> None:
+def fill(raster: np.ndarray, polygon: Polygon, value: int, origin: Sequence[float],
+         cell: float) -> None:
     """Fill a world polygon (with holes) in a raster, half-cell exact."""
     scale = (1 << _SHIFT) / cell
     # OpenCV puts whole numbers at pixel centres, rasters at cell corners.
@@ -61,9 +64,10 @@ def fill(raster: np.ndarray, polygon, value, origin, cell: float) -> None:
     cv2.fillPoly(raster, rings, value, lineType=cv2.LINE_8, shift=_SHIFT)
 
 
-def _draw(raster, layout: Layout, blocks: list[Block], layers: MapLayers,
-          warp: Warp, rng, origin, cell: float) -> None:
-    def put(shape, name):
+def _draw(raster: np.ndarray, layout: Layout, blocks: list[Block], layers: MapLayers,
+          warp: Warp, rng: np.random.Generator, origin: Sequence[float],
+          cell: float) -> None:
+    def put(shape: BaseGeometry, name: str) -> None:
         fill(raster, shape, surfaces.INDEX[name], origin, cell)
 
     put(warp.geometry(box(*layout.extent)), 'asphalt')
@@ -101,7 +105,8 @@ def _draw(raster, layout: Layout, blocks: list[Block], layers: MapLayers,
 
 
 @numba.njit(cache=True, nogil=True)
-def _colour(material, colours, grains, cell, x0, y0, seed, out):
+def _colour(material: np.ndarray, colours: np.ndarray, grains: np.ndarray, cell: float,
+            x0: float, y0: float, seed: int, out: np.ndarray) -> None:
     """Mean colour of 2 x 2 material cells with each surface's texture."""
     rows, cols = out.shape[0], out.shape[1]
     for r in range(rows):
@@ -144,8 +149,8 @@ def build_ground(rng: np.random.Generator, layout: Layout,
     Args:
         rng: Source of the textures' variation.
         layout, blocks, layers, warp: The region's plan.
-        bounds (tuple): World x_min, y_min, x_max, y_max to cover, metres.
-        cell (float): Metres per material cell.
+        bounds: World x_min, y_min, x_max, y_max to cover, metres.
+        cell: Metres per material cell.
     """
     tile = 2 << (LEVELS - 1)  # every level halves evenly
     origin = (float(np.floor(bounds[0])), float(np.floor(bounds[1])))

@@ -1,5 +1,5 @@
 """Lanes and the curves that join them, in the layout plane."""
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,8 @@ class Connector:
     line: np.ndarray  # (N, 2) layout points
 
 
-def turn_curve(start, end, heading_start, heading_end) -> np.ndarray:
+def turn_curve(start: Sequence[float] | np.ndarray, end: Sequence[float] | np.ndarray,
+               heading_start: float, heading_end: float) -> np.ndarray:
     """Layout points of a smooth curve between two poses.
 
     Parallel headings give a straight line (or an S), others a quarter of an
@@ -60,10 +61,10 @@ class LaneGraph:
     """Lanes by key, and connectors by the lane that they leave.
 
     Args:
-        layout (Layout): The road plan.
+        layout: The road plan.
     """
 
-    def __init__(self, layout: Layout):
+    def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.links = {link.key: link for link in layout.links}
         self.lanes: dict[str, Lane] = {}
@@ -107,7 +108,7 @@ class LaneGraph:
                     2: (f'link0.{j}.{i}', False), 3: (f'link1.{i}.{j}', False)}
         return incoming, outgoing
 
-    def _lane_pairs(self, turn: int, n_in: int, n_out: int):
+    def _lane_pairs(self, turn: int, n_in: int, n_out: int) -> list[tuple[int, int]]:
         """Which lane may lead to which: (index in, index out) pairs."""
         if turn == 0:
             return [(k, min(k, n_out - 1)) for k in range(n_in)]

@@ -4,8 +4,11 @@ The layers and their relations are those of nuScenes' map expansion 1.3, which
 every vector map of roads can be reduced to; nothing here knows its file
 format. Records name one another by `key`, unique within a layer.
 """
+from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
@@ -14,8 +17,11 @@ from shapely import LineString, Polygon, box
 from data_tools.world import paint
 from data_tools.world.blocks import Block, polygons_of
 from data_tools.world.lanes import LaneGraph
-from data_tools.world.layout import ROADS_PER_AXIS, Layout
+from data_tools.world.layout import ROADS_PER_AXIS, Layout, Link, Road
 from data_tools.world.warp import Warp
+
+if TYPE_CHECKING:
+    from data_tools.world.parking import CarPark
 
 # Many and of no area that is measured: chords may lie a few cm off the curve.
 _COARSE = ('road_segment', 'road_block', 'lane', 'lane_connector')
@@ -29,16 +35,15 @@ class MapRecord:
     """One element of a layer.
 
     Attributes:
-        key (str): Unique in its layer.
+        key: Unique in its layer.
         geometry: World Polygon, list of Polygons (drivable_area) or
             LineString, metres.
-        refs (dict[str, str | list[str]]): Field name -> key(s) in the layer
-            that the field is named after.
-        attributes (dict): Plain values.
+        refs: Field name -> key(s) in the layer that the field is named after.
+        attributes: Plain values.
     """
 
     key: str
-    geometry: object
+    geometry: Any
     refs: dict = field(default_factory=dict)
     attributes: dict = field(default_factory=dict)
 
@@ -48,11 +53,11 @@ class MapLayers:
     """All layers of a region, and how its lanes connect.
 
     Attributes:
-        layers (dict[str, list[MapRecord]]): By layer name (`LAYERS`).
-        connectivity (dict[str, dict]): Lane or connector key -> {'incoming':
-            keys, 'outgoing': keys}.
-        centre_lines (dict[str, np.ndarray]): Lane or connector key -> (N, 2)
-            world points in the direction of travel.
+        layers: By layer name (`LAYERS`).
+        connectivity: Lane or connector key -> {'incoming': keys, 'outgoing':
+            keys}.
+        centre_lines: Lane or connector key -> (N, 2) world points in the
+            direction of travel.
     """
 
     layers: dict
@@ -70,16 +75,17 @@ class MapLayers:
 
 class _Builder:
     def __init__(self, layout: Layout, blocks: list[Block], graph: LaneGraph,
-                 warp: Warp):
+                 warp: Warp) -> None:
         self.layout, self.blocks = layout, blocks
         self.graph, self.warp = graph, warp
-        self.layers = {name: [] for name in LAYERS}
-        self.signals_by_link = {}
+        self.layers: dict[str, list[MapRecord]] = {name: [] for name in LAYERS}
+        self.signals_by_link: dict[str, list[str]] = {}
 
-    def add(self, layer: str, key: str, shape, refs=None, **attributes):
+    def add(self, layer: str, key: str, shape: Any,
+            refs: dict | None = None, **attributes: Any) -> None:
         """Append a record; `shape` is in the layout plane."""
         if isinstance(shape, list):
-            world = [part for s in shape for part in self._bend(layer, s)]
+            world: Any = [part for s in shape for part in self._bend(layer, s)]
         else:
             # A corner that only touches itself may cross after bending.
             world = max(self._bend(layer, shape),
@@ -87,7 +93,7 @@ class _Builder:
         self.layers[layer].append(MapRecord(key, world, refs or {},
                                             attributes))
 
-    def _bend(self, layer: str, shape) -> list:
+    def _bend(self, layer: str, shape: Any) -> list:
         """Valid world parts on a grid of 0.1 mm, which files can hold."""
         coarse = layer in _COARSE
         world = self.warp.geometry(shape, 6.0 if coarse else 3.0)
@@ -98,7 +104,7 @@ class _Builder:
             world = shapely.make_valid(world)
         return polygons_of(shapely.set_precision(world, 1e-4))
 
-    def drivable(self):
+    def drivable(self) -> None:
         area = box(*self.layout.extent).difference(
             shapely.union_all([b.outline for b in self.blocks]))
         ways = [d for b in self.blocks for d in b.driveways]
@@ -107,7 +113,7 @@ class _Builder:
             shapely.union_all(parks))
         self.add('drivable_area', 'drivable', polygons_of(area))
 
-    def segments(self):
+    def segments(self) -> None:
         for i in range(ROADS_PER_AXIS):
             for j in range(ROADS_PER_AXIS):
                 self.add('road_segment', f'junction{i}.{j}',
@@ -124,7 +130,7 @@ class _Builder:
                          road.rectangle(link.start, link.end, lo, hi),
                          {'road_segment': link.key})
 
-    def lanes(self):
+    def lanes(self) -> None:
         for lane in self.graph.lanes.values():
             road = self.layout.road(lane.link.road_key)
             d = self.layout.lane_offset(road, lane.forward, lane.index)
@@ -149,7 +155,7 @@ class _Builder:
                          .5 * width, cap_style='flat', join_style='mitre'))
 
     @staticmethod
-    def _edge_type(road, d: float, forward: bool) -> str:
+    def _edge_type(road: Road, d: float, forward: bool) -> str:
         if abs(d) < .1:
             return {'double_yellow': 'DOUBLE_SOLID_YELLOW',
                     'double_white': 'DOUBLE_SOLID_WHITE',
@@ -159,7 +165,7 @@ class _Builder:
             return 'NIL'
         return 'SINGLE_DASHED_WHITE'
 
-    def dividers(self):
+    def dividers(self) -> None:
         for link in self.layout.links:
             road = self.layout.road(link.road_key)
             for n, span in enumerate(link.paint_spans()):
@@ -174,11 +180,11 @@ class _Builder:
                                  LineString(road.point(span, [d, d])),
                                  segment_type='SINGLE_DASHED_WHITE')
 
-    def crossings_and_stops(self):
+    def crossings_and_stops(self) -> None:
         for link in self.layout.links:
             road = self.layout.road(link.road_key)
             half = road.half_width
-            stops = []
+            stops: list[tuple[bool, Any, str | None, bool]] = []
             if link.middle:
                 key = f'{link.key}.mid'
                 self.add('ped_crossing', key,
@@ -187,19 +193,21 @@ class _Builder:
                 stops += [(forward, area, key, False) for forward, area, _
                           in paint.middle_stops(link)]
             for forward, approach in paint.approaches(link):
-                key = None
+                name = None
                 if approach.crossing:
-                    key = f'{link.key}.{"high" if forward else "low"}'
-                    self.add('ped_crossing', key,
+                    name = f'{link.key}.{"high" if forward else "low"}'
+                    self.add('ped_crossing', name,
                              road.rectangle(*approach.crossing, -half, half),
                              {'road_segment': link.key})
-                stops.append((forward, approach.stop, key, approach.signals))
+                stops.append((forward, approach.stop, name, approach.signals))
             for n, (forward, area, crossing, signals) in enumerate(stops):
                 self._stop(link, road, n, forward, area, crossing, signals)
 
-    def _stop(self, link, road, n, forward, area, crossing, signals):
+    def _stop(self, link: Link, road: Road, n: int, forward: bool,
+              area: Sequence[float], crossing: str | None,
+              signals: bool) -> None:
         lo, hi = paint.stop_range(self.layout, road, forward)
-        refs = {'road_block': f'{link.key}.{forward}'}
+        refs: dict[str, Any] = {'road_block': f'{link.key}.{forward}'}
         kind = 'STOP_SIGN'
         if signals:
             kind, at = 'TRAFFIC_LIGHT', area[1] if forward else area[0]
@@ -215,9 +223,9 @@ class _Builder:
         refs['ped_crossings'] = [crossing] if (
             kind == 'PED_CROSSING') else []
         self.add('stop_line', f'{link.key}.{n}',
-                 road.rectangle(*area, lo, hi), refs, stop_line_type=kind)
+                 road.rectangle(area[0], area[1], lo, hi), refs, stop_line_type=kind)
 
-    def paved(self):
+    def paved(self) -> None:
         for block in self.blocks:
             for n, shape in enumerate(block.walkways):
                 self.add('walkway', f'{block.key}.{n}', shape)
@@ -229,7 +237,7 @@ class _Builder:
                          {'road_block': self._road_block(park)},
                          orientation=float(heading[0]))
 
-    def _road_block(self, park) -> str:
+    def _road_block(self, park: CarPark) -> str:
         """The half road whose link runs past a car park."""
         road = self.layout.road(park.road_key)
         centre = park.polygon.centroid
@@ -242,7 +250,7 @@ class _Builder:
         return f'{nearest.key}.{forward}'
 
     def connectivity(self) -> tuple[dict, dict]:
-        ways = {key: {'incoming': [], 'outgoing': []}
+        ways: dict[str, dict[str, list[str]]] = {key: {'incoming': [], 'outgoing': []}
                 for key in self.graph.lanes}
         lines = {}
         for lane in self.graph.lanes.values():

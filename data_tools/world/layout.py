@@ -5,7 +5,7 @@ parallel to the axes; `data_tools.world.warp` bends it into the world. A point
 of a road is written (s, d): s along the road, d to the right of its positive
 direction.
 """
-
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,14 +17,14 @@ class Road:
     """A road that runs through the whole plan.
 
     Attributes:
-        axis (int): 0 runs along +u, 1 along +v.
-        centre (float): The other coordinate of its centre line, metres.
-        lanes (int): Lanes per direction.
-        lane_width (float): Metres.
-        margin (float): Asphalt between the outer lane and the kerb, metres.
-        divider (str): Paint between the directions: 'double_yellow',
-            'double_white', 'solid_white' or 'dashed_white'.
-        edge (str): Paint along the kerb: 'none', 'white' or 'yellow'.
+        axis: 0 runs along +u, 1 along +v.
+        centre: The other coordinate of its centre line, metres.
+        lanes: Lanes per direction.
+        lane_width: Metres.
+        margin: Asphalt between the outer lane and the kerb, metres.
+        divider: Paint between the directions: 'double_yellow', 'double_white',
+            'solid_white' or 'dashed_white'.
+        edge: Paint along the kerb: 'none', 'white' or 'yellow'.
     """
 
     axis: int
@@ -40,7 +40,8 @@ class Road:
         """From the centre line to the kerb, metres."""
         return self.lanes * self.lane_width + self.margin
 
-    def point(self, s, d) -> np.ndarray:
+    def point(self, s: float | Sequence[float] | np.ndarray,
+              d: float | Sequence[float] | np.ndarray) -> np.ndarray:
         """Layout (..., 2) of road coordinates (s, d)."""
         s, d = np.broadcast_arrays(np.asarray(s, float), np.asarray(d, float))
         if self.axis == 1:
@@ -52,7 +53,7 @@ class Road:
         base = np.pi / 2 if self.axis == 1 else 0.0
         return base if forward else base + np.pi
 
-    def rectangle(self, s0, s1, d0, d1) -> Polygon:
+    def rectangle(self, s0: float, s1: float, d0: float, d1: float) -> Polygon:
         """Layout rectangle s0..s1 along and d0..d1 across the road."""
         return Polygon(self.point([s0, s1, s1, s0], [d0, d0, d1, d1]))
 
@@ -62,13 +63,12 @@ class Approach:
     """One end of a link, where it meets an intersection.
 
     Attributes:
-        crossing (tuple[float, float] | None): s range of a pedestrian
-            crossing.
-        stop (tuple[float, float]): s range of the area where vehicles stop;
-            its bar is painted along the end nearer the intersection.
-        bar (tuple[float, float]): s range of the painted bar.
-        paint_limit (float): s at which the lane paint ends.
-        signals (bool): Traffic lights stand here.
+        crossing: s range of a pedestrian crossing.
+        stop: s range of the area where vehicles stop; its bar is painted along
+            the end nearer the intersection.
+        bar: s range of the painted bar.
+        paint_limit: s at which the lane paint ends.
+        signals: Traffic lights stand here.
     """
 
     crossing: tuple[float, float] | None
@@ -111,12 +111,12 @@ class Layout:
     """The plan of one region.
 
     Attributes:
-        side (int): +1 where traffic keeps right, -1 where it keeps left.
-        extent (tuple): u_min, v_min, u_max, v_max in metres.
-        across (list[Road]): Roads along u, by v.
-        along (list[Road]): Roads along v, by u.
-        corner (float): Radius of the kerb at intersections, metres.
-        links (list[Link]): Of all roads.
+        side: +1 where traffic keeps right, -1 where it keeps left.
+        extent: u_min, v_min, u_max, v_max in metres.
+        across: Roads along u, by v.
+        along: Roads along v, by u.
+        corner: Radius of the kerb at intersections, metres.
+        links: Links of all roads.
     """
 
     side: int
@@ -194,8 +194,8 @@ def random_layout(rng: np.random.Generator, side: int,
 
     Args:
         rng: Source of randomness.
-        side (int): +1 keeps right (Boston), -1 keeps left (Singapore).
-        residential (bool): One lane each way, with room to park at the kerb.
+        side: +1 keeps right (Boston), -1 keeps left (Singapore).
+        residential: One lane each way, with room to park at the kerb.
     """
     style = 'america' if side > 0 else 'asia'
     across, along = (_roads(rng, axis, style, residential)

@@ -32,11 +32,11 @@ class BeamPattern:
     """Directions of a spinning LiDAR in its own frame (z up).
 
     Attributes:
-        elevations (np.ndarray): (R,) radians, increasing; ring 0 is lowest.
-        azimuths (np.ndarray): (A,) radians about z from x, equally spaced
-            over one full turn.
-        reach (float): Metres.
-        range_noise (float): Standard deviation, metres.
+        elevations: (R,) radians, increasing; ring 0 is lowest.
+        azimuths: (A,) radians about z from x, equally spaced over one full
+            turn.
+        reach: Metres.
+        range_noise: Standard deviation, metres.
     """
 
     elevations: np.ndarray
@@ -50,13 +50,13 @@ class Sweep:
     """Returns of one turn.
 
     Attributes:
-        points (np.ndarray): (N, 3) float32, sensor frame, metres; azimuth by
-            azimuth, rings ascending.
-        intensity (np.ndarray): (N,) float32, whole numbers 0..255.
-        ring (np.ndarray): (N,) int32.
-        thing (np.ndarray): (N,) int32 actor hit, -1 elsewhere.
-        surface (np.ndarray): (N,) int16 ground material, -1 off the ground
-            and on the upright face of a kerb.
+        points: (N, 3) float32, sensor frame, metres; azimuth by azimuth, rings
+            ascending.
+        intensity: (N,) float32, whole numbers 0..255.
+        ring: (N,) int32.
+        thing: (N,) int32 actor hit, -1 elsewhere.
+        surface: (N,) int16 ground material, -1 off the ground and on the
+            upright face of a kerb.
     """
 
     points: np.ndarray
@@ -66,8 +66,8 @@ class Sweep:
     surface: np.ndarray
 
 
-def _rectangles(solids, order, origin, pattern: BeamPattern,
-                rotation: np.ndarray) -> np.ndarray:
+def _rectangles(solids: np.ndarray, order: np.ndarray, origin: np.ndarray,
+                pattern: BeamPattern, rotation: np.ndarray) -> np.ndarray:
     """Grid rectangle (ring0, ring1, azimuth0, azimuth1) of each solid."""
     rings, steps = len(pattern.elevations), len(pattern.azimuths)
     rects = np.zeros((len(solids), 4), np.int64)
@@ -109,8 +109,10 @@ def _rectangles(solids, order, origin, pattern: BeamPattern,
 
 
 @numba.njit(cache=True, nogil=True)
-def _returns(t, index, side, rays, origin, solids, material, corner, cell,
-             returns, reach, wetness, seed, power, surface):
+def _returns(t: np.ndarray, index: np.ndarray, side: np.ndarray, rays: np.ndarray,
+             origin: np.ndarray, solids: np.ndarray, material: np.ndarray,
+             corner: np.ndarray, cell: float, returns: np.ndarray, reach: float,
+             wetness: float, seed: int, power: np.ndarray, surface: np.ndarray) -> None:
     """Received power (0..255, -1 = lost) and surface of every ray."""
     for r in range(t.shape[0]):
         for c in range(t.shape[1]):
@@ -162,11 +164,11 @@ def scan(solids: np.ndarray, ground: Ground, weather: Weather,
     """Take one sweep.
 
     Args:
-        solids (N, FIELDS): Everything above the ground.
+        solids: Everything above the ground.
         ground, weather: The region.
-        pattern (BeamPattern): The sensor's beams.
-        world_from_lidar (4, 4): Pose of the sensor.
-        seed (int): Of range noise and lost returns.
+        pattern: The sensor's beams.
+        world_from_lidar: Pose of the sensor.
+        seed: Seed of range noise and lost returns.
     """
     rotation = np.ascontiguousarray(world_from_lidar[:3, :3], np.float64)
     origin = np.ascontiguousarray(world_from_lidar[:3, 3], np.float64)
@@ -200,7 +202,7 @@ def scan(solids: np.ndarray, ground: Ground, weather: Weather,
     # Azimuth by azimuth, as the sensor fires.
     kept = np.flatnonzero((power >= 0).T.ravel())
 
-    def fired(grid):
+    def fired(grid: np.ndarray) -> np.ndarray:
         return grid.swapaxes(0, 1).reshape(-1, *grid.shape[2:])[kept]
 
     # Noise stays within three deviations: returns lie near what they hit.

@@ -3,6 +3,7 @@
 A model stands on z = 0 about the origin and faces +x; it fits its box (length,
 width, height), which is what its annotation says.
 """
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -29,13 +30,15 @@ _DARK, _TYRE = (38, 40, 44), (24, 24, 26)
 _SKIN = np.array([(224, 180, 150), (186, 134, 100), (120, 82, 60)], float)
 
 
-def _wheels(length, width, radius, label, overhang=.18):
+def _wheels(length: float, width: float, radius: float, label: int,
+            overhang: float = .18) -> list[np.ndarray]:
     x, y = length * (.5 - overhang), width / 2 - .13
     return [solid(WHEEL, (sx * x, sy * y, radius), (radius, .12, radius),
                   label, _TYRE, lidar=6.) for sx in (-1, 1) for sy in (-1, 1)]
 
 
-def car(rng, size, label=labels.CAR):
+def car(rng: np.random.Generator, size: Sequence[float],
+        label: int = labels.CAR) -> np.ndarray:
     """Sedan, hatchback or van, by its height."""
     length, width, height = size
     colour = CAR_COLOURS[rng.integers(len(CAR_COLOURS))]
@@ -57,7 +60,8 @@ def car(rng, size, label=labels.CAR):
         *_wheels(length, width, .32, label)])
 
 
-def truck(rng, size, label=labels.TRUCK):
+def truck(rng: np.random.Generator, size: Sequence[float],
+          label: int = labels.TRUCK) -> np.ndarray:
     """A cab in front of a closed body."""
     length, width, height = size
     colour = CAR_COLOURS[rng.integers(len(CAR_COLOURS))]
@@ -77,7 +81,7 @@ def truck(rng, size, label=labels.TRUCK):
         *_wheels(length, width, .46, label)])
 
 
-def bus(rng, size):
+def bus(rng: np.random.Generator, size: Sequence[float]) -> np.ndarray:
     """One long glazed body."""
     length, width, height = size
     colour = np.array([(176, 40, 44), (232, 232, 226), (58, 128, 92),
@@ -89,7 +93,7 @@ def bus(rng, size):
         *_wheels(length, width, .48, labels.BUS, .2)])
 
 
-def trailer(rng, size):
+def trailer(rng: np.random.Generator, size: Sequence[float]) -> np.ndarray:
     """A closed box on one pair of axles."""
     length, width, height = size
     body = np.array((210, 208, 200)) * rng.uniform(.6, 1)
@@ -100,7 +104,7 @@ def trailer(rng, size):
         *_wheels(length, width, .46, labels.TRAILER, .3)])
 
 
-def excavator(rng, size):
+def excavator(rng: np.random.Generator, size: Sequence[float]) -> np.ndarray:
     """Tracks, a cab and a raised arm."""
     length, width, height = size
     colour = np.array((226, 172, 38)) * rng.uniform(.85, 1)
@@ -119,7 +123,8 @@ def excavator(rng, size):
               taper=(.15 * length, 0.))])
 
 
-def person(rng, size, seated=False, label=labels.PERSON):
+def person(rng: np.random.Generator, size: Sequence[float], seated: bool = False,
+           label: int = labels.PERSON) -> np.ndarray:
     """Legs, coat and head; `seated` leaves the legs to the vehicle."""
     length, width, height = size
     shirt = CLOTHES[rng.integers(len(CLOTHES))]
@@ -140,7 +145,8 @@ def person(rng, size, seated=False, label=labels.PERSON):
     return np.array(rows)
 
 
-def two_wheeler(rng, size, motor: bool, rider: bool):
+def two_wheeler(rng: np.random.Generator, size: Sequence[float], motor: bool,
+                rider: bool) -> np.ndarray:
     """Bicycle or motorcycle; the rider is part of its box."""
     length, width, height = size
     label = labels.MOTORCYCLE if motor else labels.BICYCLE
@@ -161,7 +167,7 @@ def two_wheeler(rng, size, motor: bool, rider: bool):
     return np.array(rows)
 
 
-def cone(rng, size):
+def cone(rng: np.random.Generator, size: Sequence[float]) -> np.ndarray:
     """An orange cone with a reflecting band."""
     length, width, height = size
     return np.array([
@@ -175,7 +181,7 @@ def cone(rng, size):
               (238, 234, 228), taper=(.05, .05), lidar=150.)])
 
 
-def barrier(rng, size):
+def barrier(rng: np.random.Generator, size: Sequence[float]) -> np.ndarray:
     """A road barrier, red and white."""
     length, width, height = size
     return np.array([

@@ -17,7 +17,7 @@ def hash01(i: int, j: int, seed: int) -> float:
     h = (h ^ (h >> np.uint32(15))) * np.uint32(2654435761)
     h = (h ^ (h >> np.uint32(13))) * np.uint32(3266489917)
     h ^= h >> np.uint32(16)
-    return (np.uint32(h) & np.uint32(0xFFFFFF)) / 16777216.0
+    return (np.uint32(h) & np.uint32(0xFFFFFF)) / 16777216.0  # type: ignore[return-value]
 
 
 @numba.njit(**_OPTIONS)

@@ -8,17 +8,19 @@ from data_tools.world.layout import Approach, Layout, Link, Road
 WIDTH = 0.15  # of a line, metres; crossings and stop bars are wider
 
 
-def _dashes(road: Road, span, d: float, mark: float, gap: float):
+def _dashes(road: Road, span: tuple[float, float], d: float, mark: float,
+            gap: float) -> list[Polygon]:
     starts = np.arange(span[0], span[1] - .5, mark + gap)
     return [road.rectangle(s, min(s + mark, span[1]), d - WIDTH / 2,
                            d + WIDTH / 2) for s in starts]
 
 
-def _solid(road: Road, span, d: float, width: float = WIDTH) -> Polygon:
+def _solid(road: Road, span: tuple[float, float], d: float,
+           width: float = WIDTH) -> Polygon:
     return road.rectangle(*span, d - width / 2, d + width / 2)
 
 
-def _divider(road: Road, span) -> list[tuple[str, Polygon]]:
+def _divider(road: Road, span: tuple[float, float]) -> list[tuple[str, Polygon]]:
     if road.divider == 'dashed_white':
         return [('white_paint', p) for p in _dashes(road, span, 0., 2.5, 2.5)]
     if road.divider == 'solid_white':
@@ -27,7 +29,7 @@ def _divider(road: Road, span) -> list[tuple[str, Polygon]]:
     return [(name, _solid(road, span, d)) for d in (-.15, .15)]
 
 
-def crossing_paint(road: Road, span, style: str) -> list[Polygon]:
+def crossing_paint(road: Road, span: tuple[float, float], style: str) -> list[Polygon]:
     """Stripes along the road ('zebra') or two lines across it ('lines')."""
     half = road.half_width - .25
     if style == 'lines':
@@ -40,7 +42,7 @@ def crossing_paint(road: Road, span, style: str) -> list[Polygon]:
             for k in range(count)]
 
 
-def stop_range(layout: Layout, road: Road, forward: bool):
+def stop_range(layout: Layout, road: Road, forward: bool) -> tuple[float, float]:
     """Lateral range (d_min, d_max) of the lanes of one direction."""
     sign = layout.side if forward else -layout.side
     edge = sign * road.lanes * road.lane_width
@@ -86,7 +88,8 @@ def link_paint(layout: Layout, link: Link,
             crossings.append((approach.crossing, zebra))
     for forward, bar in stops:
         lo, hi = stop_range(layout, road, forward)
-        marks.append(('white_paint', road.rectangle(*bar, lo + .1, hi - .1)))
+        marks.append(('white_paint', road.rectangle(
+            bar[0], bar[1], lo + .1, hi - .1)))
     for span, striped in crossings:
         marks += [('white_paint', p) for p in crossing_paint(
             road, span, 'zebra' if striped else 'lines')]

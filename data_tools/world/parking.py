@@ -1,5 +1,5 @@
 """Car parks in the layout plane: bays along a kerb, and lots off the road."""
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,11 +30,11 @@ class CarPark:
     """An area of bays.
 
     Attributes:
-        polygon (Polygon): Layout outline.
-        paint (list[Polygon]): The bays' lines.
-        slots (list[Slot]): Its bays.
-        road_key (tuple[int, int]): The road that leads to it.
-        heading (float): Layout heading of its bays.
+        polygon: Layout outline.
+        paint: The bays' lines.
+        slots: Its bays.
+        road_key: The road that leads to it.
+        heading: Layout heading of its bays.
     """
 
     polygon: Polygon
@@ -49,12 +49,12 @@ def kerbside(road: Road, road_key: tuple[int, int], s0: float, s1: float,
     """Bays in a recess of the kerb, parallel or (depth > 4) at right angles.
 
     Args:
-        road (Road): The road beside them.
-        road_key (tuple[int, int]): Its key in the layout.
-        s0, s1 (float): Extent along the road; shortened to whole bays.
-        sign (int): +1 right of the road's positive direction, -1 left.
-        depth (float): Metres into the block.
-        forward (bool): Direction of the traffic beside them.
+        road: The road beside them.
+        road_key: Its key in the layout.
+        s0, s1: Extent along the road; shortened to whole bays.
+        sign: +1 right of the road's positive direction, -1 left.
+        depth: Metres into the block.
+        forward: Direction of the traffic beside them.
     """
     kerb, parallel = road.half_width, depth < 4
     pitch = 6.2 if parallel else BAY_WIDTH
@@ -84,12 +84,12 @@ def lot(road: Road, road_key: tuple[int, int], centre: float, sign: int,
     """A lot of two rows of bays either side of an aisle.
 
     Args:
-        road (Road): The road it is entered from.
-        road_key (tuple[int, int]): Its key in the layout.
-        centre (float): s of the aisle, which runs away from the road.
-        sign (int): +1 right of the road's positive direction, -1 left.
-        near (float): Distance of its near edge from the centre line.
-        depth (float): Metres away from the road.
+        road: The road it is entered from.
+        road_key: Its key in the layout.
+        centre: s of the aisle, which runs away from the road.
+        sign: +1 right of the road's positive direction, -1 left.
+        near: Distance of its near edge from the centre line.
+        depth: Metres away from the road.
     """
     count = int((depth - 1.0) / BAY_WIDTH)
     depth = count * BAY_WIDTH + 1.0
@@ -121,7 +121,7 @@ def driveway(road: Road, centre: float, sign: int, far: float) -> Polygon:
                           sign * (road.half_width - .2), sign * (far + .05))
 
 
-def core_rectangle(bounds, insets) -> Polygon:
+def core_rectangle(bounds: Sequence[float], insets: Sequence[float]) -> Polygon:
     """Block bounds (u0, v0, u1, v1) shrunk by per-side insets, same order."""
     return box(bounds[0] + insets[0], bounds[1] + insets[1],
                bounds[2] - insets[2], bounds[3] - insets[3])

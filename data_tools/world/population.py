@@ -1,7 +1,9 @@
 """Who is about: parked and moving vehicles, people, road works."""
+from collections.abc import Sequence
 
 import numpy as np
 from shapely import LineString, Point
+from shapely.geometry import Polygon
 
 from data_tools.world import paint
 from data_tools.world.actors import Actor, Crowd, draw_model, draw_size, still
@@ -16,8 +18,8 @@ EGO_CENTRE = 1.4  # its middle lies this far ahead of the rear axle, metres
 
 
 class _Town:
-    def __init__(self, rng, layout: Layout, blocks: list[Block], warp: Warp,
-                 ego: Trajectory, duration: float, bustle: float):
+    def __init__(self, rng: np.random.Generator, layout: Layout, blocks: list[Block],
+                 warp: Warp, ego: Trajectory, duration: float, bustle: float) -> None:
         self.bustle = bustle
         self.rng, self.layout, self.blocks = rng, layout, blocks
         self.warp, self.duration = warp, duration
@@ -28,17 +30,20 @@ class _Town:
             (EGO_SIZE[0] + 1.5, EGO_SIZE[1] + .3, EGO_SIZE[2]))
         self.track = ego.xy[ego.times <= duration][::20]
 
-    def near(self, xy, reach: float) -> bool:
+    def near(self, xy: Sequence[float] | np.ndarray, reach: float) -> bool:
         """Whether a world point lies within `reach` of the ego's way."""
         return bool((np.hypot(*(self.track - xy).T) < reach).any())
 
-    def add(self, category, state, motion, base=0., size=None, rider=False):
+    def add(self, category: str, state: str, motion: Trajectory, base: float = 0.,
+            size: tuple[float, float, float] | None = None,
+            rider: bool = False) -> bool:
         size = draw_size(self.rng, category) if size is None else size
         rows = draw_model(self.rng, category, size, rider)
         return self.crowd.try_add(Actor(category, state, size, rows, motion,
                                         base, rider))
 
-    def world_pose(self, uv, heading) -> tuple[float, float, float]:
+    def world_pose(self, uv: Sequence[float] | np.ndarray,
+                   heading: float) -> tuple[float, float, float]:
         uv = np.asarray(uv, float)[None]
         x, y = self.warp.points(uv)[0]
         return x, y, float(self.warp.headings(uv, np.array([heading]))[0])
@@ -159,7 +164,7 @@ class _Town:
                 self._walker(block.walkways[rng.integers(
                     len(block.walkways))])
 
-    def _walker(self, paved) -> None:
+    def _walker(self, paved: Polygon) -> None:
         rng = self.rng
         u0, v0, u1, v1 = paved.bounds
         inside = paved.buffer(-.35)
@@ -240,11 +245,11 @@ def populate(rng: np.random.Generator, layout: Layout, blocks: list[Block],
     Args:
         rng: Source of randomness.
         layout, blocks, warp: The plan.
-        ego (Trajectory): Rear axle of the ego vehicle.
-        duration (float): Seconds, from 0, for which nothing may collide.
-        bustle (float): Scales the number of people and the share of buses
-            and two-wheelers.
-        residential (bool): Cars are parked along the kerb, too.
+        ego: Rear axle of the ego vehicle.
+        duration: Seconds, from 0, for which nothing may collide.
+        bustle: Scales the number of people and the share of buses and
+            two-wheelers.
+        residential: Cars are parked along the kerb, too.
     """
     town = _Town(rng, layout, blocks, warp, ego, duration, bustle)
     town.works()

@@ -34,7 +34,8 @@ _FAST = dict(cache=True, nogil=True, error_model='numpy')
 
 
 @numba.njit(**_FAST)
-def _slab(distance, rate, entry, leave, face, entry_face):
+def _slab(distance: float, rate: float, entry: float, leave: float, face: int,
+          entry_face: int) -> tuple[float, float, int]:
     """Clip [entry, leave] by a half space: distance + t rate <= 0."""
     if rate > 1e-12 or rate < -1e-12:
         t = -distance / rate
@@ -49,7 +50,7 @@ def _slab(distance, rate, entry, leave, face, entry_face):
 
 
 @numba.njit(**_FAST)
-def _quadric(a, b, c):
+def _quadric(a: float, b: float, c: float) -> tuple[float, float]:
     """Roots of a t^2 + 2 b t + c as (near, far); near > far if none."""
     disc = b * b - a * c
     if disc < 0 or a < 1e-18:
@@ -59,7 +60,8 @@ def _quadric(a, b, c):
 
 
 @numba.njit(**_FAST)
-def hit_solid(row, ox, oy, oz, dx, dy, dz):
+def hit_solid(row: np.ndarray, ox: float, oy: float, oz: float, dx: float, dy: float,
+              dz: float) -> tuple[float, int]:
     """First hit of a ray on a solid's table row.
 
     Returns:
@@ -121,19 +123,21 @@ def hit_solid(row, ox, oy, oz, dx, dy, dz):
 
 
 @numba.njit(**_FAST)
-def cast_solids(rays, origin, solids, order, rects, t, index, stamp, totals):
+def cast_solids(rays: np.ndarray, origin: np.ndarray, solids: np.ndarray,
+                order: np.ndarray, rects: np.ndarray, t: np.ndarray, index: np.ndarray,
+                stamp: np.ndarray, totals: np.ndarray) -> None:
     """Depth-buffer all solids into `t` and `index`.
 
     Args:
         rays (R, C, 3), origin (3,): World frame.
-        solids (N, F): The table of `data_tools.world.solids`.
+        solids: The table of `data_tools.world.solids`.
         order (M,), rects (N, 4): Solids to try, nearest first, and the grid
             rectangle of each: row0, row1, col0, col1, half open; columns may
             run past the end and wrap around (LiDAR).
         t (R, C), index (R, C): Depth buffer (FAR) and solid index (-1);
             updated.
-        stamp (R, C): Scratch int32 filled with -1.
-        totals (K,): Rays that meet each object, occluded or not; updated.
+        stamp: Scratch int32 filled with -1.
+        totals: Rays that meet each object, occluded or not; updated.
     """
     columns = rays.shape[1]
     for n in order:
@@ -156,7 +160,8 @@ def cast_solids(rays, origin, solids, order, rects, t, index, stamp, totals):
 
 
 @numba.njit(**_FAST)
-def _height(material, heights, x, y, cell):
+def _height(material: np.ndarray, heights: np.ndarray, x: float, y: float,
+            cell: float) -> float:
     c, r = int(math.floor(x / cell)), int(math.floor(y / cell))
     if r < 0 or c < 0 or r >= material.shape[0] or c >= material.shape[1]:
         return heights[0]
@@ -164,8 +169,9 @@ def _height(material, heights, x, y, cell):
 
 
 @numba.njit(**_FAST)
-def hit_ground(ox, oy, oz, dx, dy, dz, limit, material, heights, x0, y0, cell,
-               kerb):
+def hit_ground(ox: float, oy: float, oz: float, dx: float, dy: float, dz: float,
+               limit: float, material: np.ndarray, heights: np.ndarray, x0: float,
+               y0: float, cell: float, kerb: float) -> tuple[float, bool]:
     """First hit of a ray on the ground.
 
     Returns:
@@ -201,8 +207,9 @@ def hit_ground(ox, oy, oz, dx, dy, dz, limit, material, heights, x0, y0, cell,
 
 
 @numba.njit(**_FAST)
-def cast_ground(rays, origin, material, heights, corner, cell, kerb, t, index,
-                side):
+def cast_ground(rays: np.ndarray, origin: np.ndarray, material: np.ndarray,
+                heights: np.ndarray, corner: np.ndarray, cell: float, kerb: float,
+                t: np.ndarray, index: np.ndarray, side: np.ndarray) -> None:
     """Depth-buffer the ground after the solids; its index is BASE (-2)."""
     for r in range(rays.shape[0]):
         for c in range(rays.shape[1]):

@@ -1,5 +1,5 @@
 """The plan of one region: roads, what lies between, and its vector map."""
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,8 +22,8 @@ class Region:
     Attributes:
         layout (Layout), blocks (list[Block]), graph (LaneGraph): The plan,
             in the layout plane.
-        warp (Warp): From the layout plane to the world.
-        map (MapLayers): The vector map, in the world.
+        warp: From the layout plane to the world.
+        map: The vector map, in the world.
     """
 
     layout: Layout
@@ -33,26 +33,27 @@ class Region:
     map: MapLayers
 
 
-def plan_region(seed, centre: tuple[float, float], side: int,
+def plan_region(seed: int | Sequence[int], centre: tuple[float, float], side: int,
                 residential: bool = False) -> Region:
     """Draw the plan of a region; treat it as read-only, it may be shared.
 
     Args:
-        seed (int | Sequence[int]): Of everything in the region.
-        centre (tuple[float, float]): World position of the plan's middle.
-        side (int): +1 where traffic keeps right, -1 where it keeps left.
-        residential (bool): One lane each way, with room to park at the kerb.
+        seed: Random seed of the region.
+        centre: World position of the plan's middle.
+        side: +1 where traffic keeps right, -1 where it keeps left.
+        residential: One lane each way, with room to park at the kerb.
     """
     if side not in (-1, 1):
         raise ValueError(f'side must be -1 or 1, got {side}')
-    seed = int(seed) if np.ndim(seed) == 0 else tuple(int(s) for s in seed)
-    return _plan(seed, (float(centre[0]), float(centre[1])), side,
+    numbers = (tuple(map(int, seed)) if isinstance(seed, Sequence) else int(seed))
+    return _plan(numbers, (float(centre[0]), float(centre[1])), side,
                  residential)
 
 
 # A writer needs a region twice: to drive through it and to write its map.
 @lru_cache(maxsize=8)
-def _plan(seed, centre, side, residential) -> Region:
+def _plan(seed: int | Sequence[int], centre: tuple[float, float], side: int,
+          residential: bool) -> Region:
     plan, fill = (np.random.default_rng(s)
                   for s in np.random.SeedSequence(seed).spawn(2))
     layout = random_layout(plan, side, residential)

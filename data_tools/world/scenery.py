@@ -13,18 +13,20 @@ from data_tools.world.warp import Warp
 
 
 class _Placer:
-    def __init__(self, warp: Warp):
+    def __init__(self, warp: Warp) -> None:
         self.warp = warp
         self.rows: list[np.ndarray] = []
 
-    def add(self, model, u, v, heading=0., z=KERB_HEIGHT):
+    def add(self, model: np.ndarray, u: float, v: float, heading: float = 0.,
+            z: float = KERB_HEIGHT) -> None:
         at = np.array([[u, v]])
         x, y = self.warp.points(at)[0]
         yaw = self.warp.headings(at, np.array([heading]))[0]
         self.rows.append(place(model, x, y, z, yaw))
 
 
-def _buildings(rng, placer: _Placer, block: Block, tall: float) -> None:
+def _buildings(rng: np.random.Generator, placer: _Placer, block: Block,
+               tall: float) -> None:
     for u, v, du, dv in block.footprints:
         height = rng.uniform(5, 9) + rng.gamma(2., tall)
         # A little smaller than its plot: bends skew plots, not buildings.
@@ -32,7 +34,7 @@ def _buildings(rng, placer: _Placer, block: Block, tall: float) -> None:
         placer.add(model, u, v)
 
 
-def _kerb_row(rng, placer: _Placer, block: Block, spacing: float,
+def _kerb_row(rng: np.random.Generator, placer: _Placer, block: Block, spacing: float,
               bustle: float) -> None:
     """Trees, lamp posts, signs along the kerb, clear of ways and bays."""
     line = block.outline.buffer(-.65).exterior
@@ -58,7 +60,7 @@ def _kerb_row(rng, placer: _Placer, block: Block, spacing: float,
                        heading + np.pi * rng.integers(2))
 
 
-def _greenery(rng, placer: _Placer, block: Block) -> None:
+def _greenery(rng: np.random.Generator, placer: _Placer, block: Block) -> None:
     taken = [shapely.box(u - du - 1, v - dv - 1, u + du + 1, v + dv + 1)
              for u, v, du, dv in block.footprints]
     taken += [p.polygon.buffer(1.0) for p in block.car_parks]
@@ -91,7 +93,8 @@ def _greenery(rng, placer: _Placer, block: Block) -> None:
                    0. if along_u else np.pi / 2)
 
 
-def _enclose(rng, placer: _Placer, block: Block, share: float) -> None:
+def _enclose(rng: np.random.Generator, placer: _Placer, block: Block,
+             share: float) -> None:
     """Fences, walls and hedges in a share of the gaps between buildings."""
     taken = [shapely.box(u - du, v - dv, u + du, v + dv)
              for u, v, du, dv in block.footprints]
@@ -110,7 +113,7 @@ def _enclose(rng, placer: _Placer, block: Block, share: float) -> None:
                        heading)
 
 
-def _signals(rng, placer: _Placer, layout: Layout) -> None:
+def _signals(rng: np.random.Generator, placer: _Placer, layout: Layout) -> None:
     for link in layout.links:
         road = layout.road(link.road_key)
         for forward, approach in paint.approaches(link):
@@ -124,7 +127,7 @@ def _signals(rng, placer: _Placer, layout: Layout) -> None:
                 placer.add(furniture.sign(rng), u, v, facing)
 
 
-def _skyline(rng, placer: _Placer, layout: Layout) -> None:
+def _skyline(rng: np.random.Generator, placer: _Placer, layout: Layout) -> None:
     """Large buildings around the plan, which close the horizon."""
     u0, v0, u1, v1 = layout.extent
     for (a, b), (c, d) in (((u0, v0), (u1, v0)), ((u1, v0), (u1, v1)),
@@ -139,7 +142,7 @@ def _skyline(rng, placer: _Placer, layout: Layout) -> None:
                 22, 40)
             placer.add(furniture.building(rng, half, 9.,
                                           rng.uniform(8, 26)),
-                       *spot, float(np.arctan2(along[1], along[0])))
+                       spot[0], spot[1], float(np.arctan2(along[1], along[0])))
             s += 2 * half + rng.uniform(2, 14)
 
 
@@ -151,8 +154,8 @@ def build_scenery(rng: np.random.Generator, layout: Layout,
     Args:
         rng: Source of randomness.
         layout, blocks, warp: The plan.
-        bustle (float): Above 1, fences, walls and hedges close gaps between
-            buildings, and signs stand along the kerb.
+        bustle: Above 1, fences, walls and hedges close gaps between buildings,
+            and signs stand along the kerb.
     """
     placer = _Placer(warp)
     tall = rng.uniform(1.5, 7)

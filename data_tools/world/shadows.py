@@ -23,12 +23,13 @@ class ShadowMap:
     """Darkness of the ground, 0 (lit) to 255 (shade), cells of `CELL` metres.
 
     Args:
-        origin (tuple[float, float]): World corner of the raster.
-        size (tuple[int, int]): Rows, columns.
-        sun (np.ndarray): (3,) unit vector towards the sun.
+        origin: World corner of the raster.
+        size: Rows, columns.
+        sun: (3,) unit vector towards the sun.
     """
 
-    def __init__(self, origin, size: tuple[int, int], sun: np.ndarray):
+    def __init__(self, origin: tuple[float, float], size: tuple[int, int],
+                 sun: np.ndarray) -> None:
         self.origin = np.asarray(origin, float)
         self.still = np.zeros(size, np.uint8)
         self.slope = sun[:2] / max(float(sun[2]), .05)
@@ -66,7 +67,7 @@ class ShadowMap:
         """The raster with what moves, as a copy.
 
         Args:
-            rows (N, FIELDS): Solids that move.
+            rows: Solids that move.
         """
         raster = self.still.copy()
         self._draw(raster, rows)

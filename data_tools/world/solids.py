@@ -4,6 +4,7 @@ A solid is one row of `FIELDS` numbers: an upright box whose sides may lean, a
 cylinder, an ellipsoid or a wheel, turned about the vertical only. Everything
 above the ground is made of such rows, so one numba loop draws them all.
 """
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -32,8 +33,10 @@ _RETURN = {PLAIN: 22., FACADE: 17., CAR_BODY: 34., CABIN: 12., BUS_BODY: 30.,
            FOLIAGE: 26., SIGN: 190., LAMP: 30.}
 
 
-def solid(kind: int, centre, half, label: int, colour, *, material: int = PLAIN,
-          yaw: float = 0., taper=(0., 0.), shear: float = 0.,
+def solid(kind: int, centre: Sequence[float] | np.ndarray,
+          half: Sequence[float] | np.ndarray, label: int,
+          colour: Sequence[float] | np.ndarray, *, material: int = PLAIN,
+          yaw: float = 0., taper: tuple[float, float] = (0., 0.), shear: float = 0.,
           seed: int = 0, lidar: float | None = None) -> np.ndarray:
     """One row of the table, as (FIELDS,) float64."""
     row = np.zeros(FIELDS)

@@ -1,10 +1,11 @@
 """The ego vehicle's way through the plan, and its speed along it."""
+from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from data_tools.world.lanes import LaneGraph
+from data_tools.world.lanes import Lane, LaneGraph
 from data_tools.world.layout import ROADS_PER_AXIS
 from data_tools.world.warp import Warp
 
@@ -19,9 +20,9 @@ class Trajectory:
     """Planar motion along a path.
 
     Attributes:
-        times (np.ndarray): (N,) seconds, increasing.
-        xy (np.ndarray): (N, 2) world metres.
-        yaw (np.ndarray): (N,) world radians, continuous (not wrapped).
+        times: (N,) seconds, increasing.
+        xy: (N, 2) world metres.
+        yaw: (N,) world radians, continuous (not wrapped).
     """
 
     times: np.ndarray
@@ -71,12 +72,12 @@ def drive(path: np.ndarray, top_speed: float) -> Trajectory:
     return Trajectory(times, path, yaw)
 
 
-def _inside(node) -> bool:
+def _inside(node: tuple[int, int]) -> bool:
     """Whether a junction has full blocks on every side."""
     return all(1 <= k <= ROADS_PER_AXIS - 2 for k in node)
 
 
-def _next_node(graph: LaneGraph, lane_key: str):
+def _next_node(graph: LaneGraph, lane_key: str) -> tuple[int, int] | None:
     """The junction that a lane leads to, None at the border."""
     choices = graph.after.get(lane_key)
     return choices[0].node if choices else None
@@ -111,13 +112,13 @@ def plan_route(rng: np.random.Generator, graph: LaneGraph,
     return np.concatenate(pieces)
 
 
-def _is_inner(graph: LaneGraph, lane) -> bool:
+def _is_inner(graph: LaneGraph, lane: Lane) -> bool:
     """Whether a lane comes from an inner junction, too."""
     return 2 <= lane.link.index <= ROADS_PER_AXIS - 2 and (
         1 <= lane.link.road_key[1] <= ROADS_PER_AXIS - 2)
 
 
-def _choose(rng, graph: LaneGraph, lane):
+def _choose(rng: np.random.Generator, graph: LaneGraph, lane: Lane) -> tuple:
     """A connector after some lane of this direction, and that lane."""
     road = graph.layout.road(lane.link.road_key)
     options = []
@@ -135,7 +136,7 @@ def _choose(rng, graph: LaneGraph, lane):
     return options[pick][1:]
 
 
-def _lane_change(entry: np.ndarray, lane, target) -> np.ndarray:
+def _lane_change(entry: np.ndarray, lane: Lane, target: Lane) -> np.ndarray:
     """Layout points from `entry` on `lane` to the end of `target`."""
     t = np.linspace(0, 1, 30)[:, None]
     along = lane.line[1] - entry

@@ -4,11 +4,12 @@ Roads are laid out on an axis-parallel plan and bent afterwards, so that every
 crossing, lane and car park stays joined to its neighbours: the map has no
 folds, hence polygons that touch before it touch after it.
 """
-
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,11 @@ class Warp:
     """(u, v) -> rotate(u + bend_u(v), v + bend_v(u)) + origin.
 
     Attributes:
-        origin (tuple[float, float]): World position of the plan's (0, 0).
-        angle (float): Rotation in radians, counter-clockwise.
-        bend_u, bend_v (tuple[float, float, float]): Amplitude (m), wave
-            number (rad/m) and phase (rad) of the two sine bends. The product
-            of their slopes stays under 1, which makes the map one-to-one.
+        origin: World position of the plan's (0, 0).
+        angle: Rotation in radians, counter-clockwise.
+        bend_u, bend_v: Amplitude (m), wave number (rad/m) and phase (rad) of
+            the two sine bends. The product of their slopes stays under 1,
+            which makes the map one-to-one.
     """
 
     origin: tuple[float, float]
@@ -28,7 +29,7 @@ class Warp:
     bend_u: tuple[float, float, float]
     bend_v: tuple[float, float, float]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         slope = abs(self.bend_u[0] * self.bend_u[1]
                     * self.bend_v[0] * self.bend_v[1])
         if slope >= 1:
@@ -55,7 +56,7 @@ class Warp:
         delta = self.points(uv + step) - self.points(uv - step)
         return np.arctan2(delta[..., 1], delta[..., 0])
 
-    def geometry(self, shape, max_segment: float = 2.5):
+    def geometry(self, shape: BaseGeometry, max_segment: float = 2.5) -> Any:
         """World geometry of a layout geometry.
 
         Edges are split to at most `max_segment` metres first, so that

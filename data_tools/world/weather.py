@@ -12,16 +12,16 @@ class Weather:
     """Lighting of one scene; colours are RGB factors or 0..255 where noted.
 
     Attributes:
-        kind (str): One of `KINDS`.
-        sun (np.ndarray): (3,) unit vector towards the sun.
-        sun_colour, ambient (np.ndarray): (3,) light reaching a surface.
-        shadow (float): 0 (none) to 1 (black) darkness of cast shadows.
-        zenith, horizon (np.ndarray): (3,) sky colours, 0..255.
-        clouds (float): 0 to 1.
-        visibility (float): Distance over which haze hides 63 %, metres.
-        wetness (float): 0 to 1; darkens the ground and weakens LiDAR.
-        exposure (float): Camera gain.
-        noise (float): Standard deviation of sensor noise, grey levels.
+        kind: One of `KINDS`.
+        sun: (3,) unit vector towards the sun.
+        sun_colour, ambient: (3,) light reaching a surface.
+        shadow: 0 (none) to 1 (black) darkness of cast shadows.
+        zenith, horizon: (3,) sky colours, 0..255.
+        clouds: 0 to 1.
+        visibility: Distance over which haze hides 63 %, metres.
+        wetness: 0 to 1; darkens the ground and weakens LiDAR.
+        exposure: Camera gain.
+        noise: Standard deviation of sensor noise, grey levels.
     """
 
     kind: str

@@ -1,4 +1,5 @@
 """One region of the procedural road world, ready to be driven and rendered."""
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -24,29 +25,29 @@ class World:
     from 0 to `duration` seconds. Everything follows from the seed.
 
     Args:
-        seed (int | Sequence[int]): Of everything in the region.
-        centre (tuple[float, float]): World position of the plan's middle.
-        side (int): +1 where traffic keeps right, -1 where it keeps left.
-        duration (float): Seconds that the ego drives.
-        weather (str | None): One of `world.weather.KINDS`; drawn if None.
-        cell (float): Metres per cell of the ground's material; its texture
-            has cells twice as large.
-        bustle (float): Scales the number of people, buses, two-wheelers,
-            fences and signs.
-        residential (bool): Streets of one lane each way, with cars parked
-            along the kerb; the drive may start anywhere on its street.
+        seed: Random seed of the region.
+        centre: World position of the plan's middle.
+        side: +1 where traffic keeps right, -1 where it keeps left.
+        duration: Seconds that the ego drives.
+        weather: One of `world.weather.KINDS`; drawn if None.
+        cell: Metres per cell of the ground's material; its texture has cells
+            twice as large.
+        bustle: Scales the number of people, buses, two-wheelers, fences and
+            signs.
+        residential: Streets of one lane each way, with cars parked along the
+            kerb; the drive may start anywhere on its street.
 
     Attributes:
         map (MapLayers): The vector map.
-        ego (Trajectory): Of the ego's rear axle.
+        ego (Trajectory): Path of the ego's rear axle.
         actors (list[Actor]): Everything with a box.
-        weather (Weather): Light and air.
+        weather: Light and air.
     """
 
-    def __init__(self, seed, *, centre=(0., 0.), side: int = 1,
-                 duration: float = 10., weather: str | None = None,
-                 cell: float = 0.05, bustle: float = 1.,
-                 residential: bool = False):
+    def __init__(self, seed: int | Sequence[int], *,
+                 centre: tuple[float, float] = (0., 0.), side: int = 1,
+                 duration: float = 10., weather: str | None = None, cell: float = 0.05,
+                 bustle: float = 1., residential: bool = False) -> None:
         if weather is not None and weather not in KINDS:
             raise ValueError(f'weather must be one of {KINDS}, got {weather!r}')
         if not duration >= 0:
@@ -82,8 +83,9 @@ class World:
                         enumerate(self.actors) if not actor.is_still]
         still = [(thing, actor) for thing, actor in enumerate(self.actors)
                  if actor.is_still]
-        size = [int(n * cell / CELL) + 1 for n in self.ground.material.shape]
-        self._shadows = ShadowMap(self.ground.origin, tuple(size),
+        rows, cols = (int(n * cell / CELL) + 1
+                      for n in self.ground.material.shape)
+        self._shadows = ShadowMap(self.ground.origin, (rows, cols),
                                   self.weather.sun)
         self._shadows.add_still(np.concatenate(
             (self._scenery, *_outlines(still, 0.))))
@@ -123,7 +125,7 @@ class World:
         return pose
 
 
-def _placed(actors, time: float) -> list[np.ndarray]:
+def _placed(actors: Iterable[tuple[int, Actor]], time: float) -> list[np.ndarray]:
     """Solids of (index, actor) pairs at their poses."""
     tables = []
     for thing, actor in actors:
@@ -132,7 +134,7 @@ def _placed(actors, time: float) -> list[np.ndarray]:
     return tables
 
 
-def _outlines(actors, time: float) -> list[np.ndarray]:
+def _outlines(actors: Iterable[tuple[int, Actor]], time: float) -> list[np.ndarray]:
     """One box per actor: what its shadow is cast by."""
     tables = []
     for thing, actor in actors:

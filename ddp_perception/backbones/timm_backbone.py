@@ -16,12 +16,12 @@ class TimmBackbone(BaseModule):
 
     Args:
         model_name: as in ``timm.list_models()``.
-        out_indices: of the feature levels returned, finest first. Level i of
+        out_indices: indices of the returned feature levels, finest first. Level i of
             ConvNeXt and Swin has stride 4 * 2**i, of ResNet 2 * 2**i.
         pretrained: start from the model's published weights, loaded by
             `init_weights`, that is before a training and not before a test;
             timm downloads what is not in its cache.
-        drop_path_rate: of stochastic depth; None keeps the model's own.
+        drop_path_rate: stochastic depth rate; None keeps the model's own.
         frozen_stages: feature levels, counted from the finest, whose modules
             (and all before them) are frozen and stay in evaluation mode.
         norm_eval: keep every batch norm in evaluation mode.
@@ -53,7 +53,7 @@ class TimmBackbone(BaseModule):
                  img_size: Sequence[int] | None = None,
                  model_options: dict | None = None, out_norms: bool = False,
                  downsample_eps: float | None = None,
-                 init_cfg: dict | None = None):
+                 init_cfg: dict | None = None) -> None:
         """Build the model and freeze its first levels."""
         super().__init__(init_cfg)
         architecture = model_name.split('.')[0]  # a tag of weights may follow
@@ -96,7 +96,7 @@ class TimmBackbone(BaseModule):
             module.requires_grad_(False)
         self.train(self.training)
 
-    def init_weights(self):
+    def init_weights(self) -> None:
         """Load the published weights if they are asked for."""
         super().init_weights()
         if self.pretrained:
@@ -125,7 +125,7 @@ class TimmBackbone(BaseModule):
                     module.eval()
         return self
 
-    def _set_downsample_eps(self, model_name, eps):
+    def _set_downsample_eps(self, model_name: str, eps: float) -> None:
         norms = [module[0] for name, module in self.model.named_modules()
                  if name.endswith('.downsample') and isinstance(module, nn.Sequential)
                  and len(module) and isinstance(module[0], nn.LayerNorm)]
@@ -135,7 +135,7 @@ class TimmBackbone(BaseModule):
         for norm in norms:
             norm.eps = eps
 
-    def _modules_up_to(self, model_name, levels) -> list[nn.Module]:
+    def _modules_up_to(self, model_name: str, levels: int) -> list[nn.Module]:
         if levels == 0:
             return []
         info = self.model.feature_info.info

@@ -19,7 +19,7 @@ class GeneralizedResNet(nn.ModuleList):
     """Residual stages on a BEV map, all of whose outputs are returned.
 
     Args:
-        in_channels: of the BEV map.
+        in_channels: number of channels of the BEV map.
         blocks: (number of basic blocks, channels, stride) of each stage.
 
     Shape:
@@ -31,7 +31,7 @@ class GeneralizedResNet(nn.ModuleList):
     """
 
     def __init__(self, in_channels: int,
-                 blocks: Sequence[tuple[int, int, int]]):
+                 blocks: Sequence[tuple[int, int, int]]) -> None:
         """Build the stages."""
         super().__init__()
         for num_blocks, channels, stride in blocks:
@@ -53,9 +53,9 @@ class LSSFPN(BaseModule):
     """Merge a coarse and a fine BEV map and upsample the result.
 
     Args:
-        in_channels: of the two maps that ``in_indices`` pick, in that order.
-        out_channels: of the result.
-        in_indices: of the coarse and of the fine map among the inputs.
+        in_channels: channels of the two maps that ``in_indices`` pick, in order.
+        out_channels: number of output channels.
+        in_indices: indices of the coarse and of the fine input map.
         scale_factor: by which the merged map is upsampled; 1 does not.
         init_cfg: mmengine's initialisation config.
 
@@ -69,7 +69,7 @@ class LSSFPN(BaseModule):
 
     def __init__(self, in_channels: Sequence[int], out_channels: int,
                  in_indices: Sequence[int] = (-1, 0), scale_factor: int = 1,
-                 init_cfg: dict | None = None):
+                 init_cfg: dict | None = None) -> None:
         """Build the fusing and the upsampling convolutions."""
         super().__init__(init_cfg)
         if len(in_channels) != 2 or len(in_indices) != 2:
@@ -79,7 +79,7 @@ class LSSFPN(BaseModule):
         self.fuse = nn.Sequential(
             *_conv(sum(in_channels), out_channels, 1),
             *_conv(out_channels, out_channels, 3))
-        self.upsample = nn.Identity()
+        self.upsample: nn.Module = nn.Identity()
         if scale_factor > 1:
             self.upsample = nn.Sequential(
                 nn.Upsample(scale_factor=scale_factor, mode='bilinear',
@@ -94,7 +94,7 @@ class LSSFPN(BaseModule):
         return self.upsample(self.fuse(torch.cat([coarse, fine], dim=1)))
 
 
-def _conv(in_channels, out_channels, kernel):
+def _conv(in_channels: int, out_channels: int, kernel: int) -> list[nn.Module]:
     return [nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2,
                       bias=False),
             nn.BatchNorm2d(out_channels), nn.ReLU(True)]

@@ -21,8 +21,8 @@ def stack_matrices(metas: Sequence[dict], key: str,
 
     Args:
         metas: metainfo of each sample.
-        key: of the matrix; the augmentation matrices default to the identity.
-        cameras: N where there is one matrix per camera, None for one alone.
+        key: metainfo key; missing augmentation matrices are the identity.
+        cameras: N where there is one matrix per camera, None for a single one.
 
     Returns:
         (B, N, 4, 4) or (B, 4, 4), float64 on CPU.

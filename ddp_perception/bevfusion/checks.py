@@ -1,9 +1,10 @@
 """Whether the parts of a BEVFusion fit each other."""
+from collections.abc import Mapping
 
 
-def check_parts(parts):
+def check_parts(parts: Mapping[str, object]) -> None:
     """Raise ValueError for parts that cannot work together."""
-    def given(*names):
+    def given(*names: str) -> list[str]:
         return [name for name in names if parts[name] is not None]
 
     camera = given('img_backbone', 'img_neck', 'view_transform')

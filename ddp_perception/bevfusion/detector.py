@@ -1,6 +1,9 @@
 """BEVFusion with a map segmentation head."""
+from __future__ import annotations
+
 from collections.abc import Sequence
 from inspect import signature
+from typing import Any
 
 from mmcv.ops import Voxelization
 from mmdet3d.models import Base3DDetector
@@ -14,6 +17,7 @@ from ddp_perception.bevfusion.calibration import stack_matrices
 from ddp_perception.bevfusion.checks import check_parts
 from ddp_perception.bevfusion.view_transforms import ViewTransform
 from ddp_perception.bevfusion.voxelize import (
+    Voxels,
     check_points,
     frozen_norms,
     placeholder,
@@ -58,7 +62,7 @@ class BEVFusion(Base3DDetector):
             ``in_channels`` and ``input_grid`` are derived; where they are
             given they are checked.
         train_cfg: handed to ``bbox_head`` where it has none of its own.
-        test_cfg: likewise.
+        test_cfg: handed to ``bbox_head`` in the same way.
         allow_missing_modality: where a fusion model gets a batch without
             images or without points, let zeros of the right shape stand for
             that branch's BEV map instead of raising. The branch then has no
@@ -87,19 +91,13 @@ class BEVFusion(Base3DDetector):
     def __init__(self, data_preprocessor: dict | None = None,
                  pts_voxel_encoder: dict | None = None,
                  pts_middle_encoder: dict | None = None,
-                 fusion_layer: dict | None = None,
-                 img_backbone: dict | None = None,
-                 pts_backbone: dict | None = None,
-                 view_transform: dict | None = None,
-                 img_neck: dict | None = None,
-                 pts_neck: dict | None = None,
-                 bbox_head: dict | None = None,
-                 bbox_axes: str = 'xy',
-                 seg_head: dict | None = None,
-                 train_cfg: dict | None = None,
-                 test_cfg: dict | None = None,
-                 allow_missing_modality: bool = False,
-                 init_cfg: dict | list | None = None):
+                 fusion_layer: dict | None = None, img_backbone: dict | None = None,
+                 pts_backbone: dict | None = None, view_transform: dict | None = None,
+                 img_neck: dict | None = None, pts_neck: dict | None = None,
+                 bbox_head: dict | None = None, bbox_axes: str = 'xy',
+                 seg_head: dict | None = None, train_cfg: dict | None = None,
+                 test_cfg: dict | None = None, allow_missing_modality: bool = False,
+                 init_cfg: dict | list | None = None) -> None:
         """Build the parts that are configured."""
         voxelize_cfg = None
         if isinstance(data_preprocessor, dict):
@@ -135,6 +133,12 @@ class BEVFusion(Base3DDetector):
         self.pts_backbone = _build(pts_backbone)
         self.pts_neck = _build(pts_neck)
         self.bbox_head = _build(bbox_head)
+        if self.bbox_head is not None:
+            # mmdet3d's own heads take samples, those of its projects metainfo.
+            self._boxes_predict_takes_samples = 'batch_data_samples' in signature(
+                self.bbox_head.predict).parameters
+            self._boxes_forward_takes_metas = len(signature(
+                self.bbox_head.forward).parameters) > 1
         self.seg_head = _build(None if seg_head is None else self._complete(seg_head))
         if self.voxelize_reduce and self.pts_voxel_encoder is not None and any(
                 True for _ in self.pts_voxel_encoder.parameters()):
@@ -178,7 +182,7 @@ class BEVFusion(Base3DDetector):
         return self.seg_head is not None
 
     @property
-    def _lifting_needs_points(self):
+    def _lifting_needs_points(self) -> bool:
         return getattr(self.view_transform, 'needs_points', True)
 
     def extract_feat(self, batch_inputs_dict: dict,
@@ -206,11 +210,11 @@ class BEVFusion(Base3DDetector):
         if self.with_lidar:
             bev_maps.append(None if points is None
                             else self.extract_pts_feat(points))
-        bev_maps = self._zeros_for_missing(bev_maps, len(batch_input_metas))
+        complete = self._zeros_for_missing(bev_maps, len(batch_input_metas))
         if self.fusion_layer is None:
-            x = bev_maps[0]
+            x = complete[0]
         else:
-            x = self.fusion_layer(bev_maps)
+            x = self.fusion_layer(complete)
         if self.pts_backbone is not None:
             x = self.pts_backbone(x)
         if self.pts_neck is not None:
@@ -268,7 +272,7 @@ class BEVFusion(Base3DDetector):
             return present * self._encode_voxels(
                 voxels if present else placeholder(voxels), len(points))
 
-    def _encode_voxels(self, voxels, batch):
+    def _encode_voxels(self, voxels: Voxels, batch: int) -> Tensor:
         if self.voxelize_reduce or self.pts_voxel_encoder is None:
             features = voxels.mean()
         else:
@@ -280,7 +284,8 @@ class BEVFusion(Base3DDetector):
         return self.pts_middle_encoder(
             features, voxels.coors, batch).transpose(2, 3).contiguous()
 
-    def _for_boxes(self, feats):
+    def _for_boxes(self, feats: Tensor | Sequence[Tensor]
+                   ) -> Tensor | Sequence[Tensor]:
         """Bring BEV features into the axis order of the box head."""
         if self.bbox_axes == 'xy':
             return feats
@@ -288,7 +293,8 @@ class BEVFusion(Base3DDetector):
             return feats.mT.contiguous()
         return [level.mT.contiguous() for level in feats]
 
-    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any,
+                              **kwargs: Any) -> None:
         """Say what each part gets of a checkpoint that does not hold all."""
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         counts = coverage(self, {name[len(prefix):]: tensor for name, tensor
@@ -297,7 +303,8 @@ class BEVFusion(Base3DDetector):
             print_log(f'the checkpoint fills {describe_coverage(counts)} tensors; '
                       'the others keep their initial values', 'current')
 
-    def _check_modalities(self, imgs, points):
+    def _check_modalities(self, imgs: Tensor | None,
+                          points: Sequence[Tensor] | None) -> None:
         for name, needed, value in (
                 ('imgs', self.with_camera, imgs),
                 ('points', self.with_lidar or (
@@ -313,15 +320,17 @@ class BEVFusion(Base3DDetector):
             raise ValueError("the batch has neither 'imgs' nor 'points' that "
                              'the model could use')
 
-    def _zeros_for_missing(self, bev_maps, batch):
+    def _zeros_for_missing(self, bev_maps: list[Tensor | None],
+                           batch: int) -> list[Tensor]:
         present = next(x for x in bev_maps if x is not None)
+        complete = []
         for index, bev_map in enumerate(bev_maps):
             if bev_map is None:
                 channels = (self.view_transform.output_shape[0] if index == 0
                             else self.fusion_layer.in_channels[index])
-                bev_maps[index] = present.new_zeros(
-                    batch, channels, *present.shape[2:])
-        return bev_maps
+                bev_map = present.new_zeros(batch, channels, *present.shape[2:])
+            complete.append(bev_map)
+        return complete
 
     def loss(self, batch_inputs_dict: dict,
              batch_data_samples: list[Det3DDataSample]) -> dict[str, Tensor]:
@@ -348,12 +357,9 @@ class BEVFusion(Base3DDetector):
         metas = [sample.metainfo for sample in batch_data_samples]
         feats = self.extract_feat(batch_inputs_dict, metas)
         if self.with_bbox_head:
-            predict = self.bbox_head.predict
-            # mmdet3d's own heads take samples, those of its projects metainfo.
-            takes_samples = 'batch_data_samples' in signature(predict).parameters
-            self.add_pred_to_datasample(batch_data_samples, predict(
+            self.add_pred_to_datasample(batch_data_samples, self.bbox_head.predict(
                 self._for_boxes(feats),
-                batch_data_samples if takes_samples else metas))
+                batch_data_samples if self._boxes_predict_takes_samples else metas))
         if self.with_seg_head:
             self.seg_head.predict(feats, batch_data_samples)
         return batch_data_samples
@@ -365,14 +371,15 @@ class BEVFusion(Base3DDetector):
         outputs = {'feats': self.extract_feat(batch_inputs_dict, metas)}
         if self.with_bbox_head:
             feats = self._for_boxes(outputs['feats'])
-            takes_metas = len(signature(self.bbox_head.forward).parameters) > 1
-            outputs['boxes'] = self.bbox_head(feats, *[metas] * takes_metas)
+            outputs['boxes'] = (self.bbox_head(feats, metas)
+                                if self._boxes_forward_takes_metas
+                                else self.bbox_head(feats))
         if self.with_seg_head:
             outputs['map'] = self.seg_head(outputs['feats'])
         return outputs
 
 
-def _build(cfg):
+def _build(cfg: dict | None) -> Any:
     if cfg is None:
         return None
     with scope_of_parts('mmdet3d', cfg):

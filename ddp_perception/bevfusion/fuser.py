@@ -12,8 +12,8 @@ class ConvFuser(nn.Sequential):
     """Concatenate BEV maps along the channels and mix them by one convolution.
 
     Args:
-        in_channels: of each map, camera first.
-        out_channels: of the fused map.
+        in_channels: number of channels of each map, camera first.
+        out_channels: number of channels of the fused map.
 
     Shape:
         inputs: one (B, C_i, X, Y) per entry of ``in_channels``.
@@ -25,7 +25,7 @@ class ConvFuser(nn.Sequential):
     Source: BEVFusion, arXiv:2205.13542.
     """
 
-    def __init__(self, in_channels: Sequence[int], out_channels: int):
+    def __init__(self, in_channels: Sequence[int], out_channels: int) -> None:
         """Build convolution, norm and activation."""
         super().__init__(
             nn.Conv2d(sum(in_channels), out_channels, 3, padding=1, bias=False),

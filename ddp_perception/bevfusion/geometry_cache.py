@@ -17,7 +17,7 @@ class GeometryCache:
         ValueError: ``capacity`` is negative.
     """
 
-    def __init__(self, capacity: int):
+    def __init__(self, capacity: int) -> None:
         """Start empty."""
         if capacity < 0:
             raise ValueError('the capacity of the geometry cache must not be '
@@ -48,5 +48,5 @@ class GeometryCache:
         """Forget every entry; the counts stay."""
         self._entries.clear()
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return GeometryCache, (self.capacity,)

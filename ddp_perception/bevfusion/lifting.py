@@ -106,7 +106,7 @@ def depth_images(points: Tensor, lidar2img: Tensor, img_aug_matrix: Tensor,
     return nearest.view(len(matrix), 1, height, width)
 
 
-def _apply(matrix, *coordinates):
+def _apply(matrix: Tensor, *coordinates: Tensor) -> list[Tensor]:
     """Apply (N, rows, k + 1) affine maps to k coordinates (n,) or (N, n)."""
     matrix = matrix.to(coordinates[0])[..., None]  # N rows k+1 1
     return [sum(matrix[:, row, k] * c for k, c in enumerate(coordinates))

@@ -1,6 +1,7 @@
 """BEVFusion's sparse voxel encoder."""
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmdet3d.models.layers import make_sparse_convmodule
@@ -53,7 +54,7 @@ class BEVFusionSparseEncoder(SparseEncoder):
                  encoder_paddings: Sequence[Sequence] = (
                      (1, ), (1, 1, 1), (1, 1, 1), ((0, 1, 1), 1, 1)),
                  block_type: str = 'conv_module',
-                 return_middle_feats: bool = False):
+                 return_middle_feats: bool = False) -> None:
         """Build mmdet3d's encoder and turn the last layer around."""
         super().__init__(in_channels, list(sparse_shape), tuple(order),
                          norm_cfg, base_channels, output_channels,
@@ -77,7 +78,8 @@ class BEVFusionSparseEncoder(SparseEncoder):
             lambda features: self._encode(features, coors, batch_size),
             voxel_features, *self.parameters())
 
-    def _encode(self, voxel_features, coors, batch_size):
+    def _encode(self, voxel_features: Tensor, coors: Tensor,
+                batch_size: int) -> Tensor | tuple[Tensor, list]:
         with torch.autocast(voxel_features.device.type, enabled=False):
             x = self.conv_input(SparseConvTensor(
                 voxel_features.float(), coors.int(), self.sparse_shape,
@@ -92,7 +94,7 @@ class BEVFusionSparseEncoder(SparseEncoder):
 
 
 @contextmanager
-def _one_thread():
+def _one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -110,7 +112,8 @@ class _OneThread(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, function, features, *parameters):
+    def forward(ctx: Any, function: Callable[[Tensor], Tensor], features: Tensor,
+                *parameters: Tensor) -> Tensor:
         inner = features.detach().requires_grad_(features.requires_grad)
         grad = any(ctx.needs_input_grad)
         with _one_thread(), torch.set_grad_enabled(grad):
@@ -121,7 +124,7 @@ class _OneThread(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_output):
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         features, parameters, output = ctx.inner
         inputs = [tensor if needed else None for tensor, needed in zip(
             (features, *parameters), ctx.needs_input_grad[1:])]

@@ -5,7 +5,10 @@ mmdet3d's BEVFusion project.
 
 Source: Lift-Splat-Shoot, arXiv:2008.05711; BEVFusion, arXiv:2205.13542.
 """
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +19,7 @@ from ddp_perception.bevfusion.lifting import (
     pixel_grid,
     pixel_rays,
 )
+from ddp_perception.ops.axis import Axis
 from ddp_perception.ops.bev_pool import (
     BEVBags,
     VoxelGrid,
@@ -29,6 +33,32 @@ from ddp_perception.registry import MODELS
 _GEOMETRY_KEYS = ('dx', 'bx', 'nx', 'frustum')
 
 
+class CameraGeometry(NamedTuple):
+    """The matrices that place the pixels of a sample in the BEV grid.
+
+    All are float64 on the CPU; those of a batch have one dimension more.
+
+    Attributes:
+        cam2img: (N, 4, 4) camera intrinsics.
+        cam2lidar: (N, 4, 4) camera to LiDAR, before augmentation.
+        img_aug_matrix: (N, 4, 4) augmentation of the images.
+        lidar_aug_matrix: (4, 4) augmentation of the LiDAR frame.
+    """
+
+    cam2img: Tensor
+    cam2lidar: Tensor
+    img_aug_matrix: Tensor
+    lidar_aug_matrix: Tensor
+
+    def sample(self, index: int) -> CameraGeometry:
+        """Return the matrices of one sample of a batch."""
+        return CameraGeometry(*(matrix[index] for matrix in self))
+
+    def key(self) -> tuple[bytes, ...]:
+        """Return what differs wherever a matrix does."""
+        return tuple(matrix.numpy().tobytes() for matrix in self)
+
+
 class ViewTransform(nn.Module):
     """Lift image features by their depth probabilities and pool them.
 
@@ -37,13 +67,13 @@ class ViewTransform(nn.Module):
     matrices: see ``cache_size``.
 
     Args:
-        in_channels: of the image features.
-        out_channels: of the BEV features, C.
+        in_channels: number of channels of the image features.
+        out_channels: number of channels of the BEV features, C.
         image_size: height and width of the augmented images, pixels.
         feature_size: height and width of the image features, h and w.
         xbound: (min, max, step) of the grid in the LiDAR frame, metres.
-        ybound: same for y.
-        zbound: same for z; its cells are stacked along the channels.
+        ybound: (min, max, step) along y.
+        zbound: (min, max, step) along z; cells are stacked along the channels.
         dbound: (min, max, step) of the depths, the camera's z in metres.
         downsample: 2 halves the grid's resolution by convolutions, 1 keeps it.
         truncate_indices: round cell indices toward zero, as the released
@@ -67,13 +97,14 @@ class ViewTransform(nn.Module):
     """
 
     needs_points = False
+    depths: Tensor
+    pixels: Tensor
 
-    def __init__(self, in_channels: int, out_channels: int,
-                 image_size: Sequence[int], feature_size: Sequence[int],
-                 xbound: Sequence[float], ybound: Sequence[float],
-                 zbound: Sequence[float], dbound: Sequence[float],
-                 downsample: int = 1, truncate_indices: bool = False,
-                 cache_size: int = 0):
+    def __init__(self, in_channels: int, out_channels: int, image_size: Sequence[int],
+                 feature_size: Sequence[int], xbound: Sequence[float],
+                 ybound: Sequence[float], zbound: Sequence[float],
+                 dbound: Sequence[float], downsample: int = 1,
+                 truncate_indices: bool = False, cache_size: int = 0) -> None:
         """Build the parts that every view transform shares."""
         super().__init__()
         if downsample not in (1, 2):
@@ -83,9 +114,10 @@ class ViewTransform(nn.Module):
                              f'max and step > 0, got {dbound}')
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.image_size = tuple(image_size)
-        self.feature_size = tuple(feature_size)
-        self.grid = VoxelGrid(xbound, ybound, zbound)
+        self.image_size = _pair(image_size)
+        self.feature_size = _pair(feature_size)
+        self.grid = VoxelGrid(Axis.of(xbound, 'xbound'), Axis.of(ybound, 'ybound'),
+                              Axis.of(zbound, 'zbound'))
         self.truncate_indices = truncate_indices
         self.geometry_cache = GeometryCache(cache_size)
         depths = torch.arange(*map(float, dbound))
@@ -94,7 +126,8 @@ class ViewTransform(nn.Module):
         self.register_buffer('pixels', pixel_grid(
             self.image_size, self.feature_size), persistent=False)
         channels = out_channels * self.grid.shape[2]
-        self.downsample = _halving(channels) if downsample == 2 else nn.Identity()
+        self.downsample: nn.Module = (
+            _halving(channels) if downsample == 2 else nn.Identity())
         cells = [(n + 1) // downsample if downsample == 2 else n
                  for n in self.grid.shape[:2]]
         self.output_shape = (channels, *cells)
@@ -108,16 +141,17 @@ class ViewTransform(nn.Module):
             raise ValueError('the view transform was configured for features '
                              f'of {self.feature_size}, got '
                              f'{tuple(img.shape[-2:])}')
-        matrices = [None if m is None else m.detach().double().cpu() for m in (
-            lidar2image, camera_intrinsics, camera2lidar, img_aug_matrix,
-            lidar_aug_matrix)]
+        cameras_of_batch = CameraGeometry(*(_exact(matrix) for matrix in (
+            camera_intrinsics, camera2lidar, img_aug_matrix, lidar_aug_matrix)))
         batch, cameras = img.shape[:2]
-        depth, features = self.depth_and_features(img, points, matrices)
+        depth, features = self.depth_and_features(
+            img, points, None if lidar2image is None else _exact(lidar2image),
+            cameras_of_batch)
         depth = depth.view(batch, cameras, self.num_depths, -1)
         features = features.view(batch, cameras, self.out_channels, -1)
         pooled = torch.stack([
             bev_pool(depth[b], features[b],
-                     self.geometry(*(m[b] for m in matrices[1:])))
+                     self.geometry(*cameras_of_batch.sample(b)))
             for b in range(batch)])
         nx, ny, nz = self.grid.shape
         pooled = pooled.view(batch, nz, nx, ny, self.out_channels)
@@ -125,7 +159,8 @@ class ViewTransform(nn.Module):
         return self.downsample(pooled)
 
     def depth_and_features(self, img: Tensor, points: list[Tensor] | None,
-                           matrices: list[Tensor]) -> tuple[Tensor, Tensor]:
+                           lidar2img: Tensor | None, cameras: CameraGeometry
+                           ) -> tuple[Tensor, Tensor]:
         """Return (B N, D, h, w) probabilities and (B N, C, h, w) features."""
         raise NotImplementedError
 
@@ -139,9 +174,10 @@ class ViewTransform(nn.Module):
             img_aug_matrix: (N, 4, 4).
             lidar_aug_matrix: (4, 4).
         """
-        matrices = (cam2img, cam2lidar, img_aug_matrix, lidar_aug_matrix)
-        key = (str(self.depths.device), *(m.numpy().tobytes() for m in matrices))
-        return self.geometry_cache.get(key, lambda: self._bags(*matrices))
+        cameras = CameraGeometry(cam2img, cam2lidar, img_aug_matrix,
+                                 lidar_aug_matrix)
+        key = (str(self.depths.device), *cameras.key())
+        return self.geometry_cache.get(key, lambda: self._bags(cameras))
 
     def lift(self, cam2img: Tensor, cam2lidar: Tensor, img_aug_matrix: Tensor,
              target_from_lidar: Tensor) -> Tensor:
@@ -156,11 +192,12 @@ class ViewTransform(nn.Module):
         return torch.addcmul(starts[:, :, None, None], rays[:, :, None],
                              self.depths[:, None])
 
-    def _bags(self, cam2img, cam2lidar, img_aug_matrix, lidar_aug_matrix):
+    def _bags(self, cameras: CameraGeometry) -> BEVBags:
         # Bags cached in inference mode may serve a training step later.
         with torch.inference_mode(False), torch.no_grad():
-            coordinates = self.lift(cam2img, cam2lidar, img_aug_matrix,
-                                    self.grid.from_metric() @ lidar_aug_matrix)
+            coordinates = self.lift(
+                cameras.cam2img, cameras.cam2lidar, cameras.img_aug_matrix,
+                self.grid.from_metric() @ cameras.lidar_aug_matrix)
             cells = cells_from_coordinates(coordinates, self.grid.shape,
                                            self.truncate_indices)
             return bags_from_cells(cells, self.grid.num_cells)
@@ -173,7 +210,8 @@ class ViewTransform(nn.Module):
         x = x.to(torch.promote_types(x.dtype, torch.float32))
         return x[:, :self.num_depths].softmax(1), x[:, self.num_depths:]
 
-    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any,
+                              **kwargs: Any) -> None:
         for key in _GEOMETRY_KEYS:
             state_dict.pop(prefix + key, None)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
@@ -186,19 +224,20 @@ class LSSTransform(ViewTransform):
     See `ViewTransform` for arguments, shapes and errors.
     """
 
-    def __init__(self, in_channels: int, out_channels: int,
-                 image_size: Sequence[int], feature_size: Sequence[int],
-                 xbound: Sequence[float], ybound: Sequence[float],
-                 zbound: Sequence[float], dbound: Sequence[float],
-                 downsample: int = 1, truncate_indices: bool = False,
-                 cache_size: int = 0):
+    def __init__(self, in_channels: int, out_channels: int, image_size: Sequence[int],
+                 feature_size: Sequence[int], xbound: Sequence[float],
+                 ybound: Sequence[float], zbound: Sequence[float],
+                 dbound: Sequence[float], downsample: int = 1,
+                 truncate_indices: bool = False, cache_size: int = 0) -> None:
         """Add the depth net: one 1x1 convolution."""
         super().__init__(in_channels, out_channels, image_size, feature_size,
                          xbound, ybound, zbound, dbound, downsample,
                          truncate_indices, cache_size)
         self.depthnet = nn.Conv2d(in_channels, self.num_depths + out_channels, 1)
 
-    def depth_and_features(self, img, points, matrices):
+    def depth_and_features(self, img: Tensor, points: list[Tensor] | None,
+                           lidar2img: Tensor | None, cameras: CameraGeometry
+                           ) -> tuple[Tensor, Tensor]:
         """See `ViewTransform`."""
         return self.split(self.depthnet(img.flatten(0, 1)))
 
@@ -214,12 +253,11 @@ class DepthLSSTransform(ViewTransform):
 
     needs_points = True
 
-    def __init__(self, in_channels: int, out_channels: int,
-                 image_size: Sequence[int], feature_size: Sequence[int],
-                 xbound: Sequence[float], ybound: Sequence[float],
-                 zbound: Sequence[float], dbound: Sequence[float],
-                 downsample: int = 1, truncate_indices: bool = False,
-                 cache_size: int = 0):
+    def __init__(self, in_channels: int, out_channels: int, image_size: Sequence[int],
+                 feature_size: Sequence[int], xbound: Sequence[float],
+                 ybound: Sequence[float], zbound: Sequence[float],
+                 dbound: Sequence[float], downsample: int = 1,
+                 truncate_indices: bool = False, cache_size: int = 0) -> None:
         """Add the net of the depth image and the depth net."""
         super().__init__(in_channels, out_channels, image_size, feature_size,
                          xbound, ybound, zbound, dbound, downsample,
@@ -242,22 +280,32 @@ class DepthLSSTransform(ViewTransform):
             nn.BatchNorm2d(in_channels), nn.ReLU(True),
             nn.Conv2d(in_channels, self.num_depths + out_channels, 1))
 
-    def depth_and_features(self, img, points, matrices):
+    def depth_and_features(self, img: Tensor, points: list[Tensor] | None,
+                           lidar2img: Tensor | None, cameras: CameraGeometry
+                           ) -> tuple[Tensor, Tensor]:
         """See `ViewTransform`."""
-        lidar2img, _, _, img_aug, lidar_aug = matrices
         if points is None or lidar2img is None:
             missing = 'points' if points is None else 'lidar2image'
             raise ValueError(f'DepthLSSTransform needs {missing}, got None')
         depth = torch.cat([
-            depth_images(cloud.detach(), lidar2img[b], img_aug[b],
-                         lidar_aug[b], self.image_size)
+            depth_images(cloud.detach(), lidar2img[b], cameras.img_aug_matrix[b],
+                         cameras.lidar_aug_matrix[b], self.image_size)
             for b, cloud in enumerate(points)])  # (B N) 1 H W
         depth = self.dtransform(depth.to(img.dtype))
         return self.split(self.depthnet(torch.cat([depth, img.flatten(0, 1)], 1)))
 
 
-def _halving(channels):
-    def block(stride):
+def _pair(size: Sequence[int]) -> tuple[int, int]:
+    height, width = size
+    return height, width
+
+
+def _exact(matrix: Tensor) -> Tensor:
+    return matrix.detach().double().cpu()
+
+
+def _halving(channels: int) -> nn.Sequential:
+    def block(stride: int) -> list[nn.Module]:
         return [nn.Conv2d(channels, channels, 3, stride=stride, padding=1,
                           bias=False),
                 nn.BatchNorm2d(channels), nn.ReLU(True)]

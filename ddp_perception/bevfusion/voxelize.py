@@ -1,5 +1,5 @@
 """Hard voxelization of a batch of point clouds, and checks of its points."""
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -69,7 +69,7 @@ def placeholder(voxels: Voxels) -> Voxels:
 
 
 @contextmanager
-def frozen_norms(*modules: nn.Module):
+def frozen_norms(*modules: nn.Module) -> Iterator[None]:
     """Let batch norms use their running statistics and leave them unchanged."""
     norms = [norm for module in modules for norm in module.modules()
              if isinstance(norm, _BatchNorm) and norm.training]

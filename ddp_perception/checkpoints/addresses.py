@@ -19,7 +19,7 @@ _PUBLISHED = {'torchvision': 'get_torchvision_models',
 """Schemes of mmengine, and its functions that list their addresses."""
 
 
-def is_address(path) -> bool:
+def is_address(path: str | Path) -> bool:
     """Tell whether something is an address rather than the path of a file."""
     return '://' in str(path)
 
@@ -53,7 +53,7 @@ def fetch(address: str) -> Path:
     return _download(address)
 
 
-def _published(scheme, name):
+def _published(scheme: str, name: str) -> str:
     from mmengine.runner import checkpoint
     known = getattr(checkpoint, _PUBLISHED[scheme])()
     if 'mmlab' in scheme:
@@ -65,7 +65,7 @@ def _published(scheme, name):
     return os.path.join(checkpoint._get_mmengine_home(), known[name])
 
 
-def _download(address):
+def _download(address: str) -> Path:
     import torch
     from mmengine.dist import barrier, is_main_process
     path = Path(torch.hub.get_dir(), 'checkpoints', _file_name(address))
@@ -79,7 +79,7 @@ def _download(address):
     return path
 
 
-def _file_name(address):
+def _file_name(address: str) -> str:
     name = unquote(urlsplit(address).path).rsplit('/', 1)[-1]
     name = re.sub(r'[^\w.-]', '_', name, flags=re.ASCII).lstrip('.')[-120:]
     if _HASHED.search(name):

@@ -6,9 +6,13 @@ curves as `HistoryBuffer` objects, pickled by way of `builtins.getattr`.
 Admitting `getattr` would admit everything. Here every name that is called is
 a function of ours, which takes what trainers write and nothing else.
 """
+from __future__ import annotations
+
 import io
 import pickle
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from typing import Any, BinaryIO, NoReturn
 
 import torch
 
@@ -18,6 +22,7 @@ from ddp_perception.checkpoints.refusals import RefusedObject
 from ddp_perception.checkpoints.tensors import (
     STORAGES,
     ParameterType,
+    Storage,
     StorageType,
     TensorBuilder,
     TensorType,
@@ -41,12 +46,12 @@ _MENTIONED = {
 class _Curve(numpy_pickles.StandIn):
     """Stands for mmengine's `HistoryBuffer`: two arrays and their length."""
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict) -> None:
         from mmengine.logging import HistoryBuffer
-        arrays = [getattr(state[name], 'value', None)
+        arrays: list[Any] = [getattr(state[name], 'value', None)
                   for name in ('_log_history', '_count_history')]
         length = state['max_length']
-        if None in map(type, arrays) or type(length) is not int or any(
+        if type(length) is not int or any(
                 getattr(array, 'ndim', 0) != 1 for array in arrays) or len(
                     arrays[0]) != len(arrays[1]):
             raise ValueError('a training curve must have a length and two arrays '
@@ -55,34 +60,38 @@ class _Curve(numpy_pickles.StandIn):
         self.value._log_history, self.value._count_history = arrays
 
 
-def _statistic(owner, name):
+def _no_storage(key: str, length: int, location: str) -> NoReturn:
+    raise ValueError('a list of names needs no storage')
+
+
+def _statistic(owner: object, name: str) -> None:
     """Stand for `getattr`: a curve lists its four statistics by it."""
     if owner is not _Curve or name not in _STATISTICS:
         raise RefusedObject(f'getattr({owner!r:.60}, {name!r:.60})')
 
 
-def _collection(kind, *admitted):
+def _collection(kind: type, *admitted: type) -> Callable:
     """Return a function that makes a collection out of listed items alone."""
-    def make(items=()):
+    def make(items: object = ()) -> Any:
         if type(items) not in (tuple, list, *admitted):
             raise RefusedObject(f'a {kind.__name__} of {type(items).__name__}')
         return kind(items)
     return make
 
 
-def _default_dict(factory=None):
+def _default_dict(factory: type | None = None) -> defaultdict:
     if factory not in (None, *_TYPES.values()):
         raise RefusedObject(f'a defaultdict of {factory!r:.60}')
     return defaultdict(factory)
 
 
-def _deque(items=(), length=None):
+def _deque(items: Any = (), length: int | None = None) -> deque:
     if type(items) not in (tuple, list) or type(length) not in (int, type(None)):
         raise RefusedObject(f'a deque of {type(items).__name__}')
     return deque(items, length)
 
 
-def _bytearray(content=b'', encoding='latin-1'):
+def _bytearray(content: bytes | str = b'', encoding: str = 'latin-1') -> bytearray:
     if isinstance(content, str) and encoding == 'latin-1':
         content = content.encode(encoding)
     if not isinstance(content, bytes):
@@ -90,17 +99,17 @@ def _bytearray(content=b'', encoding='latin-1'):
     return bytearray(content)
 
 
-def _size(lengths):
+def _size(lengths: object) -> torch.Size:
     return torch.Size(_collection(tuple, torch.Size)(lengths))
 
 
-def _device(kind, index=None):
+def _device(kind: str, index: int | None = None) -> torch.device:
     if not isinstance(kind, str) or type(index) not in (int, type(None)):
         raise RefusedObject(f'the device {kind!r:.40}, {index!r:.40}')
     return torch.device(kind) if index is None else torch.device(kind, index)
 
 
-def _layout(name):
+def _layout(name: str) -> torch.layout:
     if name != 'torch.strided':
         raise RefusedObject(f'a tensor of layout {name!r:.40}')
     return torch.strided
@@ -123,19 +132,19 @@ _CALLED = {
 NAMES = Names({
     **dict.fromkeys(_MENTIONED, ''),
     **{name: letters for name, (letters, _) in _CALLED.items()},
-    **dict.fromkeys(TensorBuilder(None, 0).functions(), 'r'),
+    **dict.fromkeys(TensorBuilder(_no_storage, 0).functions(), 'r'),
     **numpy_pickles.RULES}, storages=True)
 """See `pickle_audit`."""
 
 
 class _Unpickler(pickle.Unpickler):
 
-    def __init__(self, file, tensors):
+    def __init__(self, file: BinaryIO, tensors: TensorBuilder) -> None:
         # Python 2 wrote texts as bytes.
         super().__init__(file, encoding='utf-8')
         self._functions, self._tensors = tensors.functions(), tensors
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         key = module, _ = normal_module(module), name
         NAMES.rule(*key)
         if key in numpy_pickles.RULES:
@@ -144,11 +153,11 @@ class _Unpickler(pickle.Unpickler):
             return _CALLED[key][1]
         return _MENTIONED[key] if key in _MENTIONED else self._functions[key]
 
-    def persistent_load(self, reference):
+    def persistent_load(self, reference: object) -> Storage:
         return self._tensors.storage(reference)
 
 
-def read_object(content: bytes, tensors: TensorBuilder):
+def read_object(content: bytes, tensors: TensorBuilder) -> Any:
     """Read an audited pickle of a checkpoint.
 
     Args:

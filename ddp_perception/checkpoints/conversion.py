@@ -11,6 +11,9 @@ from ddp_perception.checkpoints.naming import drop_reason, target_names
 from ddp_perception.checkpoints.releases import Release, detect_release
 
 CONVERTED = ('kept', 'renamed')
+_TASKS = {'pred_map_seg': 'map', 'pred_depth_map': 'depth',
+          'pred_sem_seg': 'segmentation'}
+"""Tasks of the releases by the field that a model's head predicts."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def convert_state(state: Mapping[str, Tensor], model: nn.Module) -> Conversion:
     """
     release = detect_release(state)
     model_state = model.state_dict()
-    problem = _wrong_task(release, model_state)
+    problem = _wrong_task(release, model)
     if problem:
         return Conversion(release, OrderedDict(), [], [], [problem])
     names = target_names(list(state), model_state, release)
@@ -103,7 +106,7 @@ def convert_state(state: Mapping[str, Tensor], model: nn.Module) -> Conversion:
                         _changes(value, fitted)))
     converted = OrderedDict((name, found[name]) for name in model_state
                             if name in found)
-    converted._metadata = getattr(model_state, '_metadata', OrderedDict())
+    vars(converted)['_metadata'] = getattr(model_state, '_metadata', OrderedDict())
     missing = [name for name in model_state if name not in found]
     conversion = Conversion(release, converted, rows, missing)
     if release.partial:
@@ -141,22 +144,19 @@ def _type(value: Tensor) -> str:
     return str(value.dtype).removeprefix('torch.')
 
 
-def _task(model_state: Mapping[str, Tensor]) -> str | None:
-    if any(name.startswith('seg_head.') for name in model_state):
-        return 'map'
-    last = model_state.get('decode_head.diffusion.denoiser.predictor.weight')
-    if last is None:
-        return None
-    return 'depth' if last.shape[-1] == 3 else 'segmentation'
+def _task(model: nn.Module) -> str | None:
+    from ddp_perception.heads.find import heads_of
+    fields = {head.prediction_field for head in heads_of(model)}
+    return next((task for field, task in _TASKS.items() if field in fields), None)
 
 
-def _wrong_task(release: Release, model_state: Mapping[str, Tensor]) -> str | None:
-    task = _task(model_state)
+def _wrong_task(release: Release, model: nn.Module) -> str | None:
+    task = _task(model)
     if task == release.task:
         return None
     builds = {'map': "a map segmentation model (with a 'seg_head')",
               'depth': 'a depth model', 'segmentation': 'a segmentation model',
-              None: 'a model without a head of this package'}[task]
+              None: 'a model with none of the heads of the releases'}[task]
     return f'it is of the release {release.name}, but the configuration builds {builds}'
 
 

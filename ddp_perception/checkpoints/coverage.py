@@ -15,7 +15,7 @@ def coverage(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, tuple]
         By name of a direct part that has tensors: (filled, all). A tensor of
         another shape fills nothing.
     """
-    counts = {}
+    counts: dict[str, tuple[int, int]] = {}
     for name, tensor in module.state_dict().items():
         part = name.split('.')[0]
         filled, total = counts.get(part, (0, 0))

@@ -1,4 +1,6 @@
 """Training curves of mmengine's checkpoints in types that torch reads safely."""
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -43,7 +45,7 @@ def restore_curves(checkpoint: dict) -> None:
         hub['resumed_keys'][name] = True
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """Return a copy without scalars of NumPy."""
     if isinstance(value, np.generic):
         return value.item()

@@ -1,6 +1,6 @@
 """Say in words why a checkpoint does not fit a model, and what would help."""
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 _SHOWN = 3
 _Shapes = Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
@@ -42,7 +42,7 @@ def _few(items: Iterable[str]) -> str:
     return '; '.join(items[:_SHOWN]) + (f'; and {more} more' if more > 0 else '')
 
 
-def _time_weights(missing, unexpected) -> list[str]:
+def _time_weights(missing: Iterable[str], unexpected: Iterable[str]) -> list[str]:
     if any(name.endswith('.time.weight') for name in missing):
         return ['the file has no time weights in its layers, which therefore ignore '
                 'the noise level: use the released configuration, or set '
@@ -53,7 +53,8 @@ def _time_weights(missing, unexpected) -> list[str]:
     return []
 
 
-def _layers(names: Mapping[str, str], missing, unexpected) -> list[str]:
+def _layers(names: Mapping[str, str], missing: Iterable[str],
+            unexpected: Collection[str]) -> list[str]:
     """Compare the numbers of layers of the decoder and of the backbone."""
     theirs = list(names.values())
     ours = [*missing, *(name for key, name in names.items() if key not in unexpected)]

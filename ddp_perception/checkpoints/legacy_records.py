@@ -3,22 +3,24 @@
 After a number that marks the format, its version and facts of the machine
 come the object, the keys of its storages, and these as they are in memory.
 """
+import mmap
+
 from ddp_perception.checkpoints.pickle_audit import Names, audit
 
 _MARK = b'\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
 _PLAIN = Names({})
 
 
-def is_legacy(data) -> bool:
+def is_legacy(data: mmap.mmap | bytes) -> bool:
     """Tell whether a file begins as torch's old format does."""
     return bytes(data[:1]) == b'\x80' and bytes(data[2:2 + len(_MARK)]) == _MARK
 
 
-def find_pickles(data, names: Names) -> tuple[slice, slice, int]:
+def find_pickles(data: mmap.mmap, names: Names) -> tuple[slice, slice, int]:
     """Judge the pickles of a file by their instructions.
 
     Args:
-        data (mmap.mmap): The file, for which `is_legacy` holds.
+        data: The file, for which `is_legacy` holds.
         names: what the object may mention; see `audit`.
 
     Returns:
@@ -36,14 +38,15 @@ def find_pickles(data, names: Names) -> tuple[slice, slice, int]:
     return slice(begin, keys), slice(keys, storages), storages
 
 
-def find_storages(data, keys, expected, at) -> dict[str, tuple[int, int]]:
+def find_storages(data: mmap.mmap, keys: list[str],
+                  expected: dict[str, tuple[int, int]],
+                  at: int) -> dict[str, tuple[int, int]]:
     """Return where the storages lie.
 
     Args:
-        data (mmap.mmap): The file.
-        keys (list[str]): In the order of the file.
-        expected (dict[str, tuple[int, int]]): Numbers and bytes of each, as
-            the object claims.
+        data: The file.
+        keys: In the order of the file.
+        expected: Numbers and bytes of each, as the object claims.
         at: where the first begins.
 
     Returns:

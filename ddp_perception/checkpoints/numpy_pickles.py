@@ -7,6 +7,7 @@ arrays of numbers and texts from them, and are replaced afterwards.
 import math
 import re
 from collections import OrderedDict, deque
+from typing import Any
 
 import numpy as np
 
@@ -27,18 +28,18 @@ RULES = {('numpy', 'dtype'): 'rb', ('numpy', 'ndarray'): '',
 class StandIn:
     """What becomes a NumPy object; `value` once its state was set."""
 
-    value = None
+    value: Any = None
 
 
 class _Type(StandIn):
     """Stands for `numpy.dtype`."""
 
-    def __init__(self, code, align=False, copy=True):
+    def __init__(self, code: str, align: bool = False, copy: bool = True) -> None:
         if not isinstance(code, str) or not _TYPES.fullmatch(code):
             raise RefusedObject(f'a NumPy array of type {code!r:.40}')
         self.value = np.dtype(code)
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: tuple) -> None:
         _, order, *rest = state
         if order not in ('<', '>', '=', '|') or rest[:3] != [None] * 3:
             raise RefusedObject('a NumPy array of records')
@@ -48,16 +49,17 @@ class _Type(StandIn):
 class _Array(StandIn):
     """Stands for `numpy.ndarray`."""
 
-    def __init__(self, kind, shape, code):
+    def __init__(self, kind: object, shape: tuple[int, ...], code: object) -> None:
         if kind is not _Array:
             raise RefusedObject('a subclass of NumPy arrays')
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: tuple) -> None:
         _, shape, kind, fortran, content = state
         self.value = _array(content, kind, shape, 'F' if fortran else 'C')
 
 
-def _array(content, kind, shape, order):
+def _array(content: object, kind: object, shape: tuple[int, ...],
+           order: Any) -> np.ndarray:
     if not isinstance(kind, _Type) or not isinstance(content, (bytes, bytearray)):
         raise RefusedObject('a NumPy array of Python objects')
     if (type(shape) is not tuple or len(shape) > 32
@@ -71,40 +73,41 @@ def _array(content, kind, shape, order):
     return np.frombuffer(content, kind.value).reshape(shape, order=order).copy(order)
 
 
-def _scalar(kind, content):
+def _scalar(kind: object, content: object) -> Any:
     if not isinstance(kind, _Type) or not isinstance(content, bytes):
         raise RefusedObject('a NumPy scalar of Python objects')
     return _array(content, kind, (), 'C')[()]
 
 
-def _frombuffer(content, kind, shape, order):
+def _frombuffer(content: object, kind: object, shape: tuple[int, ...],
+                order: str) -> np.ndarray:
     if order not in ('C', 'F'):
         raise ValueError(f'a NumPy array in order {order!r:.20}')
     return _array(content, kind, shape, order)
 
 
-def _encode(text, encoding):
+def _encode(text: str, encoding: str) -> bytes:
     if encoding != 'latin1':
         raise RefusedObject(f'_codecs.encode to {encoding!r:.20}')
     return text.encode('latin1')
 
 
-def _no_bytes():
+def _no_bytes() -> bytes:
     return b''
 
 
-def find(module: str, name: str):
+def find(module: str, name: str) -> Any:
     """Return what stands for one of the names in `RULES`."""
     return {'dtype': _Type, 'ndarray': _Array, '_reconstruct': _Array,
             'scalar': _scalar, '_frombuffer': _frombuffer, 'encode': _encode,
             'bytes': _no_bytes}[name]
 
 
-def replace_stand_ins(content):
+def replace_stand_ins(content: Any) -> Any:
     """Put NumPy objects where their stand-ins are.
 
     Args:
-        content: of lists, dictionaries, tuples and so on; changed in place.
+        content: nested lists, dictionaries, tuples and so on; changed in place.
 
     Returns:
         The content, or what stands for it.
@@ -118,10 +121,10 @@ def replace_stand_ins(content):
 
 class _Replacing:
 
-    def __init__(self):
-        self.seen = {}
+    def __init__(self) -> None:
+        self.seen: dict[int, tuple[Any, Any]] = {}
 
-    def visit(self, node):  # no deeper than the audit admits
+    def visit(self, node: Any) -> Any:  # no deeper than the audit admits
         if isinstance(node, StandIn):
             return node.value
         if not isinstance(node, (list, dict, tuple, deque)):
@@ -131,7 +134,7 @@ class _Replacing:
             self.seen[id(node)] = known = (node, self.renewed(node))
         return known[1]
 
-    def renewed(self, node):
+    def renewed(self, node: Any) -> Any:
         if type(node) is tuple:
             items = tuple(map(self.visit, node))
             return node if all(a is b for a, b in zip(items, node)) else items
@@ -148,7 +151,7 @@ class _Replacing:
                 self.visit(item)
         return node
 
-    def update(self, owner, key, item):
+    def update(self, owner: Any, key: Any, item: Any) -> None:
         new = self.visit(item)
         if new is not item:
             owner[key] = new

@@ -11,9 +11,13 @@ It accepts what Python's own pickler writes, and no more. In particular an
 object is filled right after it was made, never after the memo gave it away;
 so there are no cycles, and depths are known exactly.
 """
+from __future__ import annotations
+
+import mmap
 import re
 from array import array
 from collections.abc import Mapping
+from typing import Any, NoReturn
 
 from ddp_perception.checkpoints.refusals import RefusedObject
 
@@ -69,7 +73,7 @@ class Names:
     """
 
     def __init__(self, rules: Mapping[tuple[str, str], str],
-                 storages: bool = False):
+                 storages: bool = False) -> None:
         self.rules = dict(rules)
         self.storages = storages
 
@@ -93,7 +97,10 @@ def normal_module(module: str) -> str:
 class _Name(int):
     """A leaf that stands for a name; the letters say what it may do."""
 
-    def __new__(cls, letters, text):
+    letters: str
+    text: str
+
+    def __new__(cls, letters: str, text: str) -> _Name:
         self = super().__new__(cls, _LEAF)
         self.letters, self.text = letters, text
         return self
@@ -104,18 +111,18 @@ class _Filling:
 
     __slots__ = ('position', 'letters', 'slot', 'fetched', 'text')
 
-    def __init__(self, position, letters, text):
+    def __init__(self, position: int, letters: str, text: str) -> None:
         self.position, self.letters, self.text = position, letters, text
         self.slot, self.fetched = -1, False
 
 
-def audit(data, names: Names, start: int = 0) -> int:
+def audit(data: bytes | mmap.mmap, names: Names, start: int = 0) -> int:
     """Follow a pickle, and raise if it does anything but build plain objects.
 
     Args:
-        data (bytes | mmap.mmap): Holds it.
+        data: Holds it.
         names: what it may mention and call.
-        start: of the pickle in the data.
+        start: where the pickle begins in the data.
 
     Returns:
         Where it ends.
@@ -134,17 +141,19 @@ def audit(data, names: Names, start: int = 0) -> int:
 class _Machine:
     """The stack machine, with sizes in place of objects."""
 
-    def __init__(self, data, names, start):
+    def __init__(self, data: Any, names: Names, start: int) -> None:
         self.data, self.names, self.at = data, names, start
-        self.stack, self.marks = [], []
-        self.memo, self.unplain = array('q'), {}
-        self.filling = []
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo = array('q')
+        self.unplain: dict[int, Any] = {}
+        self.filling: list[_Filling] = []
         self.holes = False
         size = len(data) - start
         self.memory = max(_LEAST_MEMORY, _MEMORY_PER_BYTE * size)
         self.most_values = 2_000_000 + 4 * size
 
-    def follow(self):  # one loop: a call for every instruction would be slow
+    def follow(self) -> int:  # one loop: a call for every instruction would be slow
         data, stack, memo = self.data, self.stack, self.memo
         push, size = stack.append, len(data)
         constants, sized, texts = _CONSTANTS, _SIZED, _TEXTS
@@ -193,8 +202,9 @@ class _Machine:
                 continue
             memoized_text = False
             if op == 0x47:  # BINFLOAT, mostly many of them
-                end = min(_FLOATS.match(data, at - 1, at + 9 * 1024).end()
-                          if at + 8 <= size else size + 1, size + 1)
+                floats = _FLOATS.match(data, at - 1, at + 9 * 1024)
+                end = min(floats.end() if floats is not None and at + 8 <= size
+                          else size + 1, size + 1)
                 stack.extend([_LEAF] * ((end - at + 1) // 9))
                 at = end
             elif op in constants:
@@ -296,13 +306,13 @@ class _Machine:
                     f'the pickle is damaged or unusual: instruction {op:#04x} at '
                     f'byte {at - 1}')
 
-    def line(self, at, longest=_LONGEST_LINE):
+    def line(self, at: int, longest: int = _LONGEST_LINE) -> tuple[str, int]:
         end = self.data.find(b'\n', at, at + longest)
         if end < 0:
             raise ValueError(f'the pickle has an endless line at byte {at}')
         return self.data[at:end].decode('utf-8', 'replace'), end + 1
 
-    def text(self, at):
+    def text(self, at: int) -> str:
         """Return the text whose instruction ends at a place."""
         begin = at + _TEXTS[self.data[at - 1]]
         count = int.from_bytes(self.data[at:begin], 'little')
@@ -310,7 +320,7 @@ class _Machine:
             raise RefusedObject(f'a name of {count} characters')
         return self.data[begin:begin + count].decode('utf-8', 'replace')
 
-    def top(self, count):
+    def top(self, count: int) -> list:
         """Take items from the stack, though none from below a mark."""
         first = len(self.stack) - count
         if first < (self.marks[-1] if self.marks else 0):
@@ -318,12 +328,12 @@ class _Machine:
                              'there are')
         return self.take(first)
 
-    def since_mark(self):
+    def since_mark(self) -> list:
         if not self.marks:
             raise ValueError('the pickle is damaged: a mark is missing')
         return self.take(self.marks.pop())
 
-    def take(self, first):
+    def take(self, first: int) -> list:
         items = self.stack[first:]
         filling = self.filling
         while filling and filling[-1].position >= first:
@@ -334,7 +344,7 @@ class _Machine:
         del self.stack[first:]
         return items
 
-    def take_table(self, at, end):
+    def take_table(self, at: int, end: int) -> int:
         """Take a list of numbers, or of rows of numbers, in one step.
 
         Its size is known from above, by its bytes: no more values than those.
@@ -348,28 +358,29 @@ class _Machine:
             self.memo.extend([item] * rows)
         return end
 
-    def keep_filling(self):
+    def keep_filling(self) -> None:
         """Let the next memo slot follow what was made last."""
         filling = self.filling[-1]
         filling.slot = len(self.memo)
         self.unplain[filling.slot] = filling
         self.memo.append(_UNPLAIN)
 
-    def too_deep(self):
+    def too_deep(self) -> NoReturn:
         raise RefusedObject(f'containers nested more than {DEEPEST} levels deep')
 
-    def make(self, kind, item=_LEVEL | 1, letters=None):
+    def make(self, kind: str, item: int = _LEVEL | 1,
+             letters: str | None = None) -> None:
         self.charge(_SET_BYTES if kind == 'set' else _CONTAINER_BYTES)
         self.filling.append(_Filling(
             len(self.stack), _FILLS[kind] if letters is None else letters, kind))
         self.stack.append(item)
 
-    def charge(self, size):
+    def charge(self, size: int) -> None:
         self.memory -= size
         if self.memory < 0:
             raise RefusedObject('far more containers than its size allows')
 
-    def joined(self, items, onto=1):
+    def joined(self, items: list[int], onto: int = 1) -> int:
         """Return a container of items, or what it is after more of them."""
         if not items:
             return max(onto, _LEVEL | 1)
@@ -382,11 +393,11 @@ class _Machine:
                                 f'{self.most_values} values by repetition')
         return depth << _SHIFT | values
 
-    def join(self, items, size=_CONTAINER_BYTES):
+    def join(self, items: list[int], size: int = _CONTAINER_BYTES) -> None:
         self.charge(size if items else 0)
         self.stack.append(self.joined(items))
 
-    def fill(self, letter, items):
+    def fill(self, letter: str, items: list[int]) -> None:
         place = len(self.stack) - 1
         filling = self.filling[-1] if self.filling else None
         if (filling is None or filling.position != place or filling.fetched
@@ -399,12 +410,12 @@ class _Machine:
         if letter == 'b':
             filling.letters = filling.letters.replace('b', '')
 
-    def require_shallow(self, keys):
+    def require_shallow(self, keys: list[int]) -> None:
         if keys and (max(keys) >> _SHIFT > _DEEPEST_KEY
                      or max(keys) & _VALUES > 1000):
             raise RefusedObject('a key that is nested in itself many times')
 
-    def call(self, letter):
+    def call(self, letter: str) -> None:
         # The name is at the bottom, so it is one only if it still is a _Name.
         name, arguments = self.top(2)
         if type(name) is not _Name or letter not in name.letters:
@@ -412,13 +423,13 @@ class _Machine:
             raise RefusedObject(f'a call of {what}')
         self.make(name.text, self.joined([arguments]), name.letters)
 
-    def mention(self, module, name):
+    def mention(self, module: str, name: str) -> None:
         self.stack.append(_Name(self.names.rule(module, name), f'{module}.{name}'))
 
-    def refer(self):
+    def refer(self) -> None:
         self.stack.append(self.joined(self.top(1)))
 
-    def put(self, slot, text):
+    def put(self, slot: int, text: int) -> None:
         memo, place = self.memo, len(self.stack) - 1
         taken = slot < len(memo) and (memo[slot] or slot in self.unplain)
         if taken or slot > len(memo) + _MOST_HOLES:
@@ -441,7 +452,7 @@ class _Machine:
         else:
             memo[slot] = item
 
-    def get(self, slot):
+    def get(self, slot: int) -> int:
         item = self.memo[slot] if slot < len(self.memo) else _UNPLAIN
         if item < 0:
             return _LEAF

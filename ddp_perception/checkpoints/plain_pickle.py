@@ -11,6 +11,7 @@ import mmap
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 from ddp_perception.checkpoints import numpy_pickles
 from ddp_perception.checkpoints.pickle_audit import Names, audit, normal_module
@@ -28,7 +29,7 @@ class _Unpickler(pickle.Unpickler):
 
     arrays = False
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         module = normal_module(module)
         _NAMES.rule(module, name)
         if module == 'collections':
@@ -37,11 +38,11 @@ class _Unpickler(pickle.Unpickler):
         return numpy_pickles.find(module, name)
 
 
-def load_plain(path):
+def load_plain(path: str | Path) -> Any:
     """Read a pickle that holds plain values alone.
 
     Args:
-        path (str | Path): A regular file.
+        path: A regular file.
 
     Returns:
         What it holds.
@@ -60,7 +61,7 @@ def load_plain(path):
             return _read(content, file, path)
 
 
-def load_info_file(path):
+def load_info_file(path: str | Path) -> Any:
     """Read an info file, JSON or a pickle of plain values.
 
     Raises:
@@ -76,12 +77,12 @@ def load_info_file(path):
             raise ValueError(f'{path} is not JSON: {error}') from None
 
 
-def read_plain(content: bytes, path):
+def read_plain(content: bytes, path: str | Path) -> Any:
     """Read a pickle in memory; `path` is for messages. See `load_plain`."""
     return _read(content, io.BytesIO(content), path)
 
 
-def _read(content, file, path):
+def _read(content: Any, file: Any, path: str | Path) -> Any:
     collects = gc.isenabled()
     gc.disable()  # else it looks through all that was read, again and again
     try:

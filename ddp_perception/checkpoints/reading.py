@@ -9,10 +9,13 @@ takes a record's size on trust, and runs TorchScript programs.
 """
 import mmap
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from ddp_perception.checkpoints.addresses import fetch, is_address
 from ddp_perception.checkpoints.checkpoint_pickle import NAMES, read_object
@@ -38,13 +41,14 @@ _LARGEST_HEADER = 1 << 24
 __all__ = ['RefusedObject', 'load_checkpoint', 'load_checkpoint_file']
 
 
-def load_checkpoint(path, map_location='cpu', trusted: bool = False):
+def load_checkpoint(path: str | Path, map_location: Any = 'cpu',
+                    trusted: bool = False) -> Any:
     """Read a checkpoint from a local file or an address.
 
     Args:
         path: see `load_checkpoint_file` for files and `fetch` for addresses.
-        map_location: see there.
-        trusted: see there.
+        map_location: see `load_checkpoint_file`.
+        trusted: see `load_checkpoint_file`.
 
     Raises:
         See there; OSError: it cannot be fetched.
@@ -58,7 +62,8 @@ def load_checkpoint(path, map_location='cpu', trusted: bool = False):
     return content
 
 
-def load_checkpoint_file(path, map_location='cpu', trusted: bool = False):
+def load_checkpoint_file(path: str | Path, map_location: Any = 'cpu',
+                         trusted: bool = False) -> Any:
     """Read a checkpoint from a local file.
 
     Args:
@@ -107,7 +112,7 @@ def load_checkpoint_file(path, map_location='cpu', trusted: bool = False):
                 'file complete?') from None
 
 
-def _require_small_header(file):
+def _require_small_header(file: BinaryIO) -> None:
     size = os.fstat(file.fileno()).st_size
     header = int.from_bytes(file.read(8), 'little')
     if header > min(size - 8, _LARGEST_HEADER):
@@ -115,7 +120,7 @@ def _require_small_header(file):
                          f'{_LARGEST_HEADER}')
 
 
-def _read(file, map_location):
+def _read(file: BinaryIO, map_location: Any) -> Any:
     size = os.fstat(file.fileno()).st_size
     start = file.read(262)
     if start[:4] == b'PK\3\4':
@@ -131,15 +136,15 @@ def _read(file, map_location):
     raise ValueError('it is a bare pickle, not a file of torch.save')
 
 
-def _read_zip(file, size, map_location):
+def _read_zip(file: Any, size: int, map_location: Any) -> Any:
     records = find_records(file)
 
-    def content(name):
+    def content(name: str) -> bytes:
         begin, length = records[name]
         file.seek(begin)
         return file.read(length)
 
-    def storage(key, length, location):
+    def storage(key: str, length: int, location: str) -> Tensor:
         begin, there = records.get(f'data/{key}', (0, 0))
         if there != length:
             raise ValueError(f'storage {key} has {there} bytes, not the {length} that '
@@ -155,17 +160,17 @@ def _read_zip(file, size, map_location):
     return read_object(pickled, TensorBuilder(storage, size))
 
 
-def _read_legacy(data, map_location):
+def _read_legacy(data: mmap.mmap, map_location: Any) -> Any:
     pickled, keys, begin = find_pickles(data, NAMES)
     claimed = TensorBuilder(_nothing, len(data))  # to learn the storages' sizes
     read_object(data[pickled], claimed)
     places = find_storages(data, read_object(data[keys], claimed), claimed.claims,
                            begin)
 
-    def storage(key, length, location):
+    def storage(key: str, length: int, location: str) -> Tensor:
         begin, _ = places[key]
 
-        def copy(buffer):
+        def copy(buffer: memoryview) -> int:
             buffer[:] = data[begin:begin + length]
             return length
         return _fill(copy, length, location, map_location)
@@ -173,14 +178,15 @@ def _read_legacy(data, map_location):
     return read_object(data[pickled], TensorBuilder(storage, len(data)))
 
 
-def _nothing(key, length, location):
+def _nothing(key: str, length: int, location: str) -> Tensor:
     return torch.empty(length, dtype=torch.uint8, device='meta')
 
 
-def _fill(read_into, length, location, map_location):
+def _fill(read_into: Callable[[memoryview], int], length: int, location: str,
+          map_location: Any) -> Tensor:
     """Return bytes of the file as a tensor where `torch.load` would put them."""
     content = torch.empty(length, dtype=torch.uint8)
-    if length and read_into(memoryview(content.numpy())) != length:
+    if length and read_into(content.numpy().data) != length:
         raise ValueError('the file ends within a tensor')
     if callable(map_location):
         placed = map_location(content.untyped_storage(), location)

@@ -4,6 +4,7 @@ import pickle
 import stat
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 _KINDS = ((stat.S_ISDIR, 'folder'), (stat.S_ISFIFO, 'pipe'),
           (stat.S_ISCHR, 'device'), (stat.S_ISBLK, 'device'),
@@ -19,20 +20,20 @@ class RefusedObject(pickle.UnpicklingError, ValueError):
     """A file holds an object that the safe reader does not admit."""
 
 
-def one_line(error) -> str:
+def one_line(error: object) -> str:
     """Return what an error says as one short line: bytes of a file are in it."""
     text = ' '.join(str(error).split()) or type(error).__name__
     return ''.join(letter if letter.isprintable() else '?' for letter in text)[:300]
 
 
-def open_regular(path):
+def open_regular(path: str | Path) -> BinaryIO:
     """Open a file for reading if it is one: a pipe or a device has no end.
 
     Args:
-        path (str | Path): ``~`` stands for the home folder.
+        path: ``~`` stands for the home folder.
 
     Returns:
-        BinaryIO: The open file.
+        The open file.
 
     Raises:
         FileNotFoundError: there is none.

@@ -8,7 +8,7 @@ class Release:
     """A layout of checkpoints that other code writes.
 
     Args:
-        name: for messages.
+        name: what messages call it.
         task: ``'segmentation'``, ``'depth'`` or ``'map'``: of the model that
             takes its parameters.
         partial: its head has no counterpart here, so that it can initialise
@@ -41,7 +41,7 @@ def detect_release(keys: Iterable[str]) -> Release:
     """
     keys = list(keys)
 
-    def holds(prefix):
+    def holds(prefix: str) -> bool:
         return any(key.startswith(prefix) for key in keys)
 
     if any('.diffusion.denoiser.' in key for key in keys) or holds(

@@ -1,9 +1,10 @@
 """Build the tensors of a checkpoint over bytes that its file really has."""
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ddp_perception.checkpoints.refusals import RefusedObject
 
@@ -32,7 +33,7 @@ class Storage:
 
     Args:
         content: (N,) uint8, on the device where the tensors go.
-        dtype: of its numbers; None for bytes.
+        dtype: type of its numbers; None for bytes.
     """
 
     content: Tensor
@@ -57,8 +58,9 @@ class TensorBuilder:
         file_size: in bytes; bounds what all views together may stand for.
     """
 
-    def __init__(self, read: Callable[[str, int, str], Tensor], file_size: int):
-        self._read, self._storages = read, {}
+    def __init__(self, read: Callable[[str, int, str], Tensor], file_size: int) -> None:
+        self._read = read
+        self._storages: dict[str, Tensor] = {}
         self._left = max(_LEAST_SPREAD, _SPREAD * file_size)
         self.claims: dict[str, tuple[int, int]] = {}
 
@@ -71,7 +73,7 @@ class TensorBuilder:
         return {**{('torch._utils', name): call for name, call in rebuild.items()},
                 ('torch._tensor', '_rebuild_from_type_v2'): self._from_type}
 
-    def storage(self, reference) -> Storage:
+    def storage(self, reference: object) -> Storage:
         """Return the storage that a pickle refers to."""
         kind, storage_type, key, location, count, *view = (
             reference if isinstance(reference, tuple) and len(reference) in (5, 6)
@@ -91,16 +93,19 @@ class TensorBuilder:
             self._storages[key] = self._read(key, size, location)
         return Storage(self._storages[key], storage_type.dtype)
 
-    def _tensor(self, storage, offset, size, stride, requires_grad=False, hooks=None,
-                metadata=None):
+    def _tensor(self, storage: Any, offset: int, size: Any, stride: Any,
+                requires_grad: bool = False, hooks: object = None,
+                metadata: object = None) -> Tensor:
         return self._build(storage, offset, size, stride, requires_grad,
                            getattr(storage, 'dtype', None))
 
-    def _typed_tensor(self, storage, offset, size, stride, requires_grad, hooks,
-                      dtype, metadata=None):
+    def _typed_tensor(self, storage: Any, offset: int, size: Any, stride: Any,
+                      requires_grad: bool, hooks: object, dtype: Any,
+                      metadata: object = None) -> Tensor:
         return self._build(storage, offset, size, stride, requires_grad, dtype)
 
-    def _build(self, storage, offset, size, stride, requires_grad, dtype):
+    def _build(self, storage: Any, offset: int, size: Any, stride: Any,
+               requires_grad: bool, dtype: Any) -> Tensor:
         if not isinstance(storage, Storage) or not isinstance(dtype, torch.dtype):
             raise RefusedObject('a tensor without a storage')
         size, stride = tuple(size), tuple(stride)
@@ -125,12 +130,14 @@ class TensorBuilder:
         tensor.set_(storage.content.untyped_storage(), offset, size, stride)
         return tensor.requires_grad_(requires_grad is True)
 
-    def _parameter(self, data, requires_grad, hooks, state=None):
+    def _parameter(self, data: Any, requires_grad: bool, hooks: object,
+                   state: object = None) -> nn.Parameter:
         if not isinstance(data, Tensor):
             raise RefusedObject('a parameter that is no tensor')
         return torch.nn.Parameter(data.detach(), requires_grad is True)
 
-    def _from_type(self, function, kind, arguments, state):
+    def _from_type(self, function: Any, kind: Any, arguments: Any,
+                   state: object) -> Tensor:
         """Build a tensor that had attributes, without them."""
         if function not in self.functions().values() or function == self._from_type:
             raise RefusedObject(f'a tensor built by {function!r:.60}')

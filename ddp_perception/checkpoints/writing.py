@@ -18,7 +18,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """Let a file appear under its name once it is complete and on the disk.
 
     Args:
-        path: of the file, in a folder that exists. A file of that name stays
+        path: file to write, in a folder that exists. A file of that name stays
             until then, and for good where an error occurs.
 
     Yields:
@@ -37,7 +37,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _flush(path):
+def _flush(path: str | Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -54,7 +54,7 @@ def write_checkpoint(state: Mapping[str, Tensor], meta: dict, path: str | Path,
         state: parameters. Its ``_metadata``, the versions of the modules, is
             written too.
         meta: what is known about them; for safetensors what JSON can hold.
-        path: of the file. Missing folders are made.
+        path: file to write. Missing folders are made.
         file_format: ``'pth'``, as mmengine's Runner writes it, or
             ``'safetensors'``.
 
@@ -89,5 +89,5 @@ def read_safetensors(path: str | Path, device: str = 'cpu') -> dict:
         state = OrderedDict((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118
         notes = file.metadata() or {}
     if 'versions' in notes:
-        state._metadata = OrderedDict(json.loads(notes['versions']))
+        vars(state)['_metadata'] = OrderedDict(json.loads(notes['versions']))
     return dict(meta=json.loads(notes.get('meta', '{}')), state_dict=state)

@@ -6,21 +6,22 @@ so that none can grow, and none in the bytes of another.
 import os
 import struct
 import zipfile
+from typing import BinaryIO
 
 _LARGEST_DIRECTORY = 1 << 26
 _TORCHSCRIPT = ('constants.pkl', 'code')
 """What only a compiled program has."""
 
 
-def find_records(file):
+def find_records(file: BinaryIO) -> dict[str, tuple[int, int]]:
     """Return where the records of an archive lie.
 
     Args:
-        file (BinaryIO): The open archive.
+        file: The open archive.
 
     Returns:
-        dict[str, tuple[int, int]]: Position and size in bytes, by the name
-        within the archive's folder ('data.pkl', 'data/0').
+        Position and size in bytes, by the name within the archive's folder
+        ('data.pkl', 'data/0').
 
     Raises:
         ValueError: it is a TorchScript program, or no archive as torch writes
@@ -47,7 +48,7 @@ def find_records(file):
     return records
 
 
-def _require_small_directory(file, size):
+def _require_small_directory(file: BinaryIO, size: int) -> None:
     """Raise where reading the list of records alone would take the memory."""
     file.seek(max(0, size - (1 << 16) - 22))
     tail = file.read()
@@ -62,7 +63,7 @@ def _require_small_directory(file, size):
         raise ValueError(f'the archive lists {length} bytes of records')
 
 
-def _locate(file, entry, size):
+def _locate(file: BinaryIO, entry: zipfile.ZipInfo, size: int) -> tuple[int, int]:
     if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
         raise ValueError(f'the record {entry.filename} of the archive is compressed '
                          'or encrypted, as torch never writes it')

@@ -1,8 +1,15 @@
 """Class-balanced sampling that any root can be trained with."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from mmdet3d.datasets import CBGSDataset
 
 from ddp_perception.registry import DATASETS
+
+if TYPE_CHECKING:
+    from mmengine.dataset import BaseDataset
 
 
 @DATASETS.register_module()
@@ -21,9 +28,9 @@ class BalancedDataset(CBGSDataset):
     Source: CBGS, arXiv:1908.09492.
     """
 
-    def _get_sample_indices(self, dataset):
+    def _get_sample_indices(self, dataset: BaseDataset) -> list[int]:
         """Draw the frames with numpy's global generator."""
-        frames_of = [[] for _ in self.metainfo['classes']]
+        frames_of: list[list[int]] = [[] for _ in self.metainfo['classes']]
         for index in range(len(dataset)):
             for label in dataset.get_cat_ids(index):
                 if label >= 0:  # -1: a box of no class

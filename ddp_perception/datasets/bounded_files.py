@@ -8,6 +8,7 @@ import io
 import os
 import stat
 import warnings
+from pathlib import Path
 
 from mmengine.fileio import LocalBackend, get, register_backend
 from PIL import Image
@@ -19,7 +20,7 @@ _LISTS = ('.pkl', '.pickle', '.json')
 _DECODED = ('PNG', 'JPEG', 'BMP', 'TIFF', 'WEBP', 'GIF', 'PPM', 'JPEG2000', 'SUN')
 
 
-def require_bounded_file(path):
+def require_bounded_file(path: str | Path) -> None:
     """Raise unless a local path is a regular file of a sensible size.
 
     A point cloud or an image may have `MOST_MEGABYTES`, a list of samples
@@ -27,7 +28,7 @@ def require_bounded_file(path):
     DDP_MAX_MEGABYTES replaces both.
 
     Args:
-        path (str | Path): May be missing; reading it says so.
+        path: May be missing; reading it says so.
 
     Raises:
         ValueError: it is a folder, a device or a pipe, or too large; names it.
@@ -48,15 +49,15 @@ def require_bounded_file(path):
             'that are read; DDP_MAX_MEGABYTES in the environment raises this')
 
 
-def require_bounded_image(content, path):
+def require_bounded_image(content: bytes, path: str | Path) -> None:
     """Raise where an image claims more pixels than are decoded.
 
     That is `MOST_MEGAPIXELS`, or DDP_MAX_MEGAPIXELS of the environment. Only
     the header is read. What is no image passes.
 
     Args:
-        content (bytes): Of the file.
-        path (str | Path): For the message.
+        content: Bytes of the file.
+        path: File name for the message.
 
     Raises:
         ValueError: names the file and its size in pixels.
@@ -81,13 +82,13 @@ def require_bounded_image(content, path):
         'that are decoded; DDP_MAX_MEGAPIXELS in the environment raises this')
 
 
-def read_file(path, backend_args=None):
+def read_file(path: str | Path, backend_args: dict | None = None) -> bytes:
     """Read a file of a data set.
 
     Args:
-        path (str): The file.
-        backend_args (dict, optional): Of mmengine's file backend; what lies
-            behind one is not looked at beforehand.
+        path: The file.
+        backend_args: Options of mmengine's file backend; what lies behind one
+            is not looked at beforehand.
 
     Raises:
         ValueError: see `require_bounded_file` and `require_bounded_image`.
@@ -103,20 +104,20 @@ def read_file(path, backend_args=None):
 class BoundedLocalBackend(LocalBackend):
     """mmengine's local files, for the loaders of mmcv, mmdet3d and mmseg."""
 
-    def get(self, filepath):
+    def get(self, filepath: str | Path) -> bytes:
         """Return the bytes of a file; see `read_file`."""
         require_bounded_file(filepath)
         content = super().get(filepath)
         require_bounded_image(content, filepath)
         return content
 
-    def get_text(self, filepath, encoding='utf-8'):
+    def get_text(self, filepath: str | Path, encoding: str = 'utf-8') -> str:
         """Return the text of a file; see `require_bounded_file`."""
         require_bounded_file(filepath)
         return super().get_text(filepath, encoding)
 
 
-def _limit(name, default):
+def _limit(name: str, default: float) -> float:
     text = os.environ.get(name)
     if not text:
         return default

@@ -1,13 +1,15 @@
 """KITTI frames with sparse depth, in mmseg's conventions."""
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 
 from ddp_perception.registry import DATASETS
 
-from .kitti_splits import first_of, missing_files, read_split
+from .kitti_splits import Frame, first_of, missing_files, read_split
 
 KITTI_PREFIX = {'img_path': 'input', 'depth_map_path': 'gt_depth'}
 """Folders of a KITTI depth root: raw images, annotated depth maps."""
@@ -28,14 +30,14 @@ class KITTIDepthDataset(BaseSegDataset):
     are sorted by image path.
 
     Args:
-        ann_file (str): Split file, relative to `data_root` unless absolute.
-        data_root (str, optional): Where the folders lie.
-        data_prefix (dict): img_path and depth_map_path, the folders that the
-            paths of the split are relative to.
-        pipeline (list): Steps or their configs.
-        test_mode (bool): A list of images alone is accepted only here.
-        allow_missing (bool): Leave out frames that lack a file, with a
-            warning, instead of refusing the split.
+        ann_file: Split file, relative to `data_root` unless absolute.
+        data_root: Where the folders lie.
+        data_prefix: img_path and depth_map_path, the folders that the paths of
+            the split are relative to.
+        pipeline: Steps or their configs.
+        test_mode: A list of images alone is accepted only here.
+        allow_missing: Leave out frames that lack a file, with a warning,
+            instead of refusing the split.
         metainfo, filter_cfg, indices, serialize_data, lazy_init,
         max_refetch, backend_args: As in mmseg's BaseSegDataset. Files that
             lie behind `backend_args` are not looked for beforehand.
@@ -55,11 +57,13 @@ class KITTIDepthDataset(BaseSegDataset):
     # mmseg wants class names of every data set that is tested.
     METAINFO = {'classes': ('depth', ), 'palette': [[0, 0, 0]]}
 
-    def __init__(self, ann_file, data_root=None, data_prefix=KITTI_PREFIX,
-                 pipeline=(), test_mode=False, allow_missing=False,
-                 metainfo=None, filter_cfg=None, indices=None,
-                 serialize_data=True, lazy_init=False, max_refetch=1000,
-                 backend_args=None):
+    def __init__(self, ann_file: str, data_root: str | None = None,
+                 data_prefix: dict = KITTI_PREFIX, pipeline: Sequence = (),
+                 test_mode: bool = False, allow_missing: bool = False,
+                 metainfo: dict | None = None, filter_cfg: dict | None = None,
+                 indices: int | Sequence[int] | None = None,
+                 serialize_data: bool = True, lazy_init: bool = False,
+                 max_refetch: int = 1000, backend_args: dict | None = None) -> None:
         unknown = set(data_prefix) ^ set(KITTI_PREFIX)
         if unknown:
             raise ValueError('data_prefix must have the keys '
@@ -76,7 +80,7 @@ class KITTIDepthDataset(BaseSegDataset):
             lazy_init=lazy_init, max_refetch=max_refetch,
             backend_args=backend_args)
 
-    def load_data_list(self):
+    def load_data_list(self) -> list[dict]:
         """Read the split file and check that its files are there."""
         frames, dropped = read_split(self.ann_file)
         if dropped:
@@ -93,7 +97,7 @@ class KITTIDepthDataset(BaseSegDataset):
             raise ValueError(f'{self.ann_file} has no usable frame')
         return [self._sample(frame) for frame in frames]
 
-    def _present(self, frames):
+    def _present(self, frames: list[Frame]) -> list[Frame]:
         missing, present = [], []
         lost = missing_files(frames, *self._folders())
         for frame, paths in zip(frames, lost, strict=True):
@@ -112,12 +116,12 @@ class KITTIDepthDataset(BaseSegDataset):
                   level=logging.WARNING)
         return present
 
-    def _folders(self):
+    def _folders(self) -> tuple[str, str]:
         return self.data_prefix['img_path'], self.data_prefix['depth_map_path']
 
-    def _sample(self, frame):
+    def _sample(self, frame: Frame) -> dict:
         image_dir, depth_dir = self._folders()
-        sample = {'img_path': str(Path(image_dir, frame.image)),
+        sample: dict[str, Any] = {'img_path': str(Path(image_dir, frame.image)),
                   'seg_fields': []}
         if frame.depth is not None:
             sample['depth_map_path'] = str(Path(depth_dir, frame.depth))

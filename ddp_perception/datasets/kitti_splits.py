@@ -4,6 +4,7 @@ A line holds an image path, a depth path or ``None``, and a focal length in
 pixels. Benchmark lists leave out the focal length, or the depth path too.
 Every line of a file has the same fields. Empty lines are skipped.
 """
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +13,10 @@ class Frame(NamedTuple):
     """One line of a list.
 
     Attributes:
-        image (str): Path relative to the folder of the images.
-        depth (str | None): Path relative to the folder of the depth maps;
-            None in a list of images alone.
-        focal (float | None): Focal length in pixels, where the list has it.
+        image: Path relative to the folder of the images.
+        depth: Path relative to the folder of the depth maps; None in a list of
+            images alone.
+        focal: Focal length in pixels, where the list has it.
     """
 
     image: str
@@ -23,15 +24,15 @@ class Frame(NamedTuple):
     focal: float | None
 
 
-def read_split(path):
+def read_split(path: str | Path) -> tuple[list[Frame], int]:
     """Read a list of frames.
 
     Args:
-        path (str | Path): Text file.
+        path: Text file.
 
     Returns:
-        tuple[list[Frame], int]: The frames, sorted by image path, and how
-        many lines were left out because their depth is ``None``.
+        The frames, sorted by image path, and how many lines were left out
+        because their depth is ``None``.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -62,12 +63,12 @@ def read_split(path):
     return sorted(frames, key=lambda frame: frame.image), dropped
 
 
-def write_split(path, frames):
+def write_split(path: str | Path, frames: Iterable[Frame]) -> None:
     """Write a list of frames; whoever reads meanwhile finds the old one.
 
     Args:
-        path (str | Path): Text file.
-        frames (Iterable[Frame]): All with the same fields.
+        path: Text file.
+        frames: All with the same fields.
     """
     path = Path(path)
     lines = [' '.join(_texts(frame)) + '\n' for frame in frames]
@@ -79,16 +80,17 @@ def write_split(path, frames):
         partial.unlink(missing_ok=True)
 
 
-def missing_files(frames, image_dir, depth_dir):
+def missing_files(frames: Iterable[Frame], image_dir: str | Path,
+                  depth_dir: str | Path) -> Iterator[list[str]]:
     """Tell which frames lack a file.
 
     Args:
-        frames (Iterable[Frame]): Frames.
-        image_dir (str | Path): Folder of the images.
-        depth_dir (str | Path): Folder of the depth maps.
+        frames: Frames.
+        image_dir: Folder of the images.
+        depth_dir: Folder of the depth maps.
 
     Yields:
-        list[str]: Per frame, the paths that are not files; none as a rule.
+        Per frame, the paths that are not files; none as a rule.
     """
     for frame in frames:
         paths = [Path(image_dir, frame.image)]
@@ -97,14 +99,14 @@ def missing_files(frames, image_dir, depth_dir):
         yield [str(path) for path in paths if not path.is_file()]
 
 
-def first_of(paths, count=5):
+def first_of(paths: Sequence, count: int = 5) -> str:
     """Return the first few paths as lines of a message."""
     shown = ''.join(f'\n  {path}' for path in paths[:count])
     more = len(paths) - count
     return shown + (f'\n  and {more} more' if more > 0 else '')
 
 
-def _parse(fields, where):
+def _parse(fields: list[str], where: str) -> Frame:
     if len(fields) > 3:
         raise ValueError(f'{where} has {len(fields)} fields; expected an '
                          'image path, a depth path or None, and a focal '
@@ -123,7 +125,7 @@ def _parse(fields, where):
     return Frame(fields[0], fields[1] if len(fields) > 1 else None, focal)
 
 
-def _texts(frame):
+def _texts(frame: Frame) -> Iterator[str]:
     yield frame.image
     if frame.depth is not None:
         yield frame.depth

@@ -1,4 +1,7 @@
 """Which augmentation of the LiDAR frame a sample has gone through."""
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 FLIPS = {'HF': np.diag([1., -1., 1., 1.]), 'VF': np.diag([-1., 1., 1., 1.])}
@@ -8,7 +11,7 @@ _ADVICE = ('Augment with GlobalRotScaleTrans and RandomFlip3D of mmdet3d, each '
            'once; or with both of its BEVFusion project; or with both of ddp')
 
 
-def lidar_augmentation(results):
+def lidar_augmentation(results: dict) -> np.ndarray:
     """Return the (4, 4) from the LiDAR frame of the file to that of the points.
 
     Three kinds of steps are understood, by what they leave in a sample:
@@ -31,10 +34,10 @@ def lidar_augmentation(results):
     flips that it does not make: do not use it.
 
     Args:
-        results (dict): A sample in the pipeline.
+        results: A sample in the pipeline.
 
     Returns:
-        ndarray: float64. The identity where nothing was augmented.
+        float64. The identity where nothing was augmented.
 
     Raises:
         ValueError: the augmentation cannot be known; names the key and says
@@ -78,7 +81,7 @@ def lidar_augmentation(results):
     return matrix
 
 
-def _follow(flow, results):
+def _follow(flow: Sequence[str], results: dict) -> np.ndarray:
     """Multiply the steps of a flow, the first one innermost."""
     repeated = sorted({name for name in flow
                        if name not in FLIPS and flow.count(name) > 1})
@@ -92,7 +95,7 @@ def _follow(flow, results):
     return total
 
 
-def _step(name, results, flow):
+def _step(name: str, results: dict, flow: Sequence[str]) -> np.ndarray:
     if name in FLIPS:
         return FLIPS[name]
     key = {'R': 'pcd_rotation', 'S': 'pcd_scale_factor', 'T': 'pcd_trans'}.get(name)
@@ -112,10 +115,11 @@ def _step(name, results, flow):
     return step
 
 
-def _require_nothing_done(results):
+def _require_nothing_done(results: dict) -> None:
     """Raise where an augmentation has left values, but no order."""
-    neutral = {'pcd_rotation': np.eye(3), 'pcd_scale_factor': 1., 'pcd_trans': 0.,
-               'pcd_horizontal_flip': False, 'pcd_vertical_flip': False}
+    neutral: dict[str, Any] = {
+        'pcd_rotation': np.eye(3), 'pcd_scale_factor': 1., 'pcd_trans': 0.,
+        'pcd_horizontal_flip': False, 'pcd_vertical_flip': False}
     done = [key for key, value in neutral.items() if results.get(key) is not None
             and not np.allclose(np.asarray(results[key], float), value)]
     if done:
@@ -124,5 +128,5 @@ def _require_nothing_done(results):
             f'nor lidar_aug_matrix, so the order is not known. {_ADVICE}')
 
 
-def _equal(one, other):
+def _equal(one: np.ndarray, other: np.ndarray) -> bool:
     return np.allclose(one, other, rtol=0, atol=1e-4)

@@ -2,6 +2,7 @@
 
 Source: MIT BEVFusion's map segmentation protocol (arXiv:2205.13542).
 """
+from collections.abc import Sequence
 
 MAP_LAYERS = {
     'drivable_area': ('drivable_area', ),
@@ -29,11 +30,11 @@ LINE_LAYERS = ('road_divider', 'lane_divider')
 """Layers that hold lines; every other layer holds polygons."""
 
 
-def check_map_classes(classes):
+def check_map_classes(classes: Sequence[str]) -> tuple[str, ...]:
     """Return `classes` as a tuple.
 
     Args:
-        classes (Sequence[str]): Names out of `MAP_CLASSES`.
+        classes: Names out of `MAP_CLASSES`.
 
     Raises:
         ValueError: a name is unknown or given twice, or there is none.

@@ -1,5 +1,9 @@
 """Rasterise a vector map for a pose: the ground truth of map segmentation."""
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -9,6 +13,9 @@ from shapely import affinity
 from ddp_perception.ops import Axis
 
 from .map_classes import LINE_LAYERS, MAP_CLASSES, MAP_LAYERS, check_map_classes
+
+if TYPE_CHECKING:
+    from ddp_perception.datasets.vector_map import VectorMap
 
 _LINE_WIDTH = 2  # pixels, as nuscenes-devkit draws dividers
 _SCALE_TOLERANCE = 1e-5  # 0.5 mm at 50 m
@@ -28,10 +35,9 @@ class MapRasterizer:
     polygon) or lets a hole erase another polygon of its layer.
 
     Args:
-        xbound (Sequence[float]): [min, max, step] along x in metres.
-        ybound (Sequence[float]): The same along y.
-        classes (Sequence[str]): Out of `MAP_CLASSES`, in the order of the
-            masks.
+        xbound: [min, max, step] along x in metres.
+        ybound: (min, max, step) along y.
+        classes: Out of `MAP_CLASSES`, in the order of the masks.
 
     Raises:
         ValueError: a class is unknown or a bound is not a whole number of
@@ -43,26 +49,28 @@ class MapRasterizer:
     (mit-han-lab/bevfusion #439).
     """
 
-    def __init__(self, xbound, ybound, classes=MAP_CLASSES):
+    def __init__(self, xbound: Sequence[float], ybound: Sequence[float],
+                 classes: Sequence[str] = MAP_CLASSES) -> None:
         self.classes = check_map_classes(classes)
         self.shape = (Axis.of(xbound, 'xbound').cells, Axis.of(ybound, 'ybound').cells)
         self.centre = np.array([(xbound[0] + xbound[1]) / 2,
                                 (ybound[0] + ybound[1]) / 2, 0., 1.])
         self.size = (xbound[1] - xbound[0], ybound[1] - ybound[0])
 
-    def __call__(self, vector_map, global_from_bev):
+    def __call__(self, vector_map: VectorMap,
+                 global_from_bev: np.ndarray) -> np.ndarray:
         """Draw every class.
 
         Args:
-            vector_map (VectorMap): The map of the location.
-            global_from_bev (ndarray): (4, 4), a similarity: rotation,
-                translation, uniform scale and reflections. Only its effect
-                on the ground plane counts; the heading is that of its x
-                axis, as in the protocol.
+            vector_map: The map of the location.
+            global_from_bev: (4, 4), a similarity: rotation, translation,
+                uniform scale and reflections. Only its effect on the ground
+                plane counts; the heading is that of its x axis, as in the
+                protocol.
 
         Returns:
-            ndarray: (num_classes, X, Y) uint8, 1 inside. Index 1 grows with
-            the grid's x, index 2 with its y.
+            (num_classes, X, Y) uint8, 1 inside. Index 1 grows with the grid's
+            x, index 2 with its y.
 
         Raises:
             ValueError: the matrix is not a similarity.
@@ -86,7 +94,8 @@ class _Patch:
     ends at the border to whole pixels, where the last bit decides.
     """
 
-    def __init__(self, global_from_bev, centre, size, shape):
+    def __init__(self, global_from_bev: np.ndarray, centre: np.ndarray,
+                 size: Sequence[float], shape: tuple[int, ...]) -> None:
         scale, self.angle, self.mirrored = planar_similarity(global_from_bev)
         self.origin = (np.asarray(global_from_bev, float) @ centre)[:2]
         width, height = size[0] * scale, size[1] * scale
@@ -100,7 +109,7 @@ class _Patch:
         self._half = (width / 2, height / 2)
         self._pixels_per_metre = (shape[0] / width, shape[1] / height)
 
-    def clip(self, geometries):
+    def clip(self, geometries: np.ndarray) -> np.ndarray:
         """Return what lies on the patch, in pixels: x right, y up."""
         if not len(geometries):
             return geometries
@@ -109,7 +118,7 @@ class _Patch:
         pieces = shapely.intersection(pieces, self._local_box)
         return shapely.transform(pieces, self._pixels)
 
-    def _local(self, points):
+    def _local(self, points: np.ndarray) -> np.ndarray:
         radians = -self.angle * math.pi / 180.0
         cos, sin = math.cos(radians), math.sin(radians)
         x0, y0 = self.origin
@@ -119,20 +128,20 @@ class _Patch:
         local_x, local_y = local_x + -x0, local_y + -y0
         return np.stack([local_x, -local_y if self.mirrored else local_y], 1)
 
-    def _pixels(self, points):
+    def _pixels(self, points: np.ndarray) -> np.ndarray:
         return (points + self._half) * self._pixels_per_metre
 
 
-def planar_similarity(matrix):
+def planar_similarity(matrix: np.ndarray) -> tuple:
     """Split a similarity into what it does to the ground plane.
 
     Args:
-        matrix (ndarray): (4, 4).
+        matrix: (4, 4).
 
     Returns:
-        tuple: scale (1 where it differs from 1 by less than 1e-5), heading
-        of the x axis in degrees, and whether the plane is mirrored: then the
-        y axis points to the right of the x axis.
+        scale (1 where it differs from 1 by less than 1e-5), heading of the x
+        axis in degrees, and whether the plane is mirrored: then the y axis
+        points to the right of the x axis.
 
     Raises:
         ValueError: wrong shape, not finite, or axes of unequal length or not
@@ -158,7 +167,7 @@ def planar_similarity(matrix):
 _LINE, _POLYGON = 1, 3  # GEOS type numbers
 
 
-def _parts(geometries, kind):
+def _parts(geometries: np.ndarray, kind: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the simple parts of one kind and the geometry each came from."""
     parts, owner = shapely.get_parts(geometries, return_index=True)
     parts, inner = shapely.get_parts(parts, return_index=True)  # collections
@@ -166,13 +175,13 @@ def _parts(geometries, kind):
     return parts[keep], owner[inner][keep]
 
 
-def _coordinates(geometries):
+def _coordinates(geometries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the coordinates of all geometries, and where to split them."""
     points, owner = shapely.get_coordinates(geometries, return_index=True)
     return points, np.flatnonzero(np.diff(owner)) + 1
 
 
-def _draw_polygons(mask, geometries):
+def _draw_polygons(mask: np.ndarray, geometries: np.ndarray) -> None:
     """Fill each polygon of the map with one call, its holes kept open."""
     parts, owner = _parts(geometries, _POLYGON)
     if not len(parts):  # they only touch the patch
@@ -183,7 +192,8 @@ def _draw_polygons(mask, geometries):
     is_hole = np.diff(part, prepend=-1) == 0  # after the part's exterior
     starts = np.flatnonzero(np.diff(owner[part], prepend=-1))
     for start, stop in zip(starts, [*starts[1:], len(rings)], strict=True):
-        exteriors, holes = [], []
+        exteriors: list = []
+        holes: list = []
         for ring in range(start, stop):
             (holes if is_hole[ring] else exteriors).append(contours[ring])
         if not holes:
@@ -196,7 +206,7 @@ def _draw_polygons(mask, geometries):
         np.bitwise_or(mask, sheet, out=mask)
 
 
-def _draw_lines(mask, geometries):
+def _draw_lines(mask: np.ndarray, geometries: np.ndarray) -> None:
     parts, _ = _parts(geometries, _LINE)
     if len(parts):
         points, ends = _coordinates(parts)

@@ -1,4 +1,5 @@
 """nuScenes frames with what map segmentation needs."""
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmdet3d.datasets import NuScenesDataset
@@ -29,20 +30,18 @@ class NuScenesMapDataset(NuScenesDataset):
     maps/expansion when a sample needs it, in training and in testing.
 
     Args:
-        data_root (str): nuScenes root.
-        ann_file (str): Info file, relative to the root.
-        pipeline (list): Steps or their configs.
-        modality (dict): use_camera and use_lidar, both by default.
-        data_prefix (dict, optional): Folders of the sensors under the root.
-            By default those of nuScenes, or the root itself where the first
-            frame's files lie there directly.
-        load_map (bool, optional): Check at construction that the map fields
-            and files are there. By default where the pipeline holds a
-            LoadMapMasks.
-        filter_empty_gt (bool): Skip training frames without boxes. Off: a
-            map needs none.
-        map_classes (Sequence[str]): Names in the order of the masks, for
-            metrics and pictures.
+        data_root: nuScenes root.
+        ann_file: Info file, relative to the root.
+        pipeline: Steps or their configs.
+        modality: use_camera and use_lidar, both by default.
+        data_prefix: Folders of the sensors under the root. By default those of
+            nuScenes, or the root itself where the first frame's files lie
+            there directly.
+        load_map: Check at construction that the map fields and files are
+            there. By default where the pipeline holds a LoadMapMasks.
+        filter_empty_gt: Skip training frames without boxes. Off: a map needs
+            none.
+        map_classes: Names in the order of the masks, for metrics and pictures.
 
     Other arguments are those of mmdet3d's NuScenesDataset.
 
@@ -61,13 +60,18 @@ class NuScenesMapDataset(NuScenesDataset):
                 'palette': NuScenesDataset.METAINFO['palette'],
                 'map_classes': MAP_CLASSES, 'map_palette': MAP_PALETTE}
 
-    def __init__(self, data_root, ann_file, pipeline=(), modality=None,
-                 data_prefix=None, load_map=None, filter_empty_gt=False,
-                 map_classes=MAP_CLASSES, metainfo=None, box_type_3d='LiDAR',
-                 test_mode=False, with_velocity=True, use_valid_flag=False,
-                 load_eval_anns=True, indices=None, serialize_data=True,
-                 lazy_init=False, max_refetch=1000, filter_cfg=None,
-                 backend_args=None, default_cam_key=None, show_ins_var=False):
+    def __init__(self, data_root: str, ann_file: str, pipeline: Sequence = (),
+                 modality: dict | None = None, data_prefix: dict | None = None,
+                 load_map: bool | None = None, filter_empty_gt: bool = False,
+                 map_classes: Sequence[str] = MAP_CLASSES, metainfo: dict | None = None,
+                 box_type_3d: str = 'LiDAR', test_mode: bool = False,
+                 with_velocity: bool = True, use_valid_flag: bool = False,
+                 load_eval_anns: bool = True,
+                 indices: int | Sequence[int] | None = None,
+                 serialize_data: bool = True, lazy_init: bool = False,
+                 max_refetch: int = 1000, filter_cfg: dict | None = None,
+                 backend_args: dict | None = None, default_cam_key: str | None = None,
+                 show_ins_var: bool = False) -> None:
         path = Path(data_root or '', ann_file)
         if not path.is_file():
             raise FileNotFoundError(
@@ -95,7 +99,7 @@ class NuScenesMapDataset(NuScenesDataset):
             filter_cfg=filter_cfg, backend_args=backend_args,
             default_cam_key=default_cam_key, show_ins_var=show_ins_var)
 
-    def load_data_list(self):
+    def load_data_list(self) -> list[dict]:
         """Read and check the info file, and the maps where masks are drawn."""
         content = read_info_file(self.ann_file, required_fields(
             self.modality, self.load_map, velocity=self.with_velocity,
@@ -120,7 +124,7 @@ class NuScenesMapDataset(NuScenesDataset):
         for location in sorted(locations):  # workers that fork share them
             load_vector_map(self.data_root, location)
 
-    def parse_data_info(self, info):
+    def parse_data_info(self, info: dict) -> dict:
         """Add lidar2ego, map_root and test_mode to mmdet3d's sample."""
         info.setdefault('instances', [])  # the test split has none
         info = super().parse_data_info(info)
@@ -130,17 +134,17 @@ class NuScenesMapDataset(NuScenesDataset):
         return info
 
 
-def detect_data_prefix(data_root, ann_file):
+def detect_data_prefix(data_root: str | Path, ann_file: str) -> dict:
     """Return the folders of the sensors for an info file.
 
     Args:
-        data_root (str | Path): Where the data lie.
-        ann_file (str): Info file, relative to the root.
+        data_root: Where the data lie.
+        ann_file: Info file, relative to the root.
 
     Returns:
-        dict: `FLAT_PREFIX` where there is no folder samples and the first
-        frame's LiDAR file or an image lies in the root itself,
-        `NUSCENES_PREFIX` otherwise.
+        `FLAT_PREFIX` where there is no folder samples and the first frame's
+        LiDAR file or an image lies in the root itself, `NUSCENES_PREFIX`
+        otherwise.
     """
     if Path(data_root or '', 'samples').is_dir():
         return NUSCENES_PREFIX
@@ -154,7 +158,7 @@ def detect_data_prefix(data_root, ann_file):
     return FLAT_PREFIX if flat else NUSCENES_PREFIX
 
 
-def _draws_masks(step):
+def _draws_masks(step: object) -> bool:
     kind = step.get('type') if hasattr(step, 'get') else step
     if isinstance(kind, str):
         return kind.split('.')[-1] == LoadMapMasks.__name__

@@ -32,7 +32,7 @@ def name_damaged_files() -> None:
 
 
 @functools.wraps(Compose.__call__)
-def _call(self, data):
+def _call(self: Compose, data: dict) -> dict | None:
     for step in self.transforms:
         try:
             data = step(data)
@@ -50,7 +50,7 @@ def _call(self, data):
     return data
 
 
-def _file(step, data):
+def _file(step: str, data: dict) -> str:
     """Return the path that a loading step reads, or an empty text."""
     key = next((key for part, key in _FILES if part in step), None)
     record = data.get('lidar_points') or {} if key == 'lidar_path' else data

@@ -1,10 +1,14 @@
 """The nuScenes map expansion as shapely geometries with a spatial index."""
+from __future__ import annotations
+
 import functools
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import shapely
+from shapely.geometry import Polygon
 
 from .map_classes import LINE_LAYERS, MAP_LAYERS
 from .map_tables import MapTables
@@ -17,12 +21,11 @@ class VectorMap:
     """The layers of one location, each with a search tree.
 
     Args:
-        geometries (dict[str, list]): Per layer its shapely polygons or lines,
-            in metres of the map's own frame (nuScenes: global x east,
-            y north).
+        geometries: Per layer its shapely polygons or lines, in metres of the
+            map's own frame (nuScenes: global x east, y north).
     """
 
-    def __init__(self, geometries):
+    def __init__(self, geometries: dict[str, list]) -> None:
         self.geometries = {
             layer: np.array(items, dtype=object)
             for layer, items in geometries.items()}
@@ -31,7 +34,8 @@ class VectorMap:
             for layer, items in self.geometries.items()}
 
     @classmethod
-    def from_records(cls, records, layers=ALL_LAYERS):
+    def from_records(cls, records: dict,
+                     layers: Sequence[str] = ALL_LAYERS) -> VectorMap:
         """Build the map from the content of a map expansion file.
 
         Polygons that nuscenes-devkit skips (invalid ones outside
@@ -39,8 +43,8 @@ class VectorMap:
         an invalid drivable polygon, at which the devkit stops, is repaired.
 
         Args:
-            records (dict): The parsed JSON, or `NuScenesMap.json_obj`.
-            layers (Sequence[str]): Layers to keep.
+            records: The parsed JSON, or `NuScenesMap.json_obj`.
+            layers: Layers to keep.
 
         Raises:
             ValueError: see `MapTables`; or an outline meets itself so often that
@@ -62,18 +66,18 @@ class VectorMap:
             geometries[layer] = [item for item in items if item is not None]
         return cls(geometries)
 
-    def near(self, layer, area):
+    def near(self, layer: str, area: Polygon) -> np.ndarray:
         """Return the geometries of `layer` that meet `area`, in map order."""
         found = self._trees[layer].query(area, predicate='intersects')
         return self.geometries[layer][np.sort(found)]
 
 
-def map_file(data_root, location):
+def map_file(data_root: str | Path, location: str) -> Path:
     """Return the path of a location's map expansion file."""
     return Path(data_root) / 'maps' / 'expansion' / f'{location}.json'
 
 
-def require_map_files(data_root, locations):
+def require_map_files(data_root: str | Path, locations: Iterable[str]) -> None:
     """Check that every location's map expansion lies under `data_root`.
 
     Raises:
@@ -90,14 +94,14 @@ def require_map_files(data_root, locations):
             ' so that maps/expansion/<location>.json exists')
 
 
-def load_vector_map(data_root, location):
+def load_vector_map(data_root: str | Path, location: str) -> VectorMap:
     """Return the map of a location, read once per process.
 
     A map that was read before worker processes fork is shared with them.
 
     Args:
-        data_root (str | Path): nuScenes root.
-        location (str): For example 'singapore-onenorth'.
+        data_root: nuScenes root.
+        location: For example 'singapore-onenorth'.
 
     Raises:
         FileNotFoundError: the map expansion file is missing.
@@ -109,7 +113,8 @@ def load_vector_map(data_root, location):
 
 
 @functools.lru_cache(maxsize=32)
-def _read(path, modified):  # `modified`: a rewritten file is read again
+def _read(path: Path, modified: int) -> VectorMap:
+    """Read a map once; `modified` has a rewritten file read again."""
     try:
         return VectorMap.from_records(json.loads(path.read_bytes()))
     except (ValueError, RecursionError) as error:
@@ -117,7 +122,8 @@ def _read(path, modified):  # `modified`: a rewritten file is read again
                          ) from error
 
 
-def _line(tables, name, points):
+def _line(tables: MapTables, name: str,
+          points: Sequence[Sequence[float]]) -> shapely.LineString | None:
     if len(points) < 2:
         return None
     line = shapely.LineString(points)
@@ -126,13 +132,15 @@ def _line(tables, name, points):
     return line
 
 
-def _polygon(exterior, holes):
+def _polygon(exterior: Sequence[Sequence[float]],
+             holes: Sequence[Sequence[Sequence[float]]]) -> shapely.Polygon | None:
     if len(exterior) < 3:
         return None
     return shapely.Polygon(exterior, [hole for hole in holes if len(hole) > 2])
 
 
-def _repaired(tables, name, polygon):
+def _repaired(tables: MapTables, name: str, polygon: shapely.Polygon | None) -> (
+        shapely.Polygon | shapely.MultiPolygon | None):
     if polygon is None or polygon.is_valid:
         return polygon
     tables.require_few_crossings(name, [

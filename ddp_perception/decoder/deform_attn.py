@@ -32,7 +32,7 @@ class DeformableSelfAttention(nn.Module):
     Source: Deformable DETR, arXiv:2010.04159, eq. 2 (one level).
     """
 
-    def __init__(self, channels: int, num_heads: int = 8, num_points: int = 4):
+    def __init__(self, channels: int, num_heads: int = 8, num_points: int = 4) -> None:
         super().__init__()
         if channels % num_heads:
             raise ValueError(f'channels must be a multiple of num_heads = '
@@ -45,7 +45,7 @@ class DeformableSelfAttention(nn.Module):
         self.output_proj = nn.Linear(channels, channels)
         self.reset_parameters()
 
-    def reset_parameters(self):
+    def reset_parameters(self) -> None:
         """Start with heads that look in different directions, ever further."""
         nn.init.zeros_(self.sampling_offsets.weight)
         angle = torch.arange(self.num_heads) * (2 * math.pi / self.num_heads)
@@ -131,7 +131,7 @@ def _bilinear_bags(col: Tensor, row: Tensor, attention: Tensor,
 
     Args:
         col, row: (B, N, heads, points) sampling positions in cells.
-        attention: of the same shape.
+        attention: attention weights of that shape.
 
     Returns:
         Two (B N heads, 4 points) tensors, int32 and float.

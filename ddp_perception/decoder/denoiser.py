@@ -17,7 +17,7 @@ class Condition:
     Attributes:
         fused: (B, channels, h, w) condition half of the fusing convolution,
             at the size at which the decoder works.
-        position_terms: of the map decoder, one tensor per layer.
+        position_terms: see `MapDecoder.position_terms`, one tensor per layer.
     """
 
     fused: Tensor
@@ -48,10 +48,9 @@ class Denoiser(nn.Module):
     Source: DDP, arXiv:2303.17559, section 3.2.
     """
 
-    def __init__(self, feat_channels: int, latent_channels: int, *,
-                 decoder: MapDecoder, predictor: nn.Module,
-                 time_input: str = 'log_snr',
-                 resample: Callable[[Tensor], Tensor] | None = None):
+    def __init__(self, feat_channels: int, latent_channels: int, *, decoder: MapDecoder,
+                 predictor: nn.Module, time_input: str = 'log_snr',
+                 resample: Callable[[Tensor], Tensor] | None = None) -> None:
         super().__init__()
         if time_input not in ('log_snr', 'time'):
             raise ValueError("time_input must be 'log_snr' or 'time', "
@@ -79,7 +78,8 @@ class Denoiser(nn.Module):
                              f'H, W), got {tuple(feats.shape)}')
         fused = self._to_decoder_grid(F.conv2d(
             feats, self.fuse.weight[:, :self.feat_channels], self.fuse.bias))
-        terms = self.decoder.position_terms(tuple(fused.shape[-2:]), fused.device)
+        size = fused.shape[-2], fused.shape[-1]
+        terms = self.decoder.position_terms(size, fused.device)
         return Condition(fused, terms)
 
     def forward(self, z: Tensor, level: NoiseLevel, condition: Condition) -> Tensor:

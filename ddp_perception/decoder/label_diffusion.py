@@ -1,5 +1,6 @@
 """Diffusion of label maps: one training pass, and sampling, for any task."""
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class LabelDiffusion(nn.Module):
         schedule: noise levels.
         sample_range: least and greatest time; training draws times from it,
             sampling ends at its least.
-        time_difference: of the sampling times.
+        time_difference: see `sampling_times`.
         self_aligned: train on noised predictions, the model's own from pure
             noise, in place of the noised truth. For the last iterations of a
             training.
@@ -39,7 +40,7 @@ class LabelDiffusion(nn.Module):
     def __init__(self, codec: LabelCodec, denoiser: Denoiser, *,
                  schedule: NoiseSchedule | None = None,
                  sample_range: tuple[float, float] = (0., 0.999),
-                 time_difference: float = 1., self_aligned: bool = False):
+                 time_difference: float = 1., self_aligned: bool = False) -> None:
         super().__init__()
         low, high = sample_range
         if not 0 <= low < high <= 1:
@@ -64,18 +65,19 @@ class LabelDiffusion(nn.Module):
             times: (B,) in [0, 1]; drawn uniformly from ``sample_range`` unless
                 given.
             noise: (B, codec.channels, H, W); drawn unless given.
-            generator: of the draws, on the device of ``feats``; by default
+            generator: random generator on the device of ``feats``; by default
                 the global one or, in several processes, one that makes them
                 differ (`process_generator`).
 
         Returns:
             (B, ...) predictions.
         """
-        size = tuple(feats.shape[-2:])
+        size = feats.shape[-2], feats.shape[-1]
         batch = feats.shape[0]
         if generator is None and (times is None or noise is None):
             generator = process_generator(feats.device)
-        draw = dict(device=feats.device, dtype=torch.float32, generator=generator)
+        draw: dict[str, Any] = dict(device=feats.device, dtype=torch.float32,
+                                    generator=generator)
         if times is None:
             low, high = self.sample_range
             times = low + (high - low) * torch.rand(batch, **draw)
@@ -100,7 +102,8 @@ class LabelDiffusion(nn.Module):
         return self.codec.encode_prediction(prediction, size)
 
     def sample_steps(self, feats: Tensor, noise: Tensor, num_steps: int,
-                     step_noise: Sequence[Tensor] | None = None) -> Iterator[Step]:
+                     step_noise: Tensor | Sequence[Tensor] | None = None
+                     ) -> Iterator[Step]:
         """Denoise from pure noise, and yield every step.
 
         Args:
@@ -125,7 +128,7 @@ class LabelDiffusion(nn.Module):
                 raise ValueError(f'{num_steps} steps need {num_steps - 1} draws of '
                                  f'step_noise, got {len(step_noise)}')
             update = ancestral([self._per_map(draw, feats) for draw in step_noise])
-        size = tuple(feats.shape[-2:])
+        size = feats.shape[-2], feats.shape[-1]
         condition = self.denoiser.condition(feats)
         levels = sampling_levels(self.schedule, num_steps, self.time_difference,
                                  self.sample_range[0], feats.device)

@@ -11,7 +11,7 @@ class DecoderLayer(nn.Module):
 
     Args:
         channels: width of the map.
-        num_heads, num_points: of the deformable attention.
+        num_heads, num_points: see `DeformableSelfAttention`.
         feedforward_channels: hidden width of the feed-forward part.
         time_channels: width of the time embedding, or None for a layer that
             does not depend on the time.
@@ -20,7 +20,7 @@ class DecoderLayer(nn.Module):
     """
 
     def __init__(self, channels: int, num_heads: int, num_points: int,
-                 feedforward_channels: int, time_channels: int | None):
+                 feedforward_channels: int, time_channels: int | None) -> None:
         super().__init__()
         self.attn = DeformableSelfAttention(channels, num_heads, num_points)
         self.norm1 = nn.LayerNorm(channels)
@@ -31,7 +31,7 @@ class DecoderLayer(nn.Module):
 
     def scale_shift(self, time_embedding: Tensor | None) -> Tensor | None:
         """Return (B, 2 channels) scale and shift, or None without time."""
-        if self.time is None:
+        if self.time is None or time_embedding is None:
             return None
         return self.time(F.silu(time_embedding))
 
@@ -42,7 +42,7 @@ class DecoderLayer(nn.Module):
 
         Args:
             x: (B, Q, channels) with Q = H * W.
-            position_term: of the attention, see there.
+            position_term: see `DeformableSelfAttention.position_term`.
             size: (H, W).
             scale_shift: result of :meth:`scale_shift` for 1 or B times.
             chunk: cells that are worked on at once, all if None. The result

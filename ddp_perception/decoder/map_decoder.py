@@ -1,4 +1,6 @@
 """A stack of decoder layers on one feature map."""
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,7 @@ class MapDecoder(nn.Module):
     Args:
         channels: width of the map.
         num_layers: layers.
-        num_heads, num_points: of the deformable attention.
+        num_heads, num_points: see `DeformableSelfAttention`.
         feedforward_channels: hidden width of the feed-forward parts; four
             times ``channels`` by default.
         time_channels: width of the time embedding; None builds layers that
@@ -27,20 +29,20 @@ class MapDecoder(nn.Module):
         returns: (B, channels, H, W).
 
     Raises:
-        ValueError: a time embedding is missing, or given in vain.
+        ValueError: a time embedding is missing, or given without use.
 
     Source: DDP, arXiv:2303.17559.
     """
 
     def __init__(self, channels: int = 256, num_layers: int = 6, num_heads: int = 8,
                  num_points: int = 4, feedforward_channels: int | None = None,
-                 time_channels: int | None = None):
+                 time_channels: int | None = None) -> None:
         super().__init__()
         if num_layers < 1:
             raise ValueError(f'num_layers must be at least 1, got {num_layers}')
         self.channels = channels
         self.time_channels = time_channels
-        self.layers = nn.ModuleList(
+        self.layers: Any = nn.ModuleList(
             DecoderLayer(channels, num_heads, num_points,
                          feedforward_channels or 4 * channels, time_channels)
             for _ in range(num_layers))
@@ -63,7 +65,7 @@ class MapDecoder(nn.Module):
                 'a time embedding must be given exactly if time_channels is set, '
                 f'got {"none" if time_embedding is None else "one"} with '
                 f'time_channels={self.time_channels}')
-        size = tuple(x.shape[-2:])
+        size = x.shape[-2], x.shape[-1]
         if position_terms is None:
             position_terms = self.position_terms(size, x.device)
         chunk = None

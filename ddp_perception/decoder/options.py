@@ -12,7 +12,7 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 Record = TypeVar('Record')
 
@@ -38,7 +38,7 @@ def record_of(kind: type[Record], value: Record | Mapping[str, Any] | None,
     if not isinstance(value, Mapping):
         raise TypeError(f'{kind.__name__} is given as a dictionary of options, got '
                         f'{value!r}')
-    names = [field.name for field in dataclasses.fields(kind) if field.init]
+    names = [field.name for field in dataclasses.fields(cast(Any, kind)) if field.init]
     for name in value:
         if name not in names:
             near = difflib.get_close_matches(str(name), names, 1)
@@ -97,7 +97,7 @@ class DiffusionOptions:
             `NoiseSchedule`.
         sample_range: least and greatest time in training; sampling ends at
             the least.
-        time_difference: of the sampling times; see `sampling_times`.
+        time_difference: see `sampling_times`.
         self_aligned: train on the head's own noised predictions in place of
             the noised truth.
 

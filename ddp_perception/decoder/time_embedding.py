@@ -23,7 +23,7 @@ class TimeEmbedding(nn.Module):
     arXiv:2006.10739.
     """
 
-    def __init__(self, channels: int, num_frequencies: int = 8):
+    def __init__(self, channels: int, num_frequencies: int = 8) -> None:
         super().__init__()
         self.channels = channels
         self.frequencies = nn.Parameter(torch.randn(num_frequencies))

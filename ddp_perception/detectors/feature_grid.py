@@ -27,7 +27,7 @@ class FeatureLevel:
     """One BEV feature map.
 
     Attributes:
-        channels: of the map.
+        channels: number of channels.
         grid: its cells, in metres of the LiDAR frame.
         bev_axes: ``'xy'`` for (B, C, X, Y), ``'yx'`` for (B, C, Y, X).
     """
@@ -99,8 +99,8 @@ def level_of(output: Tensor, feature: str, limits: Sequence[float],
     x_cells, y_cells = (rows, cols) if axes == 'xy' else (cols, rows)
     x_low, y_low, x_high, y_high = limits
     return FeatureLevel(
-        output.shape[1], BEVGrid((x_low, x_high, (x_high - x_low) / x_cells),
-                                 (y_low, y_high, (y_high - y_low) / y_cells)), axes)
+        output.shape[1], BEVGrid(Axis(x_low, x_high, (x_high - x_low) / x_cells),
+                                 Axis(y_low, y_high, (y_high - y_low) / y_cells)), axes)
 
 
 def complete_head(head: ConfigDict, detector: nn.Module, feature: str,
@@ -112,7 +112,7 @@ def complete_head(head: ConfigDict, detector: nn.Module, feature: str,
         head: config of a `BEVHead`, whose class may have further defaults, see
             `BEVHead.detector_defaults`. Any other head stays as it is.
         detector: see :func:`feature_levels`.
-        feature: likewise.
+        feature: name of its part whose output the head reads.
         choose: the levels that the head reads; they are concatenated at the
             resolution of the finest.
         where: the feature's name, for messages.
@@ -225,7 +225,7 @@ def _first_map(detector: nn.Module
     return limits, cells, axes
 
 
-def _strided(cells, encoder, dim):
+def _strided(cells: int, encoder: nn.Module, dim: int) -> int:
     """Follow one dimension through the strided convolutions of an encoder."""
     for conv in encoder.modules():
         if not hasattr(conv, 'subm') or conv.subm:
@@ -236,7 +236,7 @@ def _strided(cells, encoder, dim):
     return cells
 
 
-def _dry_run(modules, rows_cols):
+def _dry_run(modules: Sequence[nn.Module], rows_cols: Sequence[int]) -> list[Tensor]:
     """Run modules in turn on the meta device; returns the last one's outputs."""
     first = next((conv for conv in modules[0].modules()
                   if isinstance(conv, nn.Conv2d)), None)

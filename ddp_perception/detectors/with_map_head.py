@@ -1,7 +1,10 @@
 """A detector of mmdet3d that also segments the map."""
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from inspect import signature
+from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +13,7 @@ from mmdet3d.registry import MODELS as MMDET3D_MODELS
 from mmdet3d.structures import Det3DDataSample
 from mmengine.config import ConfigDict
 from mmengine.logging import print_log
-from torch import Tensor
+from torch import Tensor, nn
 
 from ddp_perception.checkpoints.coverage import coverage, describe_coverage
 from ddp_perception.detectors.feature_grid import (
@@ -61,17 +64,18 @@ class WithMapHead(Base3DDetector):
     Source: DDP, arXiv:2303.17559 (map head). The wrapper is this project's.
     """
 
-    def __init__(self, detector: dict, seg_head: dict, *,
-                 feature: str | None = None,
+    def __init__(self, detector: dict, seg_head: dict, *, feature: str | None = None,
                  levels: int | str | Sequence[int] | None = None,
                  freeze: str | None = None, detector_weight: float = 1.,
-                 init_cfg: dict | list | None = None):
+                 init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg=init_cfg)
         if freeze not in (None, 'detector', 'map'):
             raise ValueError("freeze must be None, 'detector' or 'map', got "
                              f'{freeze!r}')
         with scope_of_parts('mmdet3d', detector):
             self.detector = MMDET3D_MODELS.build(ConfigDict(detector))
+        self._extract_takes_metas = len(signature(
+            self.detector.extract_feat).parameters) > 1
         # One module under two names; it has no persistent tensors.
         self.data_preprocessor = self.detector.data_preprocessor
         self.feature = feature or default_feature(self.detector)
@@ -83,11 +87,15 @@ class WithMapHead(Base3DDetector):
             self.seg_head = MMDET3D_MODELS.build(complete_head(
                 ConfigDict(seg_head), self.detector, self.feature, self._choose,
                 f'detector.{self.feature}'))
-        frozen = {'detector': self.detector, 'map': self.seg_head}.get(freeze)
+        frozen = self._frozen()
         if frozen is not None:
             frozen.requires_grad_(False)
 
-    def _require_part(self, name):
+    def _frozen(self) -> nn.Module | None:
+        return {'detector': self.detector, 'map': self.seg_head,
+                None: None}[self.freeze]
+
+    def _require_part(self, name: str) -> None:
         try:
             self.detector.get_submodule(name)
         except AttributeError:
@@ -109,10 +117,9 @@ class WithMapHead(Base3DDetector):
                     f'detector.{self.feature} returns {count} levels ({shown}); '
                     "choose one with levels=0, say, or merge with levels='merge'")
             return list(levels)
-        if self.levels == 'merge':
-            indices = range(count)
-        else:
-            indices = [self.levels] if isinstance(self.levels, int) else self.levels
+        if self.levels == 'merge' and count:
+            return list(levels)
+        indices = [self.levels] if isinstance(self.levels, int) else self.levels
         if isinstance(indices, str) or not len(indices) or not all(
                 isinstance(index, int) and 0 <= index < count for index in indices):
             raise ValueError(
@@ -120,16 +127,16 @@ class WithMapHead(Base3DDetector):
                 f'detector.{self.feature} returns, got {self.levels!r}')
         return [levels[index] for index in indices]
 
-    def train(self, mode: bool = True):
+    def train(self, mode: bool = True) -> WithMapHead:
         """Set the training mode; what is frozen stays in evaluation mode."""
         super().train(mode)
-        frozen = {'detector': self.detector, 'map': self.seg_head}.get(self.freeze)
+        frozen = self._frozen()
         if frozen is not None:
             frozen.eval()
         return self
 
     @contextmanager
-    def _tap(self):
+    def _tap(self) -> Iterator[list]:
         """Note what the chosen part returns meanwhile."""
         outputs = []
         # Not kept: a hook that stays would hold maps, and this model, alive.
@@ -140,7 +147,7 @@ class WithMapHead(Base3DDetector):
         finally:
             handle.remove()
 
-    def _bev_map(self, outputs):
+    def _bev_map(self, outputs: list) -> Tensor:
         """Make the (B, C, rows, columns) map of what was noted."""
         if len(outputs) != 1:
             raise ValueError(f'detector.{self.feature} ran {len(outputs)} times for '
@@ -162,10 +169,11 @@ class WithMapHead(Base3DDetector):
     def extract_feat(self, batch_inputs_dict: dict,
                      batch_input_metas: Sequence[dict] | None = None) -> Tensor:
         """Return the BEV map that the map head reads, and nothing else."""
-        method = self.detector.extract_feat
-        args = (batch_inputs_dict, batch_input_metas)
         with self._tap() as outputs:
-            method(*args[:min(2, len(signature(method).parameters))])
+            if self._extract_takes_metas:
+                self.detector.extract_feat(batch_inputs_dict, batch_input_metas)
+            else:
+                self.detector.extract_feat(batch_inputs_dict)
         return self._bev_map(outputs)
 
     def loss(self, batch_inputs_dict: dict,
@@ -201,7 +209,7 @@ class WithMapHead(Base3DDetector):
         self.seg_head.predict(self._bev_map(outputs), samples)
         return samples
 
-    def aug_test(self, batch_inputs_dict: list, batch_data_samples: list):
+    def aug_test(self, batch_inputs_dict: list, batch_data_samples: list) -> NoReturn:
         """Refuse augmented copies of a frame: maps are not merged."""
         raise ValueError(
             f'{len(batch_data_samples)} augmented copies of a frame were given; the '
@@ -215,7 +223,8 @@ class WithMapHead(Base3DDetector):
         feats = self.extract_feat(batch_inputs_dict, metas)
         return {'feats': feats, 'map': self.seg_head(feats)}
 
-    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any,
+                              **kwargs: Any) -> None:
         """Take the names of a bare detector's checkpoint as well."""
         ours = f'{prefix}detector.'
         if not any(name.startswith(ours) for name in state_dict):
@@ -240,12 +249,12 @@ class WithMapHead(Base3DDetector):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-def _scaled(value, factor):
+def _scaled(value: Any, factor: float) -> Any:
     return [item * factor for item in value] if isinstance(
         value, (list, tuple)) else value * factor
 
 
-def _describe(output):
+def _describe(output: object) -> str:
     if isinstance(output, Tensor):
         return f'a tensor of shape {tuple(output.shape)}'
     if isinstance(output, Mapping):

@@ -1,4 +1,4 @@
-"""The diffusion of label maps: schedule, codecs, corruption, sampling.
+"""The diffusion of label maps: schedule, codecs, noise, sampling.
 
 This room imports torch and the standard library alone.
 """

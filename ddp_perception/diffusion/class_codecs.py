@@ -23,9 +23,9 @@ class VectorCodec(LabelCodec):
     """Base: look the class of each pixel up in a table of vectors.
 
     Attributes:
-        num_classes (int): classes; row ``num_classes`` of the table stands
-            for ignored pixels.
-        ignore_index (int): label of pixels without a class.
+        num_classes: classes; row ``num_classes`` of the table stands for
+            ignored pixels.
+        ignore_index: label of pixels without a class.
 
     Shape:
         labels: (B, H, W) or (B, 1, H, W) integers in [0, num_classes) or
@@ -86,7 +86,7 @@ class ClassCodec(VectorCodec, EmbeddingCodec):
     """
 
     def __init__(self, num_classes: int, channels: int, scale: float = 0.01,
-                 ignore_index: int = 255):
+                 ignore_index: int = 255) -> None:
         super().__init__(num_classes, channels, scale)
         self.ignore_index = ignore_index
 
@@ -104,7 +104,9 @@ class FixedVectorCodec(VectorCodec):
         ignore_index: label of pixels without a class.
     """
 
-    def __init__(self, code: Tensor, scale: float, ignore_index: int):
+    code: Tensor
+
+    def __init__(self, code: Tensor, scale: float, ignore_index: int) -> None:
         super().__init__()
         if scale <= 0:
             raise ValueError(f'scale must be positive, got {scale}')
@@ -131,7 +133,8 @@ class OneHotCodec(FixedVectorCodec):
     Shape and errors: see :class:`VectorCodec`.
     """
 
-    def __init__(self, num_classes: int, scale: float = 0.1, ignore_index: int = 255):
+    def __init__(self, num_classes: int, scale: float = 0.1,
+                 ignore_index: int = 255) -> None:
         if num_classes < 1:
             raise ValueError(f'num_classes must be at least 1, got {num_classes}')
         code = torch.cat([2 * torch.eye(num_classes) - 1, torch.zeros(1, num_classes)])
@@ -154,7 +157,8 @@ class AnalogBitsCodec(FixedVectorCodec):
     Source: Analog Bits, arXiv:2208.04202.
     """
 
-    def __init__(self, num_classes: int, scale: float = 0.1, ignore_index: int = 255):
+    def __init__(self, num_classes: int, scale: float = 0.1,
+                 ignore_index: int = 255) -> None:
         if num_classes < 1:
             raise ValueError(f'num_classes must be at least 1, got {num_classes}')
         place = torch.arange(num_classes.bit_length())

@@ -35,7 +35,7 @@ class LabelCodec(nn.Module, ABC):
     """Base of all codecs.
 
     Attributes:
-        channels (int): channels of the continuous map.
+        channels: channels of the continuous map.
     """
 
     channels: int
@@ -59,7 +59,7 @@ class EmbeddingCodec(LabelCodec):
             small scale makes the task hard even at little noise.
     """
 
-    def __init__(self, num_classes: int, channels: int, scale: float = 0.01):
+    def __init__(self, num_classes: int, channels: int, scale: float = 0.01) -> None:
         super().__init__()
         if num_classes < 1:
             raise ValueError(f'num_classes must be at least 1, got {num_classes}')
@@ -95,7 +95,7 @@ class MultiLabelCodec(EmbeddingCodec):
     """
 
     def __init__(self, num_classes: int, channels: int, scale: float = 0.01,
-                 threshold: float = 0.5, shrink: Shrink = nearest_shrink):
+                 threshold: float = 0.5, shrink: Shrink = nearest_shrink) -> None:
         super().__init__(num_classes, channels, scale)
         if not 0 < threshold < 1:
             raise ValueError(f'threshold must lie in (0, 1), got {threshold}')

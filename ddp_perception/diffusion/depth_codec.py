@@ -29,7 +29,7 @@ class DepthCodec(LabelCodec):
     depth beyond the range is clamped to it.
 
     Args:
-        min_depth, max_depth: of the range, metres.
+        min_depth, max_depth: limits of the depth range, metres.
         scale: the map lies within +/- scale.
         sparse_truth: see above.
 
@@ -48,7 +48,7 @@ class DepthCodec(LabelCodec):
     channels = 1
 
     def __init__(self, min_depth: float, max_depth: float, scale: float = 0.1,
-                 sparse_truth: str = 'fill'):
+                 sparse_truth: str = 'fill') -> None:
         super().__init__()
         if not 0 <= min_depth < max_depth:
             raise ValueError('depths must be 0 <= min_depth < max_depth, '

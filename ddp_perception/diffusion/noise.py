@@ -9,13 +9,13 @@ def seeded_noise(channels: int, size: tuple[int, int], num_seeds: int = 1,
     """Draw the noise that every image of an evaluation is started from.
 
     The draw is made on the CPU and does not depend on the image, the batch,
-    the worker or the device, so figures do not either.
+    the worker or the device, so metrics do not either.
 
     Args:
         channels: channels of the noisy map.
         size: its height and width.
         num_seeds: noise maps per image.
-        seed: of the generator, at least 0.
+        seed: generator seed, at least 0.
         num_draws: draws in a row, for samplers that add noise at each step.
 
     Returns:
@@ -43,7 +43,7 @@ def process_generator(device: torch.device | str) -> torch.Generator | None:
     whoever restores the global state gets the same draws again.
 
     Args:
-        device: of the draws.
+        device: device of the random draws.
 
     Returns:
         The generator, or None, which stands for the global one, where there
@@ -52,5 +52,5 @@ def process_generator(device: torch.device | str) -> torch.Generator | None:
     if not (distributed.is_available() and distributed.is_initialized()) \
             or distributed.get_world_size() == 1:
         return None
-    common = torch.randint(2 ** 31, (), device='cpu').item()
+    common = int(torch.randint(2 ** 31, (), device='cpu'))
     return torch.Generator(device).manual_seed(common + distributed.get_rank())

@@ -18,11 +18,11 @@ class Sampler:
         num_steps: decoder passes per noise map.
         num_seeds: noise maps per image; they run as one batch.
         average: ``'last'`` averages the last steps over the seeds; ``'all'``
-            averages every step of every seed, as the published BEV figures do.
+            averages every step of every seed, as the published BEV results do.
         method: ``'ddim'``, or ``'ddpm'`` for the ancestral sampler, which
             adds noise at each step.
-        seed: of the noise. Every image starts from the same noise, so the
-            figures of an evaluation depend on nothing but this number.
+        seed: noise seed. Every image starts from the same noise, so the
+            metrics of an evaluation depend on nothing but this number.
 
     Raises:
         ValueError: a count below one, or another ``average`` or ``method``.
@@ -35,7 +35,7 @@ class Sampler:
     method: str = 'ddim'
     _kept: tuple | None = field(default=None, init=False, repr=False, compare=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ('num_steps', 'num_seeds'):
             if getattr(self, name) < 1:
                 raise ValueError(f'{name} must be at least 1, got '
@@ -47,7 +47,7 @@ class Sampler:
 
     @property
     def passes(self) -> dict:
-        """Decoder passes that a prediction ran and averages, for the record."""
+        """Decoder passes that a prediction ran and averages."""
         averaged = self.num_seeds * (self.num_steps if self.average == 'all' else 1)
         return dict(seeds=self.num_seeds, steps=self.num_steps, averaged=averaged)
 
@@ -69,10 +69,11 @@ class Sampler:
         noise = self._kept[1]
         return noise[0], noise[1:] if self.method == 'ddpm' else None
 
-    def complete(self, noise: Tensor | None, step_noise: Sequence[Tensor] | None,
-                 channels: int, size: tuple[int, int], device: torch.device | str
-                 ) -> tuple[Tensor, Sequence[Tensor] | None]:
-        """Draw what a caller did not give of the noise.
+    def complete(self, noise: Tensor | None,
+                 step_noise: Tensor | Sequence[Tensor] | None, channels: int,
+                 size: tuple[int, int], device: torch.device | str
+                 ) -> tuple[Tensor, Tensor | Sequence[Tensor] | None]:
+        """Draw the noise that the caller did not give.
 
         Args:
             noise: (S, channels, *size) or (B, S, channels, *size), or None.

@@ -51,8 +51,9 @@ def sampling_levels(schedule: NoiseSchedule, num_steps: int,
     denoises at the same levels.
     """
     times = sampling_times(num_steps, time_difference, lower)
-    return [tuple(_to(schedule.level(torch.tensor(time)), device) for time in pair)
-            for pair in times]
+    def level(time: float) -> NoiseLevel:
+        return _to(schedule.level(torch.tensor(time)), device)
+    return [(level(now), level(nxt)) for now, nxt in times]
 
 
 def _to(level: NoiseLevel, device: torch.device | str | None) -> NoiseLevel:
@@ -143,9 +144,9 @@ def sample_steps(denoise: Callable[[Tensor, NoiseLevel], Tensor],
         The steps, as many as ``levels`` has. A prediction is encoded only if
         a further step needs it.
     """
-    z, prediction = noise, None
-    for index, (now, _) in enumerate(levels):
-        if index > 0:
-            z = update(z, encode(prediction), *levels[index - 1])
+    z = noise
+    for index, (now, nxt) in enumerate(levels, 1):
         prediction = denoise(z, now)
         yield Step(now, z, prediction)
+        if index < len(levels):
+            z = update(z, encode(prediction), now, nxt)

@@ -22,7 +22,7 @@ class NoiseLevel:
         time: () or (B,) float, in [0, 1].
         log_snr: natural logarithm of (alpha / sigma)^2, of the same shape.
         alpha: factor of the clean map, of the same shape.
-        sigma: factor of the noise, of the same shape, always above zero.
+        sigma: noise factor, same shape as ``alpha``, always above zero.
     """
 
     time: Tensor
@@ -80,7 +80,7 @@ class NoiseSchedule:
         ValueError: another name.
     """
 
-    def __init__(self, name: str = 'cosine'):
+    def __init__(self, name: str = 'cosine') -> None:
         if name not in _LOG_SNR:
             raise ValueError(
                 f'noise schedule must be one of {sorted(_LOG_SNR)}, got {name!r}')

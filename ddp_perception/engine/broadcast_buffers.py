@@ -1,7 +1,10 @@
 """Evaluation by many processes of the model that one of them saves."""
+from typing import Any
+
 from mmengine.dist import broadcast, is_distributed
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import Runner
 from torch import nn
 
 from ddp_perception.registry import HOOKS
@@ -27,16 +30,16 @@ class BroadcastBuffersHook(Hook):
 
     priority = 'LOW'
 
-    def before_val_epoch(self, runner) -> None:
+    def before_val_epoch(self, runner: Runner) -> None:
         """Take over rank 0's buffers."""
         _broadcast_buffers(runner.model)
 
-    def before_test_epoch(self, runner) -> None:
+    def before_test_epoch(self, runner: Runner) -> None:
         """Take over rank 0's buffers, for a test right after a training."""
         _broadcast_buffers(runner.model)
 
 
-def _broadcast_buffers(model):
+def _broadcast_buffers(model: Any) -> None:
     if not is_distributed():
         return
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):

@@ -1,11 +1,18 @@
 """Checkpoints that an interruption cannot spoil."""
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mmengine import hooks
 from mmengine.dist import is_main_process
-from mmengine.fileio import LocalBackend, get_file_backend, register_backend
+from mmengine.fileio import (
+    BaseStorageBackend,
+    LocalBackend,
+    get_file_backend,
+    register_backend,
+)
+from mmengine.runner import Runner
 
 from ddp_perception.checkpoints.curves import restore_curves, store_curves
 from ddp_perception.checkpoints.writing import PART_PATTERN, whole_file
@@ -17,7 +24,7 @@ _BACKEND = 'ddp.whole_file'
 class WholeFileBackend(LocalBackend):
     """mmengine's local files, written whole or not at all."""
 
-    def put(self, obj, filepath) -> None:
+    def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write bytes."""
         Path(filepath).parent.mkdir(parents=True, exist_ok=True)
         with whole_file(filepath) as part:
@@ -48,14 +55,18 @@ class CheckpointHook(hooks.CheckpointHook):
     Storage other than local files is written as mmengine does it.
     """
 
-    def before_train(self, runner) -> None:
+    backend_args: dict | None
+    file_backend: BaseStorageBackend
+
+    def before_train(self, runner: Runner) -> None:
         """Choose how files are written; clear up after an earlier run."""
         out_dir = self.out_dir or runner.work_dir
         if self.file_client_args is None and isinstance(get_file_backend(
                 out_dir, backend_args=self.backend_args), LocalBackend):
             self.backend_args = {'backend': _BACKEND}
         super().before_train(runner)
-        self._outdated, self._removing_later = [], False
+        self._outdated: list[str] = []
+        self._removing_later = False
         self.file_backend = _FolderBackend(
             self.file_backend, self.out_dir, self._outdated)
         self._outdated += runner.message_hub.get_info('outdated_ckpts', [])
@@ -66,15 +77,15 @@ class CheckpointHook(hooks.CheckpointHook):
         if last:  # a validation that is made up for writes it once more
             self.last_ckpt = self.file_backend.inside(last)
 
-    def before_save_checkpoint(self, runner, checkpoint) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Put the training curves into plain types."""
         store_curves(checkpoint)
 
-    def after_load_checkpoint(self, runner, checkpoint) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Get the training curves back."""
         restore_curves(checkpoint)
 
-    def _save_checkpoint_with_step(self, runner, step, meta):
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Write the checkpoint, then its name, then remove what is outdated."""
         name = self.filename_tmpl.format(step)
         if self.max_keep_ckpts > 0 and step not in list(self.keep_ckpt_ids)[-1:]:
@@ -97,13 +108,13 @@ class CheckpointHook(hooks.CheckpointHook):
         if not self._removing_later:
             self._remove_outdated(runner)
 
-    def _save_best_checkpoint(self, runner, metrics):
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Keep the former best until the new one, and its name, are written."""
         with self._removal_after(runner):
             super()._save_best_checkpoint(runner, metrics)
 
     @contextmanager
-    def _removal_after(self, runner):
+    def _removal_after(self, runner: Runner) -> Iterator[None]:
         self._removing_later = True
         try:
             yield
@@ -111,7 +122,7 @@ class CheckpointHook(hooks.CheckpointHook):
             self._removing_later = False
         self._remove_outdated(runner)
 
-    def _remove_outdated(self, runner):
+    def _remove_outdated(self, runner: Runner) -> None:
         """Remove the files whose time has come, on the main process."""
         for name in self._outdated if is_main_process() else []:
             if not re.fullmatch(self._names(), str(name)) or name in self._current():
@@ -125,19 +136,19 @@ class CheckpointHook(hooks.CheckpointHook):
         self._outdated.clear()
         runner.message_hub.update_info('outdated_ckpts', [])
 
-    def _current(self):
+    def _current(self) -> set[str]:
         """Return the names of the files that are to stay."""
         paths = [self.last_ckpt, getattr(self, 'best_ckpt_path', None),
                  *getattr(self, 'best_ckpt_path_dict', {}).values()]
         kept = map(self.filename_tmpl.format, getattr(self, 'keep_ckpt_ids', []))
         return {*kept, *(Path(path).name for path in paths if path)}
 
-    def _names(self):
+    def _names(self) -> str:
         """Return the pattern of the names of this hook's files."""
         around = re.split(r'\{[^}]*\}', self.filename_tmpl)
         return r'(best_[^/]*)?' + r'\d+'.join(map(re.escape, around))
 
-    def _remove_parts(self, runner):
+    def _remove_parts(self, runner: Runner) -> None:
         """Remove what killed runs have left of their files."""
         pattern = re.compile(f'({self._names()}|last_checkpoint){PART_PATTERN}')
         for folder in {Path(self.out_dir), Path(runner.work_dir)}:
@@ -155,22 +166,23 @@ class _FolderBackend:
     folder's former place, or from anywhere.
     """
 
-    def __init__(self, storage, folder, outdated):
+    def __init__(self, storage: BaseStorageBackend, folder: str | Path,
+                 outdated: list[str]) -> None:
         self.storage, self._folder, self._outdated = storage, str(folder), outdated
 
-    def inside(self, path):
+    def inside(self, path: str | Path) -> str:
         return self.storage.join_path(self._folder, Path(path).name)
 
-    def isfile(self, path):
+    def isfile(self, path: str | Path) -> bool:
         return self.storage.isfile(self.inside(path))
 
-    def isdir(self, path):
+    def isdir(self, path: str | Path) -> bool:
         return self.storage.isdir(self.inside(path))
 
-    def remove(self, path):
+    def remove(self, path: str | Path) -> None:
         self._outdated.append(Path(path).name)
 
     rmtree = remove
 
-    def join_path(self, path, *parts):
+    def join_path(self, path: str | Path, *parts: str | Path) -> str:
         return self.storage.join_path(path, *parts)

@@ -1,4 +1,5 @@
 """Mixed precision training on a CPU."""
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -22,13 +23,13 @@ class CPUAmpOptimWrapper(OptimWrapper):
         clip_grad: settings of gradient clipping.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer,
-                 accumulative_counts: int = 1, clip_grad: dict | None = None):
+    def __init__(self, optimizer: torch.optim.Optimizer, accumulative_counts: int = 1,
+                 clip_grad: dict | None = None) -> None:
         super().__init__(optimizer, accumulative_counts=accumulative_counts,
                          clip_grad=clip_grad)
 
     @contextmanager
-    def optim_context(self, model: nn.Module):
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Accumulate gradients as mmengine does, in bfloat16."""
         with (super().optim_context(model),
               torch.autocast('cpu', dtype=torch.bfloat16)):

@@ -1,11 +1,14 @@
 """Random numbers that depend on the iteration, not on what ran before."""
+from collections.abc import Iterator
+
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 
 from ddp_perception.engine.numbered_batches import (
     EndlessBatches,
+    NumberedBatches,
     number_batches,
     seed_generators,
 )
@@ -39,12 +42,12 @@ class IterationSeedHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def before_run(self, runner) -> None:
+    def before_run(self, runner: Runner) -> None:
         """Remember the seed that the sampler was built with."""
         self._first_seed = runner.seed
-        self._batches = None
+        self._batches: NumberedBatches | None = None
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Number the batches, and put the data at the first iteration."""
         loop, loader = runner.train_loop, runner.train_dataloader
         known = isinstance(loop, (EpochBasedTrainLoop, IterBasedTrainLoop))
@@ -62,23 +65,24 @@ class IterationSeedHook(Hook):
         if isinstance(loop, IterBasedTrainLoop):
             loop.dataloader_iterator = EndlessBatches(
                 loader, self._batches, runner.iter)
-        self._warn(runner, loader)
+        self._warn(runner, loader, sampler)
 
-    def before_train_epoch(self, runner) -> None:
+    def before_train_epoch(self, runner: Runner) -> None:
         """Number the batches of an epoch from the present iteration on."""
         if self._batches is not None and isinstance(runner.train_loop,
                                                     EpochBasedTrainLoop):
             self._batches.begin(runner.iter)
 
-    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int,
+                          data_batch: object = None) -> None:
         """Seed this process for one iteration."""
         seed_generators(runner.seed, _STEP, runner.iter, runner.rank)
 
-    def before_val_epoch(self, runner) -> None:
+    def before_val_epoch(self, runner: Runner) -> None:
         """Seed this process for an evaluation."""
         seed_generators(runner.seed, _VALIDATION, runner.iter, runner.rank)
 
-    def _warn(self, runner, loader):
+    def _warn(self, runner: Runner, loader: DataLoader, sampler: object) -> None:
         """Say what a resumed run will not repeat."""
         by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
         if by_epoch and runner.iter != runner.epoch * len(loader):
@@ -86,7 +90,6 @@ class IterationSeedHook(Hook):
                 f'iteration {runner.iter} of the checkpoint is not the end of epoch '
                 f'{runner.epoch} of {len(loader)} iterations: it lies within an '
                 'epoch, which is begun again, or had other batches')
-        sampler = self._batches.sampler
         if isinstance(sampler, RandomSampler) or not (
                 by_epoch or isinstance(sampler, _POSITIONED)):
             runner.logger.warning(
@@ -101,7 +104,7 @@ class IterationSeedHook(Hook):
                 'differently from an uninterrupted one')
 
 
-def _stateful_transforms(dataset):
+def _stateful_transforms(dataset: object) -> Iterator[str]:
     """Yield the names of transforms that remember what they drew."""
     while dataset is not None:
         for transform in getattr(getattr(dataset, 'pipeline', None),

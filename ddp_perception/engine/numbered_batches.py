@@ -1,13 +1,17 @@
 """Batches that know which iteration they are for."""
+from __future__ import annotations
+
 import random
+from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 import mmengine
 import numpy as np
 import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.utils import digit_version
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 _SAMPLE = 0  # keeps the samples' seeds apart from those of whole processes
 _LOOP_SKIPS = digit_version(mmengine.__version__) >= digit_version('0.10.3')
@@ -28,11 +32,11 @@ def seed_generators(*numbers: int) -> None:
 class NumberedBatch(list):
     """The indices of a batch and the iteration that will train on it."""
 
-    def __init__(self, indices, iteration):
+    def __init__(self, indices: Iterable[int], iteration: int) -> None:
         super().__init__(indices)
         self.iteration = iteration
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return NumberedBatch, (list(self), self.iteration)
 
 
@@ -43,40 +47,40 @@ class NumberedBatches:
         batches: the batch sampler.
     """
 
-    def __init__(self, batches):
+    def __init__(self, batches: Any) -> None:
         self.batches = batches
         self.begin(0)
 
-    def begin(self, iteration, skipped=0):
+    def begin(self, iteration: int, skipped: int = 0) -> None:
         """Set where the next pass begins.
 
         Args:
-            iteration (int): Number of its first batch.
-            skipped (int): How many batches to leave out before.
+            iteration: Number of its first batch.
+            skipped: How many batches to leave out before.
         """
         self._iteration, self._skipped = iteration, skipped
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[NumberedBatch]:
         iteration = self._iteration
         for indices in islice(self.batches, self._skipped, None):
             yield NumberedBatch(indices, iteration)
             iteration += 1
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.batches)
 
     @property
-    def sampler(self):
+    def sampler(self) -> Any:
         """Of the samples."""
         return self.batches.sampler
 
     @property
-    def batch_size(self):
+    def batch_size(self) -> int:
         """Samples in a batch."""
         return self.batches.batch_size
 
     @property
-    def drop_last(self):
+    def drop_last(self) -> bool:
         """Whether a last batch that is smaller is left out."""
         return self.batches.drop_last
 
@@ -89,15 +93,15 @@ class SeededSamples:
     and leaves the data set what it is for all others.
 
     Args:
-        dataset (Dataset): The data set.
-        seed (int): Of the run.
-        rank (int): Of this process.
+        dataset: The data set.
+        seed: Seed of the run.
+        rank: Rank of this process.
     """
 
-    def __init__(self, dataset, seed, rank):
+    def __init__(self, dataset: Dataset, seed: int, rank: int) -> None:
         self.dataset, self.seed, self.rank = dataset, seed, rank
 
-    def __call__(self, batch):
+    def __call__(self, batch: NumberedBatch) -> list:
         """Return the samples of a batch."""
         samples = []
         for place, index in enumerate(batch):
@@ -106,18 +110,18 @@ class SeededSamples:
         return samples
 
 
-def number_batches(loader, seed, rank):
+def number_batches(loader: DataLoader, seed: int, rank: int) -> NumberedBatches | None:
     """Let a loader seed what it loads by the iteration that it is for.
 
     Args:
-        loader (DataLoader): Changed in place. Its workers, if there are any,
-            are started anew.
-        seed (int): Of the run.
-        rank (int): Of this process.
+        loader: Changed in place. Its workers, if there are any, are started
+            anew.
+        seed: Seed of the run.
+        rank: Rank of this process.
 
     Returns:
-        NumberedBatches | None: Tells the loader where to begin. None, and no
-        change, where it makes no batches of indices.
+        Tells the loader where to begin. None, and no change, where it makes no
+        batches of indices.
     """
     if loader.batch_sampler is None or isinstance(loader.dataset, IterableDataset):
         return None
@@ -127,7 +131,8 @@ def number_batches(loader, seed, rank):
         # torch forbids it since iterators would go on with the old one.
         object.__setattr__(loader, 'batch_sampler', batches)
     loader._iterator = None  # that is, workers that are kept
-    loader.dataset.__getitems__ = SeededSamples(loader.dataset, seed, rank)
+    dataset: Any = loader.dataset
+    dataset.__getitems__ = SeededSamples(dataset, seed, rank)
     return batches
 
 
@@ -139,35 +144,35 @@ class EndlessBatches:
     for these, and None is the answer.
 
     Args:
-        loader (DataLoader): With numbered batches.
-        batches (NumberedBatches): Its batch sampler.
-        done (int): Iterations that were trained.
+        loader: With numbered batches.
+        batches: Its batch sampler.
+        done: Iterations that were trained.
     """
 
-    def __init__(self, loader, batches, done):
+    def __init__(self, loader: DataLoader, batches: NumberedBatches, done: int) -> None:
         self._loader, self._batches = loader, batches
         self._to_skip = done if _LOOP_SKIPS else 0
         self._iteration = done
-        self._iterator = None
+        self._iterator: Iterator | None = None
 
-    def __iter__(self):
+    def __iter__(self) -> EndlessBatches:
         return self
 
-    def __next__(self):
+    def __next__(self) -> Any:
         if self._to_skip:
             self._to_skip -= 1
             return None
         if self._iterator is None:
-            self._begin()
+            self._iterator = self._opened()
         try:
             batch = next(self._iterator)
         except StopIteration:
-            self._begin()
+            self._iterator = self._opened()
             batch = next(self._iterator)
         self._iteration += 1
         return batch
 
-    def _begin(self):
+    def _opened(self) -> Iterator:
         """Open the loader at the present iteration, reading indices alone."""
         sampler, skipped = self._batches.sampler, self._iteration
         if isinstance(sampler, InfiniteSampler):
@@ -177,4 +182,4 @@ class EndlessBatches:
             if hasattr(sampler, 'set_epoch'):
                 sampler.set_epoch(epoch)
         self._batches.begin(self._iteration, skipped)
-        self._iterator = iter(self._loader)
+        return iter(self._loader)

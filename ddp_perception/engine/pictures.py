@@ -1,14 +1,23 @@
 """Draw what a model predicts while it is evaluated."""
+from __future__ import annotations
+
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
 
 from ddp_perception.fields import Setting, fields_of
 from ddp_perception.file_names import output_name, output_names
 from ddp_perception.heads.find import heads_of
 from ddp_perception.registry import HOOKS
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
 
 
 @HOOKS.register_module()
@@ -25,7 +34,7 @@ class PictureHook(Hook):
     file's name is changed; see `output_names`.
 
     Args:
-        out_dir: folder of the pictures, relative to the current one.
+        out_dir: picture folder, relative to the current one.
         limit: how many samples each process draws at most.
         threshold: probability from which a map shows a class.
 
@@ -36,32 +45,35 @@ class PictureHook(Hook):
 
     priority = 'LOW'
 
-    def __init__(self, out_dir: str, limit: int = 20, threshold: float = 0.5):
+    def __init__(self, out_dir: str, limit: int = 20, threshold: float = 0.5) -> None:
         if limit < 1:
             raise ValueError(f'limit must be at least 1, got {limit}')
         self.out_dir = Path(out_dir)
         self.limit = limit
         self.threshold = threshold
-        self._names = None, {}, {}  # data set; names by token and by image
+        # Data set; names by token and by image.
+        self._names: tuple[Any, dict[str, str], dict[str, str]] = None, {}, {}
 
-    def after_test_iter(self, runner, batch_idx, data_batch=None,
-                        outputs=None) -> None:
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: object = None,
+                        outputs: Sequence[BaseDataElement] | None = None) -> None:
         """Draw the first sample of every n-th batch."""
         self._draw(runner, runner.test_dataloader, batch_idx, outputs)
 
-    def after_val_iter(self, runner, batch_idx, data_batch=None,
-                       outputs=None) -> None:
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: object = None,
+                       outputs: Sequence[BaseDataElement] | None = None) -> None:
         """Draw the first sample of every n-th batch."""
         self._draw(runner, runner.val_dataloader, batch_idx, outputs)
 
-    def _draw(self, runner, loader, batch_idx, outputs):
+    def _draw(self, runner: Runner, loader: DataLoader, batch_idx: int,
+              outputs: Sequence[BaseDataElement] | None) -> None:
         every = max(1, -(-len(loader) // self.limit))
         if batch_idx % every or not outputs:
             return
         sample, dataset = outputs[0], loader.dataset
         name = self._name(sample, dataset) or output_name(
             sample.metainfo.get('token') or f'{batch_idx:06d}_{get_rank()}')
-        heads = {head.prediction_field: head for head in heads_of(runner.model)}
+        heads: dict[Any, Any] = {
+            head.prediction_field: head for head in heads_of(runner.model)}
         found = fields_of(sample)
         for field in found:
             setting = Setting(heads.get(field.prediction),
@@ -70,7 +82,7 @@ class PictureHook(Hook):
             ending = f'_{field.prediction}.png' if len(found) > 1 else '.png'
             field.draw(sample, self.out_dir / f'{name}{ending}', setting)
 
-    def _name(self, sample, dataset):
+    def _name(self, sample: BaseDataElement, dataset: Any) -> str | None:
         """Return the name of a sample's pictures, None where it has none."""
         tokens, images = self._names_of(dataset)
         meta = sample.metainfo
@@ -78,7 +90,7 @@ class PictureHook(Hook):
         return tokens.get(str(meta.get('token'))) or (
             images.get(path) if isinstance(path, str) else None)
 
-    def _names_of(self, dataset):
+    def _names_of(self, dataset: Any) -> tuple[dict[str, str], dict[str, str]]:
         """Name all frames and images of a data set, alike in every process."""
         if self._names[0] is not dataset:
             infos = [] if not hasattr(dataset, 'get_data_info') else [
@@ -93,15 +105,15 @@ class PictureHook(Hook):
         return self._names[1:]
 
 
-def name_images(paths):
+def name_images(paths: Sequence[str]) -> list[str]:
     """Name images by their stems and, where those are shared, folders.
 
     Args:
-        paths (Sequence[str]): Paths of images.
+        paths: Paths of images.
 
     Returns:
-        list[str]: A name per path, without suffix, different for different
-        paths. Case does not tell names apart, as on some disks.
+        A name per path, without suffix, different for different paths. Case
+        does not tell names apart, as on some disks.
     """
     files = [Path(path) for path in dict.fromkeys(paths)]
     stems = Counter(str(file.with_suffix('')).casefold() for file in files)

@@ -1,11 +1,20 @@
 """The best depth map that ignores its image: a floor for every model."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from .depth import evaluate_depth, mean_measures
 
+if TYPE_CHECKING:
+    from ddp_perception.datasets.kitti_depth import KITTIDepthDataset
 
-def pixel_median_depth(depths, rows_at_once=32):
+
+def pixel_median_depth(depths: Iterable[np.ndarray], rows_at_once: int = 32) -> Tensor:
     """Return each pixel's median depth over the frames that measured it.
 
     A pixel that no frame measured takes the median of all measurements in
@@ -13,12 +22,12 @@ def pixel_median_depth(depths, rows_at_once=32):
     held in memory: 1.7 MB per frame of 352 x 1216.
 
     Args:
-        depths (Iterable[ndarray]): (H, W) metres per frame, 0 where nothing
-            was measured; all of one size.
-        rows_at_once (int): Bounds the working memory.
+        depths: (H, W) metres per frame, 0 where nothing was measured; all of
+            one size.
+        rows_at_once: Bounds the working memory.
 
     Returns:
-        Tensor: (H, W) float32 metres.
+        (H, W) float32 metres.
 
     Raises:
         ValueError: there is no frame or no measurement, or sizes differ.
@@ -45,17 +54,18 @@ def pixel_median_depth(depths, rows_at_once=32):
     return torch.from_numpy(medians.astype(np.float32))
 
 
-def evaluate_constant_depth(depth, truths, min_depth=1e-3, max_depth=80.,
-                            crop='garg'):
+def evaluate_constant_depth(depth: Tensor, truths: Iterable[np.ndarray],
+                            min_depth: float = 1e-3, max_depth: float = 80.,
+                            crop: str | None = 'garg') -> dict[str, float]:
     """Evaluate one depth map as the prediction for every frame.
 
     Args:
-        depth (Tensor): (H, W) metres.
-        truths (Iterable[ndarray]): (H, W) metres per frame.
+        depth: (H, W) metres.
+        truths: (H, W) metres per frame.
         min_depth, max_depth, crop: As in `evaluate_depth`.
 
     Returns:
-        dict[str, float]: The nine measures; see `mean_measures`.
+        The nine measures; see `mean_measures`.
 
     Raises:
         ValueError: there is no frame, or sizes differ.
@@ -68,16 +78,17 @@ def evaluate_constant_depth(depth, truths, min_depth=1e-3, max_depth=80.,
     return mean_measures(per_image)[0]
 
 
-def iter_depths(dataset, steps):
+def iter_depths(dataset: KITTIDepthDataset,
+                steps: Sequence[Callable]) -> Iterator[np.ndarray]:
     """Yield the depth maps of a data set without loading its images.
 
     Args:
-        dataset (KITTIDepthDataset): The frames.
-        steps (Sequence[Callable]): Built steps that load a depth map and
-            crop it, such as LoadKITTIDepth and KBCrop.
+        dataset: The frames.
+        steps: Built steps that load a depth map and crop it, such as
+            LoadKITTIDepth and KBCrop.
 
     Yields:
-        ndarray: (H, W) float32 metres.
+        (H, W) float32 metres.
     """
     for index in range(len(dataset)):
         results = dataset.get_data_info(index)
@@ -86,7 +97,7 @@ def iter_depths(dataset, steps):
         yield results['gt_depth_map']
 
 
-def _median_of_positive(block):
+def _median_of_positive(block: np.ndarray) -> np.ndarray:
     """Median over axis 0 of the positive values, NaN where there is none."""
     ordered = np.sort(np.where(block > 0, block, np.inf), axis=0)
     count = (block > 0).sum(0)
@@ -98,7 +109,7 @@ def _median_of_positive(block):
     return np.where(count > 0, middle, np.nan)
 
 
-def _overall(frames):
+def _overall(frames: list[np.ndarray]) -> float:
     measured = np.concatenate([frame[frame > 0] for frame in frames])
     if not measured.size:
         raise ValueError(f'none of the {len(frames)} depth maps has a '

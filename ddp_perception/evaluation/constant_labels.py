@@ -1,23 +1,27 @@
 """The best label map that ignores its image: a floor for every model."""
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
 import numpy as np
 import torch
+from mmseg.datasets import BaseSegDataset
 from mmseg.evaluation.metrics import IoUMetric
+from torch import Tensor
 
 
-def most_frequent_class(labels, num_classes, ignore_index=255):
+def most_frequent_class(labels: Iterable[np.ndarray], num_classes: int,
+                        ignore_index: int = 255) -> Tensor:
     """Return each pixel's most frequent class.
 
     Ties go to the lower class. A pixel that no frame labels takes the class
     that is most frequent over all pixels.
 
     Args:
-        labels (Iterable[ndarray]): (H, W) whole numbers per frame, all of
-            one size.
-        num_classes (int): Classes are 0 to num_classes - 1.
-        ignore_index (int): Marks pixels without a class.
+        labels: (H, W) whole numbers per frame, all of one size.
+        num_classes: Classes are 0 to num_classes - 1.
+        ignore_index: Marks pixels without a class.
 
     Returns:
-        Tensor: (H, W) int64.
+        (H, W) int64.
 
     Raises:
         ValueError: there is no frame or no labelled pixel, sizes differ, or
@@ -42,8 +46,8 @@ def most_frequent_class(labels, num_classes, ignore_index=255):
     return torch.from_numpy(best.astype(np.int64))
 
 
-def evaluate_constant_labels(prediction, labels, num_classes,
-                             ignore_index=255):
+def evaluate_constant_labels(prediction: Tensor, labels: Iterable[np.ndarray],
+                             num_classes: int, ignore_index: int = 255) -> float:
     """Evaluate one label map as the prediction for every frame.
 
     Counts are pooled over frames; a class that is neither in a truth nor
@@ -51,13 +55,13 @@ def evaluate_constant_labels(prediction, labels, num_classes,
     counting this is.
 
     Args:
-        prediction (Tensor): (H, W) classes.
-        labels (Iterable[ndarray]): The truth, (H, W) per frame.
-        num_classes (int): Classes are 0 to num_classes - 1.
-        ignore_index (int): Marks pixels that do not count.
+        prediction: (H, W) classes.
+        labels: The truth, (H, W) per frame.
+        num_classes: Classes are 0 to num_classes - 1.
+        ignore_index: Marks pixels that do not count.
 
     Returns:
-        float: mIoU, as a fraction.
+        mIoU, as a fraction.
 
     Raises:
         ValueError: there is no frame, sizes differ, or see
@@ -65,13 +69,13 @@ def evaluate_constant_labels(prediction, labels, num_classes,
     """
     total = None
     for label in labels:
-        label = torch.from_numpy(_checked(label, num_classes, ignore_index))
-        if label.shape != prediction.shape:
+        truth = torch.from_numpy(_checked(label, num_classes, ignore_index))
+        if truth.shape != prediction.shape:
             raise ValueError(
                 'prediction and truth must be of one size, got '
-                f'{tuple(prediction.shape)} and {tuple(label.shape)}')
+                f'{tuple(prediction.shape)} and {tuple(truth.shape)}')
         intersect, union, _, _ = IoUMetric.intersect_and_union(
-            prediction, label, num_classes, ignore_index)
+            prediction, truth, num_classes, ignore_index)
         areas = torch.stack((intersect, union)).double()
         total = areas if total is None else total + areas
     if total is None:
@@ -80,16 +84,17 @@ def evaluate_constant_labels(prediction, labels, num_classes,
     return float((total[0][present] / total[1][present]).mean())
 
 
-def iter_labels(dataset, steps):
+def iter_labels(dataset: BaseSegDataset,
+                steps: Sequence[Callable]) -> Iterator[np.ndarray]:
     """Yield the label maps of a data set without loading its images.
 
     Args:
-        dataset (BaseSegDataset): The frames.
-        steps (Sequence[Callable]): Built steps that load a label map, such
-            as mmseg's LoadAnnotations.
+        dataset: The frames.
+        steps: Built steps that load a label map, such as mmseg's
+            LoadAnnotations.
 
     Yields:
-        ndarray: (H, W) labels.
+        (H, W) labels.
     """
     for index in range(len(dataset)):
         results = dataset.get_data_info(index)
@@ -98,7 +103,7 @@ def iter_labels(dataset, steps):
         yield results['gt_seg_map']
 
 
-def _checked(label, num_classes, ignore_index):
+def _checked(label: np.ndarray, num_classes: int, ignore_index: int) -> np.ndarray:
     label = np.asarray(label)
     if label.ndim != 2:
         raise ValueError(f'a label map must be (H, W), got {label.shape}')

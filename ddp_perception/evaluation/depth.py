@@ -1,11 +1,13 @@
-"""Depth figures by the protocol of the KITTI Eigen split."""
+"""Depth metrics by the protocol of the KITTI Eigen split."""
 import logging
 import math
+from collections.abc import Iterable, Sequence
 
 import torch
 from mmengine.logging import print_log
 from mmseg.evaluation.metrics import DepthMetric
 from terminaltables import AsciiTable
+from torch import Tensor
 
 from ddp_perception.registry import METRICS
 
@@ -25,15 +27,16 @@ CROPS = (*_FRACTIONS, 'nyu', None)
 """Names of the evaluated boxes; None is the whole image."""
 
 
-def crop_box(height, width, crop='garg'):
+def crop_box(height: int, width: int,
+             crop: str | None = 'garg') -> tuple[int, int, int, int]:
     """Return the box in which depth is evaluated.
 
     Args:
-        height, width (int): Of the depth map, after the KITTI benchmark crop.
-        crop (str | None): One of `CROPS`.
+        height, width: Size of the depth map after the KITTI benchmark crop.
+        crop: One of `CROPS`.
 
     Returns:
-        tuple[int, int, int, int]: Rows [top, bottom), columns [left, right).
+        Rows [top, bottom), columns [left, right).
 
     Raises:
         ValueError: an unknown crop, or 'nyu' with another size.
@@ -54,24 +57,25 @@ def crop_box(height, width, crop='garg'):
             int(left * width), int(right * width))
 
 
-def valid_mask(truth, min_depth=1e-3, max_depth=80., crop='garg'):
+def valid_mask(truth: Tensor, min_depth: float = 1e-3, max_depth: float = 80.,
+               crop: str | None = 'garg') -> Tensor:
     """Return which pixels are evaluated.
 
     Args:
-        truth (Tensor): (H, W) metres, 0 where nothing was measured.
-        min_depth, max_depth (float): Only truth strictly between counts.
-        crop (str | None): See `crop_box`.
+        truth: (H, W) metres, 0 where nothing was measured.
+        min_depth, max_depth: Only truth strictly between counts.
+        crop: See `crop_box`.
 
     Returns:
-        Tensor: (H, W) bool.
+        (H, W) bool.
     """
-    top, bottom, left, right = crop_box(*truth.shape, crop)
+    top, bottom, left, right = crop_box(truth.shape[0], truth.shape[1], crop)
     inside = torch.zeros(truth.shape, dtype=torch.bool, device=truth.device)
     inside[top:bottom, left:right] = True
     return inside & (truth > min_depth) & (truth < max_depth)
 
 
-def depth_measures(prediction, truth):
+def depth_measures(prediction: Tensor, truth: Tensor) -> dict[str, float]:
     """Return the nine measures of one image.
 
     With e = ln prediction - ln truth and r = max(prediction / truth,
@@ -80,12 +84,12 @@ def depth_measures(prediction, truth):
     sq_rel are in metres.
 
     Args:
-        prediction (Tensor): (N, ) positive metres, of evaluated pixels.
-        truth (Tensor): (N, ) positive metres.
+        prediction: (N, ) positive metres, of evaluated pixels.
+        truth: (N, ) positive metres.
 
     Returns:
-        dict[str, float]: By the names of `MEASURES`, computed in float64.
-        All are NaN where N is 0.
+        By the names of `MEASURES`, computed in float64. All are NaN where N is
+        0.
 
     Raises:
         ValueError: shapes differ, or a value is not positive and finite.
@@ -121,19 +125,19 @@ def depth_measures(prediction, truth):
     return {name: float(value) for name, value in measures.items()}
 
 
-def evaluate_depth(prediction, truth, min_depth=1e-3, max_depth=80.,
-                   crop='garg'):
+def evaluate_depth(prediction: Tensor, truth: Tensor, min_depth: float = 1e-3,
+                   max_depth: float = 80.,
+                   crop: str | None = 'garg') -> dict[str, float] | None:
     """Evaluate one image.
 
     The prediction is clamped to [min_depth, max_depth] first.
 
     Args:
-        prediction, truth (Tensor): (H, W) metres.
+        prediction, truth: (H, W) metres.
         min_depth, max_depth, crop: See `valid_mask`.
 
     Returns:
-        dict[str, float] | None: See `depth_measures`; None where no pixel
-        is evaluated.
+        See `depth_measures`; None where no pixel is evaluated.
 
     Raises:
         ValueError: shapes differ, or an evaluated prediction is NaN.
@@ -151,15 +155,15 @@ def evaluate_depth(prediction, truth, min_depth=1e-3, max_depth=80.,
                           truth[mask])
 
 
-def mean_measures(per_image):
+def mean_measures(per_image: Iterable[dict | None]) -> tuple[dict[str, float], int]:
     """Average over images, leaving out those without an evaluated pixel.
 
     Args:
-        per_image (Iterable[dict | None]): Of `evaluate_depth`.
+        per_image: Results of `evaluate_depth`, one per image.
 
     Returns:
-        tuple[dict[str, float], int]: The means, NaN where no image is left,
-        whatever the order of the images; and how many were left out.
+        The means, NaN where no image is left, whatever the order of the
+        images; and how many were left out.
     """
     per_image = list(per_image)
     kept = [measures for measures in per_image if measures is not None]
@@ -175,20 +179,18 @@ class KITTIDepthMetric(DepthMetric):
     A pixel counts where min_depth < truth < max_depth, both strict, inside
     the crop. Predictions are clamped to [min_depth, max_depth]. An image in
     which no pixel counts has no figure: it is left out of the average and
-    counted in the log; where that is every image, the figures are NaN.
+    counted in the log; where that is every image, the metrics are NaN.
     Figures depend neither on batch size nor on the order of images.
 
     Args:
-        depth_metrics (Sequence[str], optional): Some of `MEASURES`, all by
-            default.
-        min_depth, max_depth (float): Metres.
-        crop (str | None): 'garg', 'eigen', 'nyu' or None.
-        output_dir (str, optional): Also write each prediction as the KITTI
-            benchmark wants it; see `DepthExport`. For the benchmark,
-            max_depth is 88 as a rule.
-        format_only (bool): Only write, for lists without truth.
-        collect_device (str): 'cpu' or 'gpu', for many processes.
-        prefix (str, optional): Put before each name.
+        depth_metrics: Some of `MEASURES`, all by default.
+        min_depth, max_depth: Metres.
+        crop: 'garg', 'eigen', 'nyu' or None.
+        output_dir: Also write each prediction as the KITTI benchmark wants it;
+            see `DepthExport`. For the benchmark, max_depth is 88 as a rule.
+        format_only: Only write, for lists without truth.
+        collect_device: 'cpu' or 'gpu', for many processes.
+        prefix: Put before each name.
 
     Reads pred_depth_map and gt_depth_map (1, H, W) in metres, img_path, and
     decoder_passes of the metainfo, where it is there, for the printed table.
@@ -205,9 +207,11 @@ class KITTIDepthMetric(DepthMetric):
 
     default_prefix = ''  # names as in mmseg, and no warning about it
 
-    def __init__(self, depth_metrics=None, min_depth=1e-3, max_depth=80.,
-                 crop='garg', output_dir=None, format_only=False,
-                 collect_device='cpu', prefix=None):
+    def __init__(self, depth_metrics: Sequence[str] | None = None,
+                 min_depth: float = 1e-3, max_depth: float = 80.,
+                 crop: str | None = 'garg', output_dir: str | None = None,
+                 format_only: bool = False, collect_device: str = 'cpu',
+                 prefix: str | None = None) -> None:
         depth_metrics = list(depth_metrics or MEASURES)
         unknown = [name for name in depth_metrics if name not in MEASURES]
         if unknown:
@@ -227,9 +231,9 @@ class KITTIDepthMetric(DepthMetric):
         self.crop = crop
         self.export = DepthExport(
             output_dir, min_depth, max_depth) if output_dir else None
-        self._passes = set()
+        self._passes: set[tuple] = set()
 
-    def process(self, data_batch, data_samples):
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Evaluate or write each sample of a batch."""
         for sample in data_samples:
             prediction = _map(sample, 'pred_depth_map')
@@ -245,7 +249,7 @@ class KITTIDepthMetric(DepthMetric):
             if passes:
                 self._passes.add(tuple(sorted(passes.items())))
 
-    def compute_metrics(self, results):
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Average the images and print the table."""
         if self.export:
             self.export.check_names(path for path, _ in results)
@@ -270,7 +274,7 @@ class KITTIDepthMetric(DepthMetric):
         return means
 
 
-def _map(sample, key):
+def _map(sample: dict, key: str) -> Tensor:
     """Return the (H, W) map of a PixelData field, packed or as a dict."""
     field = sample.get(key)
     if field is None:

@@ -1,16 +1,23 @@
 """Write depth maps in the format of the KITTI depth benchmark."""
+from __future__ import annotations
+
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from ddp_perception.file_names import output_name
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 _RAW = re.compile(r'(?:^|/)([^/]+_sync)/(image_\d\d)/data/([^/]+)\.\w+$')
 
 
-def benchmark_name(img_path):
+def benchmark_name(img_path: str | Path) -> str:
     """Return the file name of a prediction in one flat folder.
 
     A frame of KITTI raw, <drive>_sync/image_02/data/<frame>.png, gets the
@@ -19,10 +26,10 @@ def benchmark_name(img_path):
     the anonymous test set, keep their base name; see `output_name`.
 
     Args:
-        img_path (str): Path of the image.
+        img_path: Path of the image.
 
     Returns:
-        str: Name ending in .png.
+        Name ending in .png.
     """
     path = str(img_path).replace('\\', '/')
     raw = _RAW.search(path)
@@ -34,16 +41,17 @@ def benchmark_name(img_path):
     return f'{output_name(name)}.png'
 
 
-def to_benchmark(depth, min_depth=1e-3, max_depth=80.):
+def to_benchmark(depth: np.ndarray, min_depth: float = 1e-3,
+                 max_depth: float = 80.) -> np.ndarray:
     """Return metres as the benchmark stores them.
 
     Args:
-        depth (ndarray): (H, W) metres.
-        min_depth, max_depth (float): Depths are clamped to these.
+        depth: (H, W) metres.
+        min_depth, max_depth: Depths are clamped to these.
 
     Returns:
-        ndarray: (H, W) uint16, depth x 256 rounded, at least 1 (0 would mean
-        that there is no prediction).
+        (H, W) uint16, depth x 256 rounded, at least 1 (0 would mean that there
+        is no prediction).
 
     Raises:
         ValueError: a depth is NaN, or max_depth does not fit into 16 bits.
@@ -66,28 +74,29 @@ class DepthExport:
     server takes the files of its 500 test images in one archive.
 
     Args:
-        output_dir (str): Folder, created if need be.
-        min_depth, max_depth (float): Metres.
+        output_dir: Folder, created if need be.
+        min_depth, max_depth: Metres.
 
     Raises:
         ValueError: two images would get the same name.
     """
 
-    def __init__(self, output_dir, min_depth=1e-3, max_depth=80.):
+    def __init__(self, output_dir: str, min_depth: float = 1e-3,
+                 max_depth: float = 80.) -> None:
         self.output_dir = Path(output_dir)
         self.min_depth = min_depth
         self.max_depth = max_depth
-        self._owners = {}
+        self._owners: dict[str, str] = {}
 
-    def __call__(self, depth, img_path):
+    def __call__(self, depth: Tensor, img_path: str) -> Path:
         """Write one map.
 
         Args:
-            depth (Tensor): (H, W) metres.
-            img_path (str): Image that it belongs to.
+            depth: (H, W) metres.
+            img_path: Image that it belongs to.
 
         Returns:
-            Path: The file.
+            The file.
         """
         path = self.output_dir / self._claim(self._owners, img_path)
         stored = to_benchmark(depth.detach().cpu().float().numpy(),
@@ -97,14 +106,14 @@ class DepthExport:
             raise OSError(f'cannot write {path}')
         return path
 
-    def check_names(self, img_paths):
+    def check_names(self, img_paths: Iterable[str | Path]) -> None:
         """Raise if two of these images, of any process, share a name."""
-        owners = {}
+        owners: dict[str, str] = {}
         for img_path in img_paths:
             self._claim(owners, img_path)
 
     @staticmethod
-    def _claim(owners, img_path):
+    def _claim(owners: dict[str, str], img_path: str | Path) -> str:
         name = benchmark_name(img_path)
         owner = owners.setdefault(name, str(img_path))
         if owner != str(img_path):

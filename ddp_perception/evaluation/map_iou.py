@@ -1,9 +1,12 @@
 """IoU of map segmentation, by the nuScenes BEV protocol."""
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from terminaltables import AsciiTable
+from torch import Tensor
 
 from ddp_perception.datasets.map_classes import MAP_CLASSES
 from ddp_perception.evaluation.passes import describe_passes
@@ -12,7 +15,8 @@ from ddp_perception.registry import METRICS
 THRESHOLDS = (0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65)
 
 
-def count_map(probability, label, thresholds=THRESHOLDS):
+def count_map(probability: Tensor, label: Tensor,
+              thresholds: Sequence[float] = THRESHOLDS) -> Tensor:
     """Count true positives, false positives and false negatives.
 
     A cell counts as predicted where its probability is at least the
@@ -20,12 +24,12 @@ def count_map(probability, label, thresholds=THRESHOLDS):
     sensor or not; none is ignored. Cells are those of `MapRasterizer`.
 
     Args:
-        probability (Tensor): (C, X, Y), in [0, 1].
-        label (Tensor): (C, X, Y), 0 or 1. Classes may overlap.
-        thresholds (Sequence[float]): T thresholds.
+        probability: (C, X, Y), in [0, 1].
+        label: (C, X, Y), 0 or 1. Classes may overlap.
+        thresholds: T thresholds.
 
     Returns:
-        Tensor: (C, T, 3) int64 on the device of `probability`: TP, FP, FN.
+        (C, T, 3) int64 on the device of `probability`: TP, FP, FN.
 
     Raises:
         ValueError: shapes differ, a label is not 0 or 1, or a probability is
@@ -46,13 +50,13 @@ def count_map(probability, label, thresholds=THRESHOLDS):
     if probability.isnan().any():
         raise ValueError(f'{int(probability.isnan().sum())} of '
                          f'{probability.numel()} probabilities are NaN')
-    levels = torch.tensor(thresholds, dtype=torch.float32,
+    limits = torch.tensor(thresholds, dtype=torch.float32,
                           device=probability.device)
-    counts = probability.new_zeros((len(label), len(levels), 3),
+    counts = probability.new_zeros((len(label), len(limits), 3),
                                    dtype=torch.int64)
     positives = label.sum(1)
-    for index, level in enumerate(levels):
-        predicted = probability >= level
+    for index, limit in enumerate(limits):
+        predicted = probability >= limit
         hits = (predicted & label).sum(1)
         counts[:, index, 0] = hits
         counts[:, index, 1] = predicted.sum(1) - hits
@@ -60,8 +64,9 @@ def count_map(probability, label, thresholds=THRESHOLDS):
     return counts
 
 
-def map_iou(counts, classes=MAP_CLASSES, thresholds=THRESHOLDS):
-    """Turn pooled counts into the figures of the protocol.
+def map_iou(counts: Tensor, classes: Sequence[str] = MAP_CLASSES,
+            thresholds: Sequence[float] = THRESHOLDS) -> dict[str, float]:
+    """Turn pooled counts into the metrics of the protocol.
 
     IoU = TP / (TP + FP + FN + 1e-7) from counts summed over all frames, per
     class and threshold; `iou@max` is a class's best threshold; the mean is
@@ -69,45 +74,45 @@ def map_iou(counts, classes=MAP_CLASSES, thresholds=THRESHOLDS):
     has IoU 0 and counts in the mean.
 
     Args:
-        counts (Tensor): (C, T, 3) int64, summed over frames.
-        classes (Sequence[str]): C names.
-        thresholds (Sequence[float]): T thresholds.
+        counts: (C, T, 3) int64, summed over frames.
+        classes: C names.
+        thresholds: T thresholds.
 
     Returns:
-        dict[str, float]: map/<class>/iou@<threshold>, map/<class>/iou@max,
-        map/mean/iou@max; fractions, not percent.
+        map/<class>/iou@<threshold>, map/<class>/iou@max, map/mean/iou@max;
+        fractions, not percent.
     """
     if counts.shape != (len(classes), len(thresholds), 3):
         raise ValueError(f'counts must be ({len(classes)}, {len(thresholds)}, '
                          f'3), got {tuple(counts.shape)}')
-    counts = counts.cpu().numpy().astype(np.float64)
-    iou = counts[..., 0] / (counts.sum(-1) + 1e-7)
-    figures = {}
+    pooled = counts.cpu().numpy().astype(np.float64)
+    iou = pooled[..., 0] / (pooled.sum(-1) + 1e-7)
+    metrics = {}
     for name, row in zip(classes, iou, strict=True):
-        figures[f'map/{name}/iou@max'] = float(row.max())
+        metrics[f'map/{name}/iou@max'] = float(row.max())
         for threshold, value in zip(thresholds, row, strict=True):
-            figures[f'map/{name}/iou@{threshold:.2f}'] = float(value)
-    figures['map/mean/iou@max'] = float(iou.max(1).mean())
-    return figures
+            metrics[f'map/{name}/iou@{threshold:.2f}'] = float(value)
+    metrics['map/mean/iou@max'] = float(iou.max(1).mean())
+    return metrics
 
 
 @METRICS.register_module()
 class MapIoUMetric(BaseMetric):
     """Map segmentation IoU over a data set, in any number of processes.
 
-    Counts are integers, one set per frame, so the figures depend neither on
+    Counts are integers, one set per frame, so the metrics depend neither on
     the batch size nor on how frames were shared among processes.
 
     Args:
-        thresholds (Sequence[float]): Tried for every class.
-        classes (Sequence[str], optional): Names in the order of the masks.
-            By default the data set's `map_classes`.
-        step (int, optional): Evaluate one sampling step's own probabilities
-            (0 is the first step) instead of the final ones. They must be in
-            the data sample as `pred_map_seg_steps` (steps, C, X, Y). The figures
-            are then named step_<step + 1>/map/...
-        collect_device (str): 'cpu' or 'gpu', for many processes.
-        prefix (str, optional): Put before each name.
+        thresholds: Tried for every class.
+        classes: Names in the order of the masks. By default the data set's
+            `map_classes`.
+        step: Evaluate one sampling step's own probabilities (0 is the first
+            step) instead of the final ones. They must be in the data sample as
+            `pred_map_seg_steps` (steps, C, X, Y). The metrics are then named
+            step_<step + 1>/map/...
+        collect_device: 'cpu' or 'gpu', for many processes.
+        prefix: Put before each name.
 
     Reads pred_map_seg (probabilities) and gt_map_seg of the data samples,
     and decoder_passes of their metainfo for the printed table.
@@ -121,8 +126,9 @@ class MapIoUMetric(BaseMetric):
 
     default_prefix = ''  # the names say "map" already
 
-    def __init__(self, thresholds=THRESHOLDS, classes=None, step=None,
-                 collect_device='cpu', prefix=None):
+    def __init__(self, thresholds: Sequence[float] = THRESHOLDS,
+                 classes: Sequence[str] | None = None, step: int | None = None,
+                 collect_device: str = 'cpu', prefix: str | None = None) -> None:
         if step is not None and step < 0:
             raise ValueError(f'step must be at least 0, got {step}')
         if step is not None and prefix is None:
@@ -131,9 +137,9 @@ class MapIoUMetric(BaseMetric):
         self.thresholds = tuple(thresholds)
         self.classes = None if classes is None else tuple(classes)
         self.step = step
-        self._passes = set()
+        self._passes: set[tuple] = set()
 
-    def process(self, data_batch, data_samples):
+    def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Count each sample of a batch."""
         for sample in data_samples:
             truth = _data(sample, 'gt_map_seg')
@@ -144,19 +150,19 @@ class MapIoUMetric(BaseMetric):
             if passes:
                 self._passes.add(tuple(sorted(passes.items())))
 
-    def compute_metrics(self, results):
+    def compute_metrics(self, results: list[Tensor]) -> dict[str, float]:
         """Pool the counts of all frames and print the table."""
         classes = (self.classes
                    or (self.dataset_meta or {}).get('map_classes')
                    or MAP_CLASSES)
-        figures = map_iou(torch.stack(results).sum(0), classes,
+        metrics = map_iou(torch.stack(results).sum(0), classes,
                           self.thresholds)
         print_log(f'Map segmentation, {len(results)} frames, '
                   f'{self._describe()}\n'
-                  + iou_table(figures, classes, self.thresholds), 'current')
-        return figures
+                  + iou_table(metrics, classes, self.thresholds), 'current')
+        return metrics
 
-    def _probability(self, sample):
+    def _probability(self, sample: dict) -> Tensor:
         if self.step is None:
             return _data(sample, 'pred_map_seg')
         steps = sample.get('pred_map_seg_steps')
@@ -168,7 +174,7 @@ class MapIoUMetric(BaseMetric):
                              f'{len(steps)} steps were kept')
         return steps[self.step]
 
-    def _describe(self):
+    def _describe(self) -> str:
         if self.step is not None:
             return f'sampling step {self.step + 1} alone'
         if not self._passes:
@@ -177,22 +183,23 @@ class MapIoUMetric(BaseMetric):
                                 for passes in self._passes))
 
 
-def iou_table(figures, classes=MAP_CLASSES, thresholds=THRESHOLDS):
-    """Return the figures as a text table, in percent."""
+def iou_table(metrics: Mapping[str, float], classes: Sequence[str] = MAP_CLASSES,
+              thresholds: Sequence[float] = THRESHOLDS) -> str:
+    """Return the metrics as a text table, in percent."""
     head = ['class', *(f'@{threshold:.2f}' for threshold in thresholds),
             'best']
-    rows = [[name, *(f'{100 * figures[f"map/{name}/iou@{threshold:.2f}"]:.1f}'
+    rows = [[name, *(f'{100 * metrics[f"map/{name}/iou@{threshold:.2f}"]:.1f}'
                      for threshold in thresholds),
-             f'{100 * figures[f"map/{name}/iou@max"]:.1f}']
+             f'{100 * metrics[f"map/{name}/iou@max"]:.1f}']
             for name in classes]
     rows.append(['mean', *[''] * len(thresholds),
-                 f'{100 * figures["map/mean/iou@max"]:.1f}'])
+                 f'{100 * metrics["map/mean/iou@max"]:.1f}'])
     table = AsciiTable([head, *rows])
     table.inner_footing_row_border = True
     return table.table
 
 
-def _data(sample, key):
+def _data(sample: dict, key: str) -> Tensor:
     """Return the tensor of a PixelData field, packed or as a dict."""
     field = sample.get(key)
     if field is None:

@@ -5,10 +5,10 @@ def describe_passes(seeds: int, steps: int, averaged: int) -> str:
     """Say which decoder passes a figure averages.
 
     Args:
-        seeds (int): Noise seeds that were sampled.
-        steps (int): Sampling steps of each.
-        averaged (int): Passes in the mean: `seeds` where only the last step
-            counts, seeds x steps where every step does.
+        seeds: Noise seeds that were sampled.
+        steps: Sampling steps of each.
+        averaged: Passes in the mean: `seeds` where only the last step counts,
+            seeds x steps where every step does.
     """
     def count(number: int, one: str, many: str) -> str:
         return f'{number} {one if number == 1 else many}'

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.structures import BaseDataElement
 
-from ddp_perception.fields.field import Field, Setting, values_of
+from ddp_perception.fields.field import Field, Setting, prediction_of, values_of
 from ddp_perception.fields.images import image_of, place_in_image, write_png
 from ddp_perception.registry import FIELDS
 
@@ -30,7 +30,7 @@ class DepthField(Field):
         from ddp_perception.evaluation.depth_export import to_benchmark
         least = getattr(setting.head, 'min_depth', 1e-3)
         greatest = getattr(setting.head, 'max_depth', LARGEST_DEPTH)
-        stored = to_benchmark(values_of(sample, self.prediction)[0], least,
+        stored = to_benchmark(prediction_of(sample, self.prediction)[0], least,
                               min(greatest, LARGEST_DEPTH))
         return write_png(stem.with_name(f'{stem.name}_depth.png'),
                          place_in_image(sample, stored))
@@ -38,9 +38,9 @@ class DepthField(Field):
     def draw(self, sample: BaseDataElement, path: Path, setting: Setting) -> Path:
         """Draw the image and its depth in colour."""
         from ddp_perception.visualization import save_depth
-        depth, truth = (
-            None if values is None else place_in_image(sample, values[0])
-            for values in (values_of(sample, self.prediction),
-                           values_of(sample, self.truth)))
+        depth = place_in_image(sample, prediction_of(sample, self.prediction)[0])
+        truth = values_of(sample, self.truth)
+        if truth is not None:
+            truth = place_in_image(sample, truth[0])
         return save_depth(path, image_of(sample), depth, truth,
                           max_depth=getattr(setting.head, 'max_depth', 80.))

@@ -21,7 +21,7 @@ class Setting:
 
     Args:
         head: that made the prediction, where there is one.
-        metainfo: of the data set: classes, palettes.
+        metainfo: the data set's classes and palettes.
         threshold: probability from which a map shows a class.
         ignore_index: label of true pixels that do not count.
     """
@@ -38,12 +38,12 @@ class Field(ABC):
     Registered with ``@FIELDS.register_module(name=<prediction>)``.
 
     Attributes:
-        prediction (str): field of a data sample that a head writes.
-        truth (str): field that holds the truth.
-        source (str | None): key of the pipeline's results that
-            `PackMapInputs` packs as truth; None where another step packs it.
-        plural (str): what it is called, for messages.
-        picture_ending (str): of a picture's name, with the suffix.
+        prediction: field of a data sample that a head writes.
+        truth: field that holds the truth.
+        source: key of the pipeline's results that `PackMapInputs` packs as
+            truth; None where another step packs it.
+        plural: what it is called, for messages.
+        picture_ending: ending of a picture's file name, suffix included.
     """
 
     prediction: str
@@ -78,7 +78,7 @@ class Field(ABC):
 
         Args:
             sample: holds the prediction.
-            path: of the picture.
+            path: picture file.
             setting: what is known beside the sample.
 
         Returns:
@@ -103,6 +103,18 @@ def fields_of(sample: BaseDataElement) -> list[Field]:
             f'{", ".join(sample.all_keys())}, and {", ".join(FIELDS.module_dict)} are '
             'registered; see ddp_perception.fields.Field')
     return found
+
+
+def prediction_of(sample: BaseDataElement, key: str) -> np.ndarray:
+    """Return the array of a pixel field that must be there.
+
+    Raises:
+        ValueError: the sample lacks it.
+    """
+    values = values_of(sample, key)
+    if values is None:
+        raise ValueError(f'the sample has no {key}')
+    return values
 
 
 def values_of(sample: BaseDataElement, key: str) -> np.ndarray | None:

@@ -54,7 +54,7 @@ def place_in_image(sample: BaseDataElement, values: np.ndarray,
     size = image_size(sample)
     if values.shape == size:
         return values
-    top, left = crop_corner(sample.metainfo, values.shape, size)
+    top, left = crop_corner(sample.metainfo, (values.shape[0], values.shape[1]), size)
     whole = np.full(size, outside, values.dtype)
     whole[top:top + values.shape[0], left:left + values.shape[1]] = values
     return whole

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.structures import BaseDataElement
 
-from ddp_perception.fields.field import Field, Setting, values_of
+from ddp_perception.fields.field import Field, Setting, prediction_of, values_of
 from ddp_perception.fields.images import image_of, place_in_image, write_png
 from ddp_perception.registry import FIELDS
 
@@ -27,7 +27,7 @@ class LabelField(Field):
     def save(self, sample: BaseDataElement, stem: Path, setting: Setting) -> Path:
         """Write the indices."""
         kind = np.uint8 if len(setting.metainfo['classes']) < 256 else np.uint16
-        labels = values_of(sample, self.prediction)[0].astype(kind)
+        labels = prediction_of(sample, self.prediction)[0].astype(kind)
         labels = place_in_image(sample, labels, outside=np.iinfo(kind).max)
         return write_png(stem.with_name(f'{stem.name}_labels.png'), labels)
 
@@ -35,7 +35,7 @@ class LabelField(Field):
         """Draw classes in colour over the image, with a legend."""
         from ddp_perception.visualization import save_segmentation
         classes = setting.metainfo['classes']
-        labels = values_of(sample, self.prediction)[0].astype(np.int64)
+        labels = prediction_of(sample, self.prediction)[0].astype(np.int64)
         labels = place_in_image(sample, labels, outside=setting.ignore_index)
         truth = values_of(sample, self.truth)
         if truth is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from mmengine.structures import BaseDataElement
 
-from ddp_perception.fields.field import Field, Setting, values_of
+from ddp_perception.fields.field import Field, Setting, prediction_of
 from ddp_perception.files import write_file
 from ddp_perception.registry import FIELDS
 
@@ -27,7 +27,7 @@ class MapField(Field):
 
     def save(self, sample: BaseDataElement, stem: Path, setting: Setting) -> Path:
         """Write the archive."""
-        probabilities = values_of(sample, self.prediction)
+        probabilities = prediction_of(sample, self.prediction)
         scene = _scene(setting)
         content = io.BytesIO()
         np.savez_compressed(

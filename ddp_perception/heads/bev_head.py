@@ -53,7 +53,7 @@ class BEVHead(BaseModule):
     average: Callable[[Sequence[Tensor]], Tensor]
 
     def __init__(self, in_channels: int, input_grid: Bounds, *, bev_axes: str = 'xy',
-                 keep_steps: bool = False, init_cfg: dict | None = None):
+                 keep_steps: bool = False, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if bev_axes not in ('xy', 'yx'):
             raise ValueError(f"bev_axes must be 'xy' or 'yx', got {bev_axes!r}")

@@ -20,7 +20,7 @@ class ConvMapHead(MapHead):
     Args:
         in_channels, classes, input_grid, output_grid, bev_axes, loss,
             keep_steps, init_cfg: see :class:`MapHead`.
-        hidden_channels: of the hidden layers; ``in_channels`` by default.
+        hidden_channels: width of the hidden layers; ``in_channels`` by default.
         prescale_factor: resize features by this factor before they are
             carried to the output grid.
 
@@ -29,10 +29,9 @@ class ConvMapHead(MapHead):
 
     @names_options
     def __init__(self, in_channels: int, classes: Sequence[str], input_grid: Bounds,
-                 output_grid: Bounds, *, bev_axes: str = 'xy',
-                 loss: dict | None = None, keep_steps: bool = False,
-                 hidden_channels: int | None = None, prescale_factor: float = 1.,
-                 init_cfg: dict | None = None):
+                 output_grid: Bounds, *, bev_axes: str = 'xy', loss: dict | None = None,
+                 keep_steps: bool = False, hidden_channels: int | None = None,
+                 prescale_factor: float = 1., init_cfg: dict | None = None) -> None:
         super().__init__(in_channels, classes, input_grid, output_grid,
                          bev_axes=bev_axes, loss=loss, keep_steps=keep_steps,
                          init_cfg=init_cfg)
@@ -43,7 +42,7 @@ class ConvMapHead(MapHead):
             nn.Conv2d(hidden, len(self.classes), 1))
 
     @property
-    def passes(self) -> dict[str, int]:
+    def passes(self) -> dict[str, int]:  # type: ignore[override]
         """A single pass without noise."""
         return dict(seeds=1, steps=1, averaged=1)
 

@@ -1,7 +1,7 @@
 """Heads on image features, behind mmseg's interface of decode heads."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -30,7 +30,7 @@ class DenseHead(BaseDecodeHead, DiffusionHead):
         in_index: which of the neck's levels is decoded; several are resized
             to the first and concatenated.
         ignore_index: label that does not count.
-        align_corners: of the resizing to the size of truth or image.
+        align_corners: how predictions are resized to the truth or the image.
         init_cfg: mmengine's initialisation config.
 
     Shape:
@@ -39,9 +39,9 @@ class DenseHead(BaseDecodeHead, DiffusionHead):
     """
 
     def __init__(self, in_channels: int | Sequence[int], out_channels: int, *,
-                 loss_decode: dict | Sequence[dict],
-                 in_index: int | Sequence[int] = -1, ignore_index: int = 255,
-                 align_corners: bool = False, init_cfg: dict | None = None):
+                 loss_decode: dict | Sequence[dict], in_index: int | Sequence[int] = -1,
+                 ignore_index: int = 255, align_corners: bool = False,
+                 init_cfg: dict | None = None) -> None:
         losses = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
         with scope_of_parts('mmseg', *losses):
             super().__init__(
@@ -64,12 +64,13 @@ class DenseHead(BaseDecodeHead, DiffusionHead):
         """Losses of (B, ..., h, w) predictions, resized to the truth."""
         prediction = resize(prediction, truth.shape[-2:], mode='bilinear',
                             align_corners=self.align_corners)
-        modules = self.loss_decode if isinstance(self.loss_decode, nn.ModuleList) \
-            else [self.loss_decode]
+        modules: Iterable[Any] = self.loss_decode if isinstance(
+            self.loss_decode, nn.ModuleList) else [self.loss_decode]
         losses: dict[str, Tensor] = {}
         for module in modules:
             value = self.pixel_loss(module, prediction, truth)
-            losses[module.loss_name] = losses.get(module.loss_name, 0) + value
+            losses[module.loss_name] = losses.get(
+                module.loss_name, 0) + value
         return {**losses, **self.training_log(prediction, truth)}
 
     def loss(self, inputs: Sequence[Tensor],

@@ -18,14 +18,14 @@ class DepthPredictor(nn.Conv2d):
     """Last layer: a 3x3 convolution, and metres of it.
 
     Args:
-        channels: of the decoded map.
+        channels: number of channels of the decoded map.
         min_depth, max_depth: metres.
         scale_up: depth is ``max_depth sigmoid(x)``; otherwise
             ``relu(x) + min_depth``, which has no upper end.
     """
 
     def __init__(self, channels: int, min_depth: float, max_depth: float,
-                 scale_up: bool = False):
+                 scale_up: bool = False) -> None:
         super().__init__(channels, 1, 3, padding=1)
         self.min_depth, self.max_depth, self.scale_up = min_depth, max_depth, scale_up
 
@@ -83,7 +83,7 @@ class DepthHead(DenseHead):
                  decoder: DecoderOptions | Mapping[str, Any] | None = None,
                  diffusion: DiffusionOptions | Mapping[str, Any] | None = None,
                  sampler: Sampler | Mapping[str, Any] | None = None,
-                 init_cfg: dict | None = None):
+                 init_cfg: dict | None = None) -> None:
         super().__init__(in_channels, 1, loss_decode=loss_decode, in_index=in_index,
                          align_corners=align_corners, init_cfg=init_cfg)
         decoder = record_of(DecoderOptions, decoder)

@@ -32,14 +32,14 @@ class DiffusionHead:
       that it reads and writes. The registered `Field` of that name knows how
       it is packed, drawn and saved.
 
-    Sampling, noise, self-aligned training and the passes for the record are
+    Sampling, noise, self-aligned training and the count of passes are
     here, and ask for nothing that depends on the task.
 
     Attributes:
-        diffusion (LabelDiffusion): codec, denoiser and noise schedule.
-        sampler (Sampler): how predictions are sampled.
-        truth_field (str): field of a data sample that holds the truth.
-        prediction_field (str): field that the prediction is written to.
+        diffusion: codec, denoiser and noise schedule.
+        sampler: how predictions are sampled.
+        truth_field: field of a data sample that holds the truth.
+        prediction_field: field that the prediction is written to.
     """
 
     diffusion: LabelDiffusion
@@ -56,13 +56,13 @@ class DiffusionHead:
         """Build the diffusion around a codec and a last layer.
 
         Args:
-            in_channels: of the features.
+            in_channels: number of input channels.
             codec: from label maps to continuous maps, and from predictions.
             predictor: from (N, decoder.channels, h, w) to a prediction.
             decoder: options of the map decoder.
             diffusion: options of noising.
             sampler: options of sampling.
-            time_input, resample: of :class:`Denoiser`.
+            time_input, resample: see :class:`Denoiser`.
 
         Raises:
             TypeError: an unknown option.
@@ -102,14 +102,15 @@ class DiffusionHead:
         return self.diffusion.training_prediction(feats, truth)
 
     def prediction_steps(self, feats: Tensor, noise: Tensor | None = None,
-                         step_noise: Sequence[Tensor] | None = None) -> list[Tensor]:
+                         step_noise: Tensor | Sequence[Tensor] | None = None
+                         ) -> list[Tensor]:
         """Sample, and return what every step predicts.
 
         Args:
             feats: (B, in_channels, H, W) features.
-            noise: to start from, (S, c, H, W) for all images or (B, S, c, H,
+            noise: initial noise, (S, c, H, W) for all images or (B, S, c, H,
                 W); drawn from the sampler's seed unless given.
-            step_noise: of the steps of DDPM, one draw of that shape for each
+            step_noise: noise of the DDPM steps, one draw of that shape for each
                 step but the last; drawn likewise. The DDIM sampler has none.
 
         Returns:
@@ -120,8 +121,8 @@ class DiffusionHead:
                 ``step_noise`` for the DDIM sampler.
         """
         noise, step_noise = self.sampler.complete(
-            noise, step_noise, self.diffusion.codec.channels, tuple(feats.shape[-2:]),
-            feats.device)
+            noise, step_noise, self.diffusion.codec.channels,
+            (feats.shape[-2], feats.shape[-1]), feats.device)
         return [step.prediction.unflatten(0, (feats.shape[0], -1))
                 for step in self.diffusion.sample_steps(
                     feats, noise, self.sampler.num_steps, step_noise)]
@@ -130,7 +131,7 @@ class DiffusionHead:
         """Average over the passes that count: the last step's, or all.
 
         Args:
-            steps: of :meth:`prediction_steps`.
+            steps: what :meth:`prediction_steps` returns.
 
         Returns:
             (B, ...), seeds and steps averaged.

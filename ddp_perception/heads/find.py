@@ -1,10 +1,12 @@
 """Find the dense heads of a model, whatever is around them."""
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 
-def heads_of(model: nn.Module) -> list[nn.Module]:
+def heads_of(model: nn.Module) -> list[Any]:
     """Return the heads of this package's kind, diffusion or not.
 
     That is every module that names the field it predicts, under distributed

@@ -38,9 +38,8 @@ class MapHead(BEVHead):
     truth_loader = 'ddp.LoadMapMasks'
 
     def __init__(self, in_channels: int, classes: Sequence[str], input_grid: Bounds,
-                 output_grid: Bounds, *, bev_axes: str = 'xy',
-                 loss: dict | None = None, keep_steps: bool = False,
-                 init_cfg: dict | None = None):
+                 output_grid: Bounds, *, bev_axes: str = 'xy', loss: dict | None = None,
+                 keep_steps: bool = False, init_cfg: dict | None = None) -> None:
         super().__init__(in_channels, input_grid, bev_axes=bev_axes,
                          keep_steps=keep_steps, init_cfg=init_cfg)
         if len(set(classes)) != len(classes) or not classes:

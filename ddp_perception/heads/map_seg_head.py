@@ -23,7 +23,7 @@ class MapPredictor(nn.Conv2d):
     """Last layer: one logit per class and cell, brought to the output grid."""
 
     def __init__(self, channels: int, num_classes: int, source: BEVGrid,
-                 target: BEVGrid):
+                 target: BEVGrid) -> None:
         super().__init__(channels, num_classes, 1)
         self.source, self.target = source, target
 
@@ -82,7 +82,7 @@ class MapSegHead(MapHead, DiffusionHead):
                  decoder: DecoderOptions | Mapping[str, Any] | None = None,
                  diffusion: DiffusionOptions | Mapping[str, Any] | None = None,
                  sampler: Sampler | Mapping[str, Any] | None = None,
-                 init_cfg: dict | None = None):
+                 init_cfg: dict | None = None) -> None:
         super().__init__(in_channels, classes, input_grid, output_grid,
                          bev_axes=bev_axes, loss=loss, keep_steps=keep_steps,
                          init_cfg=init_cfg)

@@ -34,7 +34,7 @@ class SegHead(DenseHead):
       seeds of the softmax. Windows and sizes are interpolated and averaged as
       probabilities. Where flips and scales are averaged, mmseg's
       `SegTTAModel` applies one more softmax, as the published multi-scale
-      figures of ADE20K contain; ``ddp.SegTTAModel`` averages the
+      results on ADE20K contain; ``ddp.SegTTAModel`` averages the
       probabilities themselves.
 
     Args:
@@ -66,15 +66,16 @@ class SegHead(DenseHead):
     prediction_field = 'pred_sem_seg'
 
     @names_options
-    def __init__(self, in_channels: int | Sequence[int], num_classes: int, *,
-                 encoding: str = 'embedding', in_index: int | Sequence[int] = -1,
-                 ignore_index: int = 255, align_corners: bool = False,
-                 loss_decode: dict | Sequence[dict] = (
+    def __init__(
+            self, in_channels: int | Sequence[int], num_classes: int, *,
+            encoding: str = 'embedding', in_index: int | Sequence[int] = -1,
+            ignore_index: int = 255, align_corners: bool = False,
+            loss_decode: dict | Sequence[dict] = (
                      dict(type='mmseg.CrossEntropyLoss', loss_weight=1.0),),
-                 decoder: DecoderOptions | Mapping[str, Any] | None = None,
-                 diffusion: DiffusionOptions | Mapping[str, Any] | None = None,
-                 sampler: Sampler | Mapping[str, Any] | None = None,
-                 init_cfg: dict | None = None):
+            decoder: DecoderOptions | Mapping[str, Any] | None = None,
+            diffusion: DiffusionOptions | Mapping[str, Any] | None = None,
+            sampler: Sampler | Mapping[str, Any] | None = None,
+            init_cfg: dict | None = None) -> None:
         super().__init__(in_channels, num_classes, loss_decode=loss_decode,
                          in_index=in_index, ignore_index=ignore_index,
                          align_corners=align_corners, init_cfg=init_cfg)
@@ -85,7 +86,7 @@ class SegHead(DenseHead):
         diffusion = record_of(DiffusionOptions, diffusion, scale=SCALES[encoding])
         predictor = nn.Conv2d(decoder.channels, num_classes, 1)
         nn.init.normal_(predictor.weight, std=0.01)
-        nn.init.zeros_(predictor.bias)
+        nn.init.zeros_(predictor.bias)  # type: ignore[arg-type]  # it has one
         self.build_diffusion(
             self.in_channels,
             _codec(encoding, num_classes, decoder.channels, diffusion.scale,

@@ -21,7 +21,7 @@ class MultiLabelCrossEntropy(nn.Module):
         returns: (C,), computed in float32.
     """
 
-    def __init__(self, loss_weight: float = 1.):
+    def __init__(self, loss_weight: float = 1.) -> None:
         super().__init__()
         self.loss_weight = loss_weight
 
@@ -46,7 +46,7 @@ class MultiLabelFocalLoss(MultiLabelCrossEntropy):
     Source: arXiv:1708.02002; BEVFusion, arXiv:2205.13542, uses it for maps.
     """
 
-    def __init__(self, gamma: float = 2., loss_weight: float = 1.):
+    def __init__(self, gamma: float = 2., loss_weight: float = 1.) -> None:
         super().__init__(loss_weight)
         self.gamma = gamma
 

@@ -34,9 +34,11 @@ class SigLoss(nn.Module):
     Source: SigLoss of DDP, arXiv:2303.17559; Eigen et al., arXiv:1406.2283.
     """
 
+    calls: Tensor | None
+
     def __init__(self, valid_mask: bool = True, loss_weight: float = 1.,
                  max_depth: float | None = None, warm_up: bool = False,
-                 warm_iter: int = 100, loss_name: str = 'loss_depth'):
+                 warm_iter: int = 100, loss_name: str = 'loss_depth') -> None:
         super().__init__()
         self.valid_mask = valid_mask
         self.loss_weight = loss_weight
@@ -68,7 +70,7 @@ class SigLoss(nn.Module):
         return self.loss_weight * square.clamp(min=1e-12).sqrt()
 
     def _warming_up(self) -> bool:
-        if self.calls is None or self.calls >= self.warm_iter:
+        if self.calls is None or int(self.calls) >= self.warm_iter:
             return False
         self.calls += 1
         return True

@@ -19,8 +19,8 @@ class GeneralizedLSSFPN(BaseModule):
     one below it.
 
     Args:
-        in_channels: of each level, finest first.
-        out_channels: of each output.
+        in_channels: number of channels of each level, finest first.
+        out_channels: number of channels of each output.
         num_outs: kept for compatibility with published configs; there is one
             output per level but the coarsest.
         start_level: first level used.
@@ -49,7 +49,7 @@ class GeneralizedLSSFPN(BaseModule):
                  act_cfg: dict | None = dict(type='ReLU'),  # noqa: B006
                  upsample_cfg: dict = dict(  # noqa: B006
                      mode='bilinear', align_corners=True),
-                 init_cfg: dict | None = None):
+                 init_cfg: dict | None = None) -> None:
         """Build a 1x1 and a 3x3 convolution per output level."""
         super().__init__(init_cfg)
         if len(in_channels) - start_level < 2:

@@ -16,10 +16,10 @@ class MultiStageMerging(BaseModule):
 
     Args:
         in_channels: channels of each level.
-        out_channels: of the merged map.
-        kernel_size: of the convolution.
-        norm_cfg, act_cfg: of mmcv's `ConvModule`.
-        align_corners: of the bilinear resize.
+        out_channels: number of channels of the merged map.
+        kernel_size: convolution kernel size.
+        norm_cfg, act_cfg: see mmcv's `ConvModule`.
+        align_corners: see `F.interpolate`.
         init_cfg: mmengine's initialisation config.
 
     Shape:
@@ -35,7 +35,7 @@ class MultiStageMerging(BaseModule):
     def __init__(self, in_channels: Sequence[int], out_channels: int,
                  kernel_size: int = 1, norm_cfg: dict | None = None,
                  act_cfg: dict | None = None, align_corners: bool = False,
-                 init_cfg: dict | None = None):
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         self.in_channels = tuple(in_channels)
         self.align_corners = align_corners

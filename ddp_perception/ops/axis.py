@@ -28,7 +28,7 @@ class Axis(NamedTuple):
 
         Args:
             bound: three numbers.
-            name: of the bound, for messages.
+            name: what the bound is called in messages.
 
         Raises:
             ValueError: it is not three numbers, is empty or backward, or is no

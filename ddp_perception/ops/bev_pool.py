@@ -12,7 +12,7 @@ Which pair lands in which cell depends on the calibration alone, so
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -157,7 +157,7 @@ def bev_pool(depth: Tensor, features: Tensor, bags: BEVBags) -> Tensor:
     Args:
         depth: (N, D, P) probability of each depth of each pixel.
         features: (N, C, P) of each pixel, same dtype.
-        bags: of one sample, from `bags_from_cells`.
+        bags: cells of one sample, from `bags_from_cells`.
 
     Returns:
         (num_cells, C), zero in an empty cell. Differentiable once in ``depth``
@@ -180,7 +180,7 @@ def bev_pool(depth: Tensor, features: Tensor, bags: BEVBags) -> Tensor:
     return _Pool.apply(depth, table, bags)
 
 
-def _pool(depth, table, bags):
+def _pool(depth: Tensor, table: Tensor, bags: BEVBags) -> Tensor:
     weights = depth.reshape(-1).index_select(0, bags.order)
     return gather_sum(table.contiguous(), bags.pixels, weights, bags.offsets)
 
@@ -195,13 +195,13 @@ class _Pool(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, depth, table, bags):
+    def forward(ctx: Any, depth: Tensor, table: Tensor, bags: BEVBags) -> Tensor:
         ctx.save_for_backward(depth, table, bags.cells)
         return _pool(depth, table, bags)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None]:
         depth, table, cells = ctx.saved_tensors
         images, depths, pixels = cells.shape
         index = cells.transpose(1, 2).reshape(-1, depths)  # (N P, D)

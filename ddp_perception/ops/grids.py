@@ -17,7 +17,7 @@ class BEVGrid:
 
     Args:
         xbound: (least x, greatest x, cell size), metres.
-        ybound: the same for y.
+        ybound: (least y, greatest y, cell size), metres.
 
     Raises:
         ValueError: a bound that does not suit; see `Axis.of`.
@@ -38,7 +38,8 @@ class BEVGrid:
         if len(bounds) != 2:
             raise ValueError('a grid is a pair of bounds, of x and of y, got '
                              f'{bounds!r}')
-        return cls(*bounds)
+        xbound, ybound = bounds
+        return cls(Axis.of(xbound, 'xbound'), Axis.of(ybound, 'ybound'))
 
     @property
     def shape(self) -> tuple[int, int]:

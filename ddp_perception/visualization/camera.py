@@ -1,5 +1,12 @@
 """A camera image with LiDAR points in it."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 NEAREST = 1.0
 """Metres; closer points lie on the vehicle itself or behind the camera."""
@@ -7,19 +14,20 @@ FARTHEST = 50.0
 """Metres; where the depth colours end."""
 
 
-def project_points(points, img_from_lidar, size, nearest=NEAREST):
+def project_points(points: np.ndarray, img_from_lidar: np.ndarray,
+                   size: tuple[int, int], nearest: float = NEAREST) -> tuple:
     """Project LiDAR points into a camera.
 
     Args:
-        points (ndarray): (n, 3 or more), x, y, z first, metres, LiDAR frame.
-        img_from_lidar (ndarray): (4, 4); maps (x, y, z, 1) to
-            (u d, v d, d, 1), pixels and metres.
-        size (tuple[int, int]): (height, width) of the image.
-        nearest (float): Smallest depth kept, in metres.
+        points: (n, 3 or more), x, y, z first, metres, LiDAR frame.
+        img_from_lidar: (4, 4); maps (x, y, z, 1) to (u d, v d, d, 1), pixels
+            and metres.
+        size: (height, width) of the image.
+        nearest: Smallest depth kept, in metres.
 
     Returns:
-        tuple: (m, 2) pixels (u right, v down) and (m,) depths in metres of
-        the points that the image shows, and (m,) their indices.
+        (m, 2) pixels (u right, v down) and (m,) depths in metres of the points
+        that the image shows, and (m,) their indices.
 
     Raises:
         ValueError: a shape is wrong.
@@ -39,25 +47,26 @@ def project_points(points, img_from_lidar, size, nearest=NEAREST):
     return pixels[seen], depth[seen], index[seen]
 
 
-def draw_camera(axes, image, title='', points=None, img_from_lidar=None,
-                point_size=1.5):
+def draw_camera(axes: Axes, image: np.ndarray, title: str = '',
+                points: np.ndarray | None = None,
+                img_from_lidar: np.ndarray | None = None,
+                point_size: float = 1.5) -> None:
     """Draw one camera image into matplotlib axes.
 
     Args:
-        axes (matplotlib.axes.Axes): Where.
-        image (ndarray): (H, W, 3) uint8, RGB.
-        title (str): Above the image.
-        points (ndarray, optional): See `project_points`; coloured by depth,
-            near ones drawn last.
-        img_from_lidar (ndarray, optional): With `points`.
-        point_size (float): Area of a point in square typographic points.
+        axes: Where.
+        image: (H, W, 3) uint8, RGB.
+        title: Above the image.
+        points: See `project_points`; coloured by depth, near ones drawn last.
+        img_from_lidar: With `points`.
+        point_size: Area of a point in square typographic points.
     """
     axes.imshow(image, interpolation='bilinear')
     if points is not None and img_from_lidar is not None:
         pixels, depth, _ = project_points(points, img_from_lidar,
-                                          image.shape[:2])
+                                          (image.shape[0], image.shape[1]))
         order = np.argsort(-depth)
-        axes.scatter(*pixels[order].T, c=depth[order], s=point_size,
+        axes.scatter(pixels[order, 0], pixels[order, 1], c=depth[order], s=point_size,
                      cmap='turbo_r', vmin=0, vmax=FARTHEST, linewidths=0)
     height, width = image.shape[:2]
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))

@@ -1,8 +1,17 @@
 """Pictures of what segmentation and depth predict for one image."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 
 from ddp_perception.visualization.panels import Panels
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
 
 OPACITY = 0.6
 """Of class colours over the image."""
@@ -18,35 +27,37 @@ DEPTH_TICKS = (0, 1, 2, 5, 10, 20, 40, 80, 160)
 """Metres."""
 
 
-def save_segmentation(path, image, prediction, classes, palette, truth=None,
-                      uncertainty=None, ignore_index=255):
+def save_segmentation(path: str | Path, image: np.ndarray, prediction: np.ndarray,
+                      classes: Sequence[str], palette: Sequence,
+                      truth: np.ndarray | None = None,
+                      uncertainty: np.ndarray | None = None,
+                      ignore_index: int = 255) -> Path:
     """Draw a segmented image into a file.
 
     Panels: the image, the prediction over it and, where given, truth and
     uncertainty; below them the classes that occur in prediction or truth.
 
     Args:
-        path (str | Path): The file; its suffix decides the format.
-        image (ndarray): (H, W, 3) uint8, RGB.
-        prediction (ndarray): (H, W) integers, class indices.
-        classes (Sequence[str]): Names.
-        palette (Sequence): One RGB triple of 0 to 255 per class.
-        truth (ndarray, optional): (H, W) class indices or `ignore_index`.
-        uncertainty (ndarray, optional): (H, W) in [0, 1], the entropy of the
-            classes' probabilities as a share of the greatest possible. The
-            colours end at its 99.5th percentile.
-        ignore_index (int): Label of pixels that do not count, drawn grey.
+        path: The file; its suffix decides the format.
+        image: (H, W, 3) uint8, RGB.
+        prediction: (H, W) integers, class indices.
+        classes: Names.
+        palette: One RGB triple of 0 to 255 per class.
+        truth: (H, W) class indices or `ignore_index`.
+        uncertainty: (H, W) in [0, 1], the entropy of the classes'
+            probabilities as a share of the greatest possible. The colours end
+            at its 99.5th percentile.
+        ignore_index: Label of pixels that do not count, drawn grey.
 
     Returns:
-        Path: The file.
+        The file.
 
     Raises:
         ValueError: a shape or type is wrong, or a label has no class.
     """
     _check(image, prediction=prediction, truth=truth, uncertainty=uncertainty)
-    maps = [('prediction', prediction), ('truth', truth)]
-    maps = [(title, np.asarray(labels)) for title, labels in maps
-            if labels is not None]
+    maps = [(title, np.asarray(labels)) for title, labels in (
+        ('prediction', prediction), ('truth', truth)) if labels is not None]
     painted = [(title, overlay_labels(image, labels, palette, ignore_index))
                for title, labels in maps]
     present = np.unique(np.concatenate(
@@ -54,7 +65,8 @@ def save_segmentation(path, image, prediction, classes, palette, truth=None,
     legend = [(classes[i], palette[i]) for i in present if i != ignore_index]
     if ignore_index in present:
         legend.append(('ignored', IGNORED))
-    panels = Panels(1 + len(maps) + (uncertainty is not None), image.shape[:2],
+    panels = Panels(1 + len(maps) + (uncertainty is not None),
+                    (image.shape[0], image.shape[1]),
                     columns=2, bars=uncertainty is not None, labels=legend)
     for index, (title, picture) in enumerate([('image', image), *painted]):
         panels.show(index, picture, title)
@@ -63,18 +75,19 @@ def save_segmentation(path, image, prediction, classes, palette, truth=None,
     return panels.save(path)
 
 
-def overlay_labels(image, labels, palette, ignore_index=255, opacity=OPACITY):
+def overlay_labels(image: np.ndarray, labels: np.ndarray, palette: Sequence,
+                   ignore_index: int = 255, opacity: float = OPACITY) -> np.ndarray:
     """Paint class colours over an image.
 
     Args:
-        image (ndarray): (H, W, 3) uint8, RGB.
-        labels (ndarray): (H, W) integers, class indices or `ignore_index`.
-        palette (Sequence): One RGB triple of 0 to 255 per class.
-        ignore_index (int): Painted grey, without the image.
-        opacity (float): Of the colours, in [0, 1].
+        image: (H, W, 3) uint8, RGB.
+        labels: (H, W) integers, class indices or `ignore_index`.
+        palette: One RGB triple of 0 to 255 per class.
+        ignore_index: Painted grey, without the image.
+        opacity: Opacity of the colours, in [0, 1].
 
     Returns:
-        ndarray: (H, W, 3) uint8, RGB.
+        (H, W, 3) uint8, RGB.
 
     Raises:
         ValueError: a label has no colour; names it.
@@ -93,8 +106,9 @@ def overlay_labels(image, labels, palette, ignore_index=255, opacity=OPACITY):
     return picture
 
 
-def save_depth(path, image, prediction, truth=None, uncertainty=None,
-               max_depth=80.):
+def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
+               truth: np.ndarray | None = None, uncertainty: np.ndarray | None = None,
+               max_depth: float = 80.) -> Path:
     """Draw an image and its depth into a file.
 
     Panels: the image, the predicted depth and, where given, true depth and
@@ -103,17 +117,17 @@ def save_depth(path, image, prediction, truth=None, uncertainty=None,
     with the square root of depth.
 
     Args:
-        path (str | Path): The file; its suffix decides the format.
-        image (ndarray): (H, W, 3) uint8, RGB.
-        prediction (ndarray): (H, W) metres; 0 where there is none.
-        truth (ndarray, optional): (H, W) metres, 0 where unknown. The dots of
-            sparse LiDAR are enlarged, near ones over far ones.
-        uncertainty (ndarray, optional): (H, W) standard deviation in metres.
-            The colours end at its 99.5th percentile.
-        max_depth (float): Where the colours end, in metres.
+        path: The file; its suffix decides the format.
+        image: (H, W, 3) uint8, RGB.
+        prediction: (H, W) metres; 0 where there is none.
+        truth: (H, W) metres, 0 where unknown. The dots of sparse LiDAR are
+            enlarged, near ones over far ones.
+        uncertainty: (H, W) standard deviation in metres. The colours end at
+            its 99.5th percentile.
+        max_depth: Where the colours end, in metres.
 
     Returns:
-        Path: The file.
+        The file.
 
     Raises:
         ValueError: a shape or type is wrong, or max_depth is not positive.
@@ -144,16 +158,16 @@ def save_depth(path, image, prediction, truth=None, uncertainty=None,
     return panels.save(path)
 
 
-def enlarge_dots(depth):
+def enlarge_dots(depth: np.ndarray) -> np.ndarray:
     """Make sparse depth large enough to be seen.
 
     Args:
-        depth (ndarray): (H, W) metres, 0 where unknown.
+        depth: (H, W) metres, 0 where unknown.
 
     Returns:
-        ndarray: (H, W) float32; each known pixel covers a square of 3 pixels
-        (5 in images of 2000 columns), the nearest depth where several meet.
-        Maps that are mostly known stay as they are.
+        (H, W) float32; each known pixel covers a square of 3 pixels (5 in
+        images of 2000 columns), the nearest depth where several meet. Maps
+        that are mostly known stay as they are.
     """
     depth = np.asarray(depth, np.float32)
     known = depth > 0
@@ -166,17 +180,18 @@ def enlarge_dots(depth):
     return np.where(np.isfinite(near), near, np.float32(0))
 
 
-def _known(depth):
+def _known(depth: np.ndarray) -> np.ma.MaskedArray:
     depth = np.asarray(depth, dtype=float)
     return np.ma.masked_array(depth, ~(np.isfinite(depth) & (depth > 0)))
 
 
-def _colours(name):
+def _colours(name: str) -> Colormap:
     from matplotlib import colormaps
     return colormaps[name].with_extremes(bad=UNKNOWN)
 
 
-def _show_uncertainty(panels, index, uncertainty, label):
+def _show_uncertainty(panels: Panels, index: int, uncertainty: np.ndarray,
+                      label: str) -> None:
     values = np.ma.masked_invalid(np.ma.asarray(uncertainty, dtype=float))
     end = np.percentile(values.compressed(), 99.5) if values.count() else 0
     image = panels.show(index, values, 'uncertainty', vmin=0, vmax=end or 1,
@@ -184,7 +199,7 @@ def _show_uncertainty(panels, index, uncertainty, label):
     panels.bar(image, index, index, label)
 
 
-def _check(image, **maps):
+def _check(image: np.ndarray, **maps: np.ndarray | None) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError('image must be (H, W, 3) uint8, got '
                          f'{image.shape} {image.dtype}')

@@ -1,6 +1,10 @@
 """One picture of a frame: six cameras around the predicted and true map."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +15,10 @@ from ddp_perception.visualization.maps import (
     draw_map,
     paint_order,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LAYOUT = (('CAM_FRONT_LEFT', 'CAM_FRONT', 'CAM_FRONT_RIGHT'),
           ('CAM_BACK_LEFT', 'CAM_BACK', 'CAM_BACK_RIGHT'))
@@ -41,11 +49,11 @@ class MapFrame:
         classes: C names.
         palette: C RGB triples of 0 to 255, or None for nuScenes' own.
         xbound: least, greatest x and cell size in metres; x points right.
-        ybound: the same of y, which points forward.
-        title: of the picture.
+        ybound: bounds along y, which points forward.
+        title: title of the picture.
         boxes: (n, 4, 2) corners of predicted boxes seen from above, metres,
             or None.
-        true_boxes: the same of the annotated ones.
+        true_boxes: corners of the annotated boxes.
     """
 
     prediction: np.ndarray | None = None
@@ -62,17 +70,18 @@ class MapFrame:
     true_boxes: np.ndarray | None = None
 
 
-def draw_frame(frame, threshold=0.5, points_in_images=True):
+def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
+               points_in_images: bool = True) -> Figure:
     """Draw a frame.
 
     Args:
-        frame (MapFrame): What to show. A map that is None is left out.
-        threshold (float | Sequence[float]): Probability from which a class
-            is drawn, for all classes or one for each.
-        points_in_images (bool): Project LiDAR points into the images.
+        frame: What to show. A map that is None is left out.
+        threshold: Probability from which a class is drawn, for all classes or
+            one for each.
+        points_in_images: Project LiDAR points into the images.
 
     Returns:
-        matplotlib.figure.Figure: Not attached to any window.
+        Not attached to any window.
 
     Raises:
         ValueError: neither prediction nor truth is given, or a shape does
@@ -93,7 +102,7 @@ def draw_frame(frame, threshold=0.5, points_in_images=True):
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
 
-    def axes_at(left, bottom, wide, high):
+    def axes_at(left: float, bottom: float, wide: float, high: float) -> Axes:
         return figure.add_axes(
             (left / width, bottom / height, wide / width, high / height))
 
@@ -119,18 +128,20 @@ def draw_frame(frame, threshold=0.5, points_in_images=True):
     return figure
 
 
-def save_frame(frame, path, threshold=0.5, points_in_images=True, dpi=100):
+def save_frame(frame: MapFrame, path: str | Path,
+               threshold: float | Sequence[float] = 0.5, points_in_images: bool = True,
+               dpi: int = 100) -> Path:
     """Draw a frame into a file; its folder is made where it is missing.
 
     Args:
-        frame (MapFrame): See `draw_frame`.
-        path (str | Path): The file; its suffix decides the format.
-        threshold (float | Sequence[float]): See `draw_frame`.
-        points_in_images (bool): See `draw_frame`.
-        dpi (int): Pixels per inch; 15 inches wide.
+        frame: See `draw_frame`.
+        path: The file; its suffix decides the format.
+        threshold: See `draw_frame`.
+        points_in_images: See `draw_frame`.
+        dpi: Pixels per inch; 15 inches wide.
 
     Returns:
-        Path: The file.
+        The file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,13 +149,13 @@ def save_frame(frame, path, threshold=0.5, points_in_images=True, dpi=100):
     return path
 
 
-def _maps(frame, threshold):
+def _maps(frame: MapFrame, threshold: float | Sequence[float]) -> list[tuple]:
     maps = []
     if frame.prediction is not None:
-        threshold = np.asarray(threshold, dtype=float)
-        if threshold.ndim:
-            threshold = threshold[:, None, None]
-        maps.append(('predicted map', frame.prediction >= threshold,
+        least = np.asarray(threshold, dtype=float)
+        if least.ndim:
+            least = least[:, None, None]
+        maps.append(('predicted map', frame.prediction >= least,
                      _outlines(frame.boxes, PREDICTED_BOX)))
     if frame.truth is not None:
         maps.append(('true map', np.asarray(frame.truth) > 0,
@@ -152,24 +163,24 @@ def _maps(frame, threshold):
     return maps
 
 
-def _outlines(corners, colour):
+def _outlines(corners: np.ndarray | None, colour: str) -> list[tuple]:
     return [] if corners is None else [(corners, colour)]
 
 
-def _aspect(images):
+def _aspect(images: Mapping[str, np.ndarray]) -> float:
     shapes = [image.shape for image in images.values()]
     return max((shape[0] / shape[1] for shape in shapes), default=0.5625)
 
 
-def _title(name):
+def _title(name: str) -> str:
     return name.removeprefix('CAM_').replace('_', ' ').lower()
 
 
-def _draw_legend(axes, frame, points_in_images):
+def _draw_legend(axes: Axes, frame: MapFrame, points_in_images: bool) -> None:
     from matplotlib.patches import Patch
     axes.set_axis_off()
     colours = class_colours(frame.classes, frame.palette)
-    handles = [Patch(facecolor=np.divide(colours[i], 255), edgecolor='grey',
+    handles = [Patch(facecolor=tuple(np.divide(colours[i], 255)), edgecolor='grey',
                      label=frame.classes[i].replace('_', ' '))
                for i in paint_order(frame.classes)]
     handles.append(Patch(facecolor='white', edgecolor='black',
@@ -186,10 +197,10 @@ def _draw_legend(axes, frame, points_in_images):
         _draw_depth_scale(axes)
 
 
-def _draw_depth_scale(axes):
-    inner = axes.inset_axes([0.02, 0.1, 0.85, 0.03])
+def _draw_depth_scale(axes: Axes) -> None:
+    inner = axes.inset_axes((0.02, 0.1, 0.85, 0.03))
     inner.imshow(np.linspace(0, 1, 256)[None], aspect='auto', cmap='turbo_r',
                  extent=(0, FARTHEST, 0, 1))
     inner.set(yticks=[], xlabel='depth of the LiDAR points (m)')
-    inner.xaxis.label.set_size(8)
+    inner.xaxis.label.set_fontsize(8)
     inner.tick_params(labelsize=8)

@@ -1,19 +1,26 @@
 """The image of a sample, and where its prediction lies in it."""
+from __future__ import annotations
+
 import io
 import struct
 import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ddp_perception.datasets.bounded_files import read_file
 
+if TYPE_CHECKING:
+    import numpy as np
 
-def read_image(path):
+
+def read_image(path: str | Path) -> np.ndarray:
     """Read an image as the pipelines do.
 
     Args:
-        path (str | Path): The file.
+        path: The file.
 
     Returns:
-        ndarray: (H, W, 3) uint8, RGB.
+        (H, W, 3) uint8, RGB.
 
     Raises:
         ValueError: it cannot be read, is cut off, or is too large to be; see
@@ -36,13 +43,14 @@ def read_image(path):
     return image
 
 
-def crop_corner(meta, shape, size):
+def crop_corner(meta: dict, shape: tuple[int, int],
+                size: tuple[int, int]) -> tuple[int, int]:
     """Return row and column of the image's pixel where a prediction begins.
 
     Args:
-        meta (dict): Metainfo of the sample; kb_crop where `ddp.KBCrop` cut.
-        shape (tuple[int, int]): Height and width of the prediction.
-        size (tuple[int, int]): The same of the image in its file.
+        meta: Metainfo of the sample; kb_crop where `ddp.KBCrop` cut.
+        shape: Height and width of the prediction.
+        size: Height and width of the image in its file.
 
     Raises:
         ValueError: the pipeline cut the image, and nothing says where.

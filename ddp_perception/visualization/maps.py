@@ -1,7 +1,15 @@
 """A bird's-eye-view map: forward up, right to the right, metres."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ddp_perception.datasets.map_classes import MAP_CLASSES, MAP_PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PAINT_ORDER = ('drivable_area', 'carpark_area', 'walkway', 'ped_crossing',
                'stop_line', 'divider')
@@ -14,12 +22,13 @@ from the LiDAR, which sits 0.94 m ahead of the rear axle."""
 BACKGROUND = (255, 255, 255)
 
 
-def class_colours(classes, palette=None):
+def class_colours(classes: Sequence[str],
+                  palette: Sequence | None = None) -> list[tuple[int, int, int]]:
     """Return an RGB colour of 0 to 255 per class.
 
     Args:
-        classes (Sequence[str]): Names; those of nuScenes have colours.
-        palette (Sequence, optional): One RGB triple per class instead.
+        classes: Names; those of nuScenes have colours.
+        palette: One RGB triple per class instead.
 
     Raises:
         ValueError: no palette is given for an unknown class, or it has
@@ -38,24 +47,25 @@ def class_colours(classes, palette=None):
     return [tuple(colour) for colour in palette]
 
 
-def paint_order(classes):
+def paint_order(classes: Sequence[str]) -> list[int]:
     """Return the indices of the classes in the order of painting."""
     rank = {name: index for index, name in enumerate(PAINT_ORDER)}
     return sorted(range(len(classes)),
                   key=lambda i: rank.get(classes[i], len(rank) + i))
 
 
-def paint_map(masks, classes=MAP_CLASSES, palette=None):
+def paint_map(masks: np.ndarray, classes: Sequence[str] = MAP_CLASSES,
+              palette: Sequence | None = None) -> np.ndarray:
     """Paint overlapping classes into one picture.
 
     Args:
-        masks (ndarray): (C, X, Y), true where a class is. Axis 1 grows with
-            x, axis 2 with y.
-        classes (Sequence[str]): C names.
-        palette (Sequence, optional): C RGB triples of 0 to 255.
+        masks: (C, X, Y), true where a class is. Axis 1 grows with x, axis 2
+            with y.
+        classes: C names.
+        palette: C RGB triples of 0 to 255.
 
     Returns:
-        ndarray: (Y, X, 3) uint8, RGB. Row 0 is the least y, to be shown with
+        (Y, X, 3) uint8, RGB. Row 0 is the least y, to be shown with
         ``origin='lower'``.
 
     Raises:
@@ -73,36 +83,38 @@ def paint_map(masks, classes=MAP_CLASSES, palette=None):
     return picture
 
 
-def draw_map(axes, masks, title='', classes=MAP_CLASSES, palette=None,
-             xbound=(-50, 50, 0.5), ybound=(-50, 50, 0.5), points=None,
-             boxes=()):
+def draw_map(axes: Axes, masks: np.ndarray, title: str = '',
+             classes: Sequence[str] = MAP_CLASSES, palette: Sequence | None = None,
+             xbound: Sequence[float] = (-50, 50, 0.5),
+             ybound: Sequence[float] = (-50, 50, 0.5), points: np.ndarray | None = None,
+             boxes: Sequence[tuple[np.ndarray, str]] = ()) -> None:
     """Draw a map with the vehicle on it into matplotlib axes.
 
     Args:
-        axes (matplotlib.axes.Axes): Where.
-        masks (ndarray): (C, X, Y), true where a class is.
-        title (str): Above the map.
-        classes (Sequence[str]): C names.
-        palette (Sequence, optional): C RGB triples of 0 to 255.
-        xbound (Sequence[float]): Grid of axis 1: least, greatest, step in
-            metres; x points right.
-        ybound (Sequence[float]): Grid of axis 2; y points forward.
-        points (ndarray, optional): (n, 3 or more) LiDAR points in metres,
-            drawn lightly.
-        boxes (Sequence[tuple[ndarray, str]]): Outlines of each kind of box,
-            (n, 4, 2) corners in metres, and their colour.
+        axes: Where.
+        masks: (C, X, Y), true where a class is.
+        title: Above the map.
+        classes: C names.
+        palette: C RGB triples of 0 to 255.
+        xbound: Grid of axis 1: least, greatest, step in metres; x points
+            right.
+        ybound: Grid of axis 2; y points forward.
+        points: (n, 3 or more) LiDAR points in metres, drawn lightly.
+        boxes: Outlines of each kind of box, (n, 4, 2) corners in metres, and
+            their colour.
     """
     from matplotlib.collections import PolyCollection
     from matplotlib.patches import Polygon
     axes.imshow(paint_map(masks, classes, palette), origin='lower',
-                extent=(*xbound[:2], *ybound[:2]), interpolation='nearest')
+                extent=(xbound[0], xbound[1], ybound[0], ybound[1]),
+                interpolation='nearest')
     if points is not None and len(points):
         axes.scatter(points[:, 0], points[:, 1], s=0.2, c='black', alpha=0.12,
                      linewidths=0)
     for corners, colour in boxes:
         if len(corners):
             axes.add_collection(PolyCollection(
-                corners, facecolors='none', edgecolors=colour, linewidths=1.1,
+                list(corners), facecolors='none', edgecolors=colour, linewidths=1.1,
                 zorder=2))
     left, right, rear, front = VEHICLE
     axes.add_patch(Polygon(

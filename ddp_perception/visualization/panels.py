@@ -1,9 +1,17 @@
 """A figure of equally large panels, with room for colour bars and a legend."""
+from __future__ import annotations
+
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 # Inches.
 WIDTH = 15.0
@@ -22,18 +30,19 @@ class Panels:
     """Draw images of one size side by side or one above the other.
 
     Args:
-        count (int): Panels.
-        size (tuple[int, int]): Height and width of every image, in pixels.
-        columns (int): Panels in a row.
-        bars (bool): Leave room for colour bars on the right.
-        labels (Sequence[tuple[str, tuple]]): Name and RGB colour, 0 to 255,
-            of the legend's entries, which stand below the panels.
+        count: Panels.
+        size: Height and width of every image, in pixels.
+        columns: Panels in a row.
+        bars: Leave room for colour bars on the right.
+        labels: Name and RGB colour, 0 to 255, of the legend's entries, which
+            stand below the panels.
 
     Attributes:
         figure (matplotlib.figure.Figure): Not attached to any window.
     """
 
-    def __init__(self, count, size, columns, bars=False, labels=()):
+    def __init__(self, count: int, size: tuple[int, int], columns: int,
+                 bars: bool = False, labels: Sequence[tuple[str, tuple]] = ()) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
         self.columns = columns
@@ -52,14 +61,15 @@ class Panels:
         if labels:
             self._draw_legend(labels, fit, below)
 
-    def show(self, index, picture, title, **image_options):
+    def show(self, index: int, picture: np.ndarray, title: str,
+             **image_options: Any) -> AxesImage:
         """Draw one panel.
 
         Args:
-            index (int): Which, row by row.
-            picture (ndarray): (H, W, 3) uint8 RGB, or (H, W) numbers.
-            title (str): Above it.
-            image_options: Of matplotlib's ``imshow``.
+            index: Which, row by row.
+            picture: (H, W, 3) uint8 RGB, or (H, W) numbers.
+            title: Above it.
+            image_options: Further arguments of matplotlib's ``imshow``.
 
         Returns:
             matplotlib.image.AxesImage: For a colour bar.
@@ -70,14 +80,16 @@ class Panels:
         axes.set_title(title, fontsize=10, pad=4)
         return image
 
-    def bar(self, image, first, last, label, ticks=None):
+    def bar(self, image: AxesImage, first: int, last: int, label: str,
+            ticks: Sequence | None = None) -> None:
         """Draw a colour bar right of the panels `first` to `last`."""
         left, top = self._corner(first)[0], self._corner(first)[1] + self.high
         bottom = self._corner(last)[1]
         axes = self._axes_at(left + self.wide + GAP, bottom, BAR_WIDTH,
                              top - bottom)
-        values = image.get_array()
-        beyond = values.count() and values.max() > image.norm.vmax * (1 + 1e-6)
+        values = np.ma.asarray(image.get_array())
+        end = image.get_clim()[1] or 0
+        beyond = values.count() and values.max() > end * (1 + 1e-6)
         bar = self.figure.colorbar(image, cax=axes, label=label, ticks=ticks,
                                    extend='max' if beyond else 'neither')
         if ticks is not None:
@@ -85,16 +97,16 @@ class Panels:
             bar.ax.minorticks_off()
         axes.tick_params(labelsize=8)
 
-    def save(self, path, dpi=100):
+    def save(self, path: str | Path, dpi: int = 100) -> Path:
         """Write the figure; the file is replaced when complete.
 
         Args:
-            path (str | Path): Its suffix decides the format; its folder is
-                made where it is missing.
-            dpi (int): Pixels per inch; at most 15 inches wide.
+            path: Its suffix decides the format; its folder is made where it is
+                missing.
+            dpi: Pixels per inch; at most 15 inches wide.
 
         Returns:
-            Path: The file.
+            The file.
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,18 +119,18 @@ class Panels:
             partial.unlink(missing_ok=True)
         return path
 
-    def _corner(self, index):
+    def _corner(self, index: int) -> tuple[float, float]:
         """Lower left corner of a panel in inches."""
         row, column = divmod(index, self.columns)
         return (GAP + column * (self.wide + GAP),
                 self.height - (row + 1) * (TITLE + self.high))
 
-    def _axes_at(self, left, bottom, wide, high):
+    def _axes_at(self, left: float, bottom: float, wide: float, high: float) -> Axes:
         return self.figure.add_axes(
             (left / self.width, bottom / self.height, wide / self.width,
              high / self.height))
 
-    def _draw_legend(self, labels, columns, high):
+    def _draw_legend(self, labels: Sequence[tuple], columns: int, high: float) -> None:
         from matplotlib.patches import Patch
         axes = self._axes_at(0, 0, self.width, high)
         axes.set_axis_off()

@@ -1,5 +1,9 @@
 """From a predicted data sample to the arrays of a picture."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -7,31 +11,36 @@ from PIL import Image
 from ddp_perception.datasets.map_classes import MAP_CLASSES
 from ddp_perception.visualization.figure import LAYOUT, MapFrame
 
+if TYPE_CHECKING:
+    from mmdet3d.structures import BaseInstance3DBoxes, Det3DDataSample
+    from mmengine.structures import BaseDataElement
+
 POINT_FIELDS = 5
 """float32 numbers per point in a nuScenes LiDAR file."""
 
 
-def frame_from_sample(sample, classes=MAP_CLASSES, palette=None,
-                      xbound=(-50, 50, 0.5), ybound=(-50, 50, 0.5),
-                      least_score=0.3):
+def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLASSES,
+                      palette: Sequence | None = None,
+                      xbound: Sequence[float] = (-50, 50, 0.5),
+                      ybound: Sequence[float] = (-50, 50, 0.5),
+                      least_score: float = 0.3) -> MapFrame:
     """Collect what a picture of a sample shows.
 
     Images and points come from the files that the sample names, so the
     picture shows them as they were recorded, whatever size the model saw.
 
     Args:
-        sample (Det3DDataSample): Holds ``pred_map_seg`` (probabilities),
-            ``gt_map_seg``, or both, and boxes where there are any
-            (``pred_instances_3d``, ``eval_ann_info``); metainfo of
-            `ddp.PackMapInputs`.
-        classes (Sequence[str]): Names in the order of the maps.
-        palette (Sequence, optional): One RGB triple of 0 to 255 per class.
-        xbound (Sequence[float]): Least, greatest, step of the map's axis 1.
-        ybound (Sequence[float]): The same of its axis 2.
-        least_score (float): Boxes predicted with less are left out.
+        sample: Holds ``pred_map_seg`` (probabilities), ``gt_map_seg``, or
+            both, and boxes where there are any (``pred_instances_3d``,
+            ``eval_ann_info``); metainfo of `ddp.PackMapInputs`.
+        classes: Names in the order of the maps.
+        palette: One RGB triple of 0 to 255 per class.
+        xbound: Least, greatest, step of the map's axis 1.
+        ybound: Bounds of its axis 2.
+        least_score: Boxes predicted with less are left out.
 
     Returns:
-        MapFrame: To be handed to `draw_frame`.
+        To be handed to `draw_frame`.
     """
     meta = sample.metainfo
     paths = {}
@@ -51,12 +60,14 @@ def frame_from_sample(sample, classes=MAP_CLASSES, palette=None,
             name: np.asarray(matrices[index])
             for name, (index, _) in paths.items()},
         points=read_lidar(lidar_path) if lidar_path else None,
-        classes=tuple(classes), palette=palette, xbound=tuple(xbound),
+        classes=tuple(classes), palette=None if palette is None else tuple(palette),
+        xbound=tuple(xbound),
         ybound=tuple(ybound), title=describe(meta),
         boxes=predicted_boxes(sample, least_score), true_boxes=true_boxes(sample))
 
 
-def predicted_boxes(sample, least_score=0.3):
+def predicted_boxes(sample: BaseDataElement,
+                    least_score: float = 0.3) -> np.ndarray | None:
     """Return (n, 4, 2) corners of the boxes of some confidence, or None."""
     predicted = sample.get('pred_instances_3d')
     if predicted is None or 'scores_3d' not in predicted:
@@ -65,13 +76,13 @@ def predicted_boxes(sample, least_score=0.3):
         predicted.bboxes_3d[predicted.scores_3d >= least_score])
 
 
-def true_boxes(sample):
+def true_boxes(sample: BaseDataElement) -> np.ndarray | None:
     """Return (n, 4, 2) corners of the annotated boxes, or None."""
     found = (sample.get('eval_ann_info') or {}).get('gt_bboxes_3d')
     return None if found is None else corners_from_above(found)
 
 
-def corners_from_above(boxes):
+def corners_from_above(boxes: BaseInstance3DBoxes) -> np.ndarray:
     """Return (n, 4, 2) x, y of the corners of LiDAR boxes, in order."""
     x, y, length, width, yaw = boxes.bev.detach().cpu().numpy().T
     ahead = np.stack([np.cos(yaw), np.sin(yaw)], -1) * length[:, None] / 2
@@ -81,7 +92,7 @@ def corners_from_above(boxes):
                      centre - ahead - aside, centre - ahead + aside], 1)
 
 
-def camera_name(path):
+def camera_name(path: str | Path) -> str | None:
     """Return the nuScenes camera that an image path names, or None.
 
     nuScenes writes it between double underscores in the file's name and as
@@ -93,14 +104,14 @@ def camera_name(path):
     return names[0] if names else None
 
 
-def read_lidar(path):
+def read_lidar(path: str | Path) -> np.ndarray:
     """Read a nuScenes LiDAR file: (n, 5) x, y, z, intensity, ring."""
     points = np.fromfile(path, dtype=np.float32)
     return points[:points.size // POINT_FIELDS * POINT_FIELDS].reshape(
         -1, POINT_FIELDS)
 
 
-def describe(meta):
+def describe(meta: Mapping) -> str:
     """Return a title: which frame it is and what the prediction averages."""
     parts = [str(meta[key]) for key in ('scene_name', 'map_location', 'token')
              if meta.get(key)]
@@ -111,7 +122,7 @@ def describe(meta):
     return '   '.join(parts)
 
 
-def _array(sample, key):
+def _array(sample: BaseDataElement, key: str) -> np.ndarray | None:
     field = sample.get(key)
     if field is None:
         return None

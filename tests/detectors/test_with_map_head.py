@@ -335,6 +335,23 @@ def test_tensor_mode_gives_features_and_maps(models):
     assert outputs['map'].shape == (2, 6, 40, 28)
 
 
+def test_signatures_of_parts_are_read_when_a_model_is_built_and_not_later(
+        models, monkeypatch):
+    wrapped, native = models[PILLAR], build(NATIVE).eval()
+
+    def refuse(method):
+        raise AssertionError(f'the signature of {method} is read again')
+
+    for module in ('bevfusion.detector', 'detectors.with_map_head'):
+        monkeypatch.setattr(f'ddp_perception.{module}.signature', refuse)
+    with torch.no_grad():
+        inputs, samples = batch(wrapped)
+        assert wrapped(inputs, samples, mode='tensor')['map'].shape == (2, 6, 40, 28)
+        inputs, samples = batch(native)
+        assert len(native.predict(inputs, samples)[0].pred_instances_3d)
+        assert 'boxes' in native(inputs, samples, mode='tensor')
+
+
 def test_native_bevfusion_trains_and_predicts_both():
     model = build(NATIVE).train()
     inputs, samples = batch(model)

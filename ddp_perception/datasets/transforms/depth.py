@@ -4,6 +4,9 @@ mmseg's steps treat whatever `seg_fields` names like the image, so its
 RandomFlip and PackSegInputs take depth maps as they are. Those here add the
 checks and the padding that depth needs, and what mmseg lacks.
 """
+from collections.abc import Sequence
+from pathlib import Path
+
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -21,11 +24,10 @@ class LoadKITTIDepth(LoadDepthAnnotation):
     """Load a 16-bit depth PNG as metres.
 
     Args:
-        scale (float): Stored value of one metre; 0 means no measurement and
-            stays 0.
-        optional (bool): Leave frames without `depth_map_path` (lists of
-            images alone) as they are, instead of raising.
-        backend_args (dict, optional): Of mmengine's file backend.
+        scale: Stored value of one metre; 0 means no measurement and stays 0.
+        optional: Leave frames without `depth_map_path` (lists of images alone)
+            as they are, instead of raising.
+        backend_args: Options of mmengine's file backend.
 
     Reads: depth_map_path, img (where present, for its size), seg_fields.
     Writes: gt_depth_map (H, W) float32 in metres, seg_fields,
@@ -41,7 +43,8 @@ class LoadKITTIDepth(LoadDepthAnnotation):
     8-bit and colour images too and returns wrong metres for them.
     """
 
-    def __init__(self, scale=KITTI_SCALE, optional=False, backend_args=None):
+    def __init__(self, scale: float = KITTI_SCALE, optional: bool = False,
+                 backend_args: dict | None = None) -> None:
         if not scale > 0:
             raise ValueError(f'scale must be positive, got {scale}')
         super().__init__(decode_backend='cv2', to_float32=True,
@@ -50,7 +53,7 @@ class LoadKITTIDepth(LoadDepthAnnotation):
         self.scale = scale
         self.optional = optional
 
-    def transform(self, results):
+    def transform(self, results: dict) -> dict:
         """Add the depth map."""
         path = results.get('depth_map_path')
         if path is None:
@@ -69,7 +72,7 @@ class LoadKITTIDepth(LoadDepthAnnotation):
         results['depth_rescale_factor'] = self.depth_rescale_factor
         return results
 
-    def _read(self, path):
+    def _read(self, path: str | Path) -> np.ndarray:
         content = read_file(path, self.backend_args)
         stored = cv2.imdecode(np.frombuffer(content, np.uint8),
                               cv2.IMREAD_UNCHANGED) if content else None
@@ -83,7 +86,7 @@ class LoadKITTIDepth(LoadDepthAnnotation):
                 f'{channels} channel{"s" * (channels > 1)}')
         return stored
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (f'{type(self).__name__}(scale={self.scale}, '
                 f'optional={self.optional})')
 
@@ -97,8 +100,8 @@ class KBCrop(BaseTransform):
     returns predictions on the crop, where they are evaluated.
 
     Args:
-        height (int): Rows.
-        width (int): Columns.
+        height: Rows.
+        width: Columns.
 
     Reads: img and all of seg_fields (either may be absent, not both).
     Writes: these, img_shape, ori_shape, pad_shape and kb_crop (top, left,
@@ -112,12 +115,12 @@ class KBCrop(BaseTransform):
     arXiv:2303.17559.
     """
 
-    def __init__(self, height=352, width=1216):
+    def __init__(self, height: int = 352, width: int = 1216) -> None:
         _check_size(height, width)
         self.height = height
         self.width = width
 
-    def transform(self, results):
+    def transform(self, results: dict) -> dict:
         """Crop image and maps."""
         keys = [key for key in ('img', *results.get('seg_fields', ()))
                 if key in results]
@@ -127,7 +130,8 @@ class KBCrop(BaseTransform):
         sizes = {key: results[key].shape[:2] for key in keys}
         if len(set(sizes.values())) > 1:
             raise ValueError(f'image and maps differ in size: {sizes}')
-        top, left = kb_crop_corner(*sizes[keys[0]], self.height, self.width,
+        height, width = sizes[keys[0]]
+        top, left = kb_crop_corner(height, width, self.height, self.width,
                                    results.get('img_path', 'the image'))
         for key in keys:
             results[key] = results[key][top:top + self.height,
@@ -137,22 +141,22 @@ class KBCrop(BaseTransform):
                        kb_crop=(top, left, *shape))
         return results
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (f'{type(self).__name__}(height={self.height}, '
                 f'width={self.width})')
 
 
-def kb_crop_corner(image_height, image_width, height=352, width=1216,
-                   name='the image'):
+def kb_crop_corner(image_height: int, image_width: int, height: int = 352,
+                   width: int = 1216, name: str = 'the image') -> tuple[int, int]:
     """Return the upper left pixel of the KITTI benchmark crop.
 
     Args:
-        image_height, image_width (int): Of the uncropped image, in pixels.
-        height, width (int): Of the crop.
-        name (str): Of the image, for the error.
+        image_height, image_width: Size of the uncropped image in pixels.
+        height, width: Size of the crop.
+        name: What the error calls the image.
 
     Returns:
-        tuple[int, int]: Row and column.
+        Row and column.
 
     Raises:
         ValueError: the image is smaller than the crop.
@@ -171,11 +175,11 @@ class DepthRandomRotate(RandomRotate):
     would fill depth maps with 255 m.
 
     Args:
-        degree (float): Angles are drawn from [-degree, degree].
-        prob (float): Probability of rotating.
+        degree: Angles are drawn from [-degree, degree].
+        prob: Probability of rotating.
     """
 
-    def __init__(self, degree=2.5, prob=.5):
+    def __init__(self, degree: float = 2.5, prob: float = .5) -> None:
         super().__init__(prob=prob, degree=degree, pad_val=0, seg_pad_val=0)
 
 
@@ -184,18 +188,18 @@ class DepthRandomCrop(RandomCrop):
     """Cut a random part of image and depth map.
 
     Args:
-        crop_size (Sequence[int]): Height and width.
+        crop_size: Height and width.
 
     Raises:
         ValueError: the image is smaller than the crop, which mmseg's own
             step takes as it is and batches cannot.
     """
 
-    def __init__(self, crop_size=(352, 704)):
+    def __init__(self, crop_size: Sequence[int] = (352, 704)) -> None:
         _check_size(*crop_size)
         super().__init__(crop_size=tuple(crop_size))
 
-    def transform(self, results):
+    def transform(self, results: dict) -> dict:
         """Crop image and maps."""
         height, width = results['img'].shape[:2]
         if height < self.crop_size[0] or width < self.crop_size[1]:
@@ -206,11 +210,11 @@ class DepthRandomCrop(RandomCrop):
         return super().transform(results)
 
 
-def _size(array):
+def _size(array: np.ndarray) -> str:
     return f'{array.shape[0]} x {array.shape[1]}'
 
 
-def _check_size(height, width):
+def _check_size(height: int, width: int) -> None:
     if not (isinstance(height, int) and isinstance(width, int)
             and height > 0 and width > 0):
         raise ValueError('a crop needs a positive whole height and width, got '

@@ -1,4 +1,6 @@
 """Colour augmentation of monocular depth."""
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -16,9 +18,8 @@ class DepthColorAug(BaseTransform):
     stay as they are.
 
     Args:
-        prob (float): Probability of changing anything.
-        gamma_range, brightness_range, color_range (Sequence[float]): Least
-            and greatest factor.
+        prob: Probability of changing anything.
+        gamma_range, brightness_range, color_range: Least and greatest factor.
 
     Reads and writes: img (H, W, C), values 0 to 255, uint8 (rounded) or
     floating point; keeps its type.
@@ -30,8 +31,9 @@ class DepthColorAug(BaseTransform):
     over.
     """
 
-    def __init__(self, prob=.5, gamma_range=(.9, 1.1),
-                 brightness_range=(.9, 1.1), color_range=(.9, 1.1)):
+    def __init__(self, prob: float = .5, gamma_range: Sequence[float] = (.9, 1.1),
+                 brightness_range: Sequence[float] = (.9, 1.1),
+                 color_range: Sequence[float] = (.9, 1.1)) -> None:
         if not 0 <= prob <= 1:
             raise ValueError(f'prob must lie in [0, 1], got {prob}')
         self.ranges = {'gamma_range': gamma_range,
@@ -44,16 +46,18 @@ class DepthColorAug(BaseTransform):
         self.prob = prob
 
     @cache_randomness
-    def draw(self, channels):
+    def draw(self, channels: int) -> tuple[float, np.ndarray] | None:
         """Return gamma and the factor of each channel, or None."""
         if np.random.rand() >= self.prob:
             return None
-        gamma, brightness = (np.random.uniform(*self.ranges[name]) for name in
-                             ('gamma_range', 'brightness_range'))
-        return gamma, brightness * np.random.uniform(
-            *self.ranges['color_range'], size=channels)
+        (gamma_low, gamma_high), (low, high), (least, greatest) = (
+            self.ranges[name]
+            for name in ('gamma_range', 'brightness_range', 'color_range'))
+        gamma = np.random.uniform(gamma_low, gamma_high)
+        brightness = np.random.uniform(low, high)
+        return gamma, brightness * np.random.uniform(least, greatest, size=channels)
 
-    def transform(self, results):
+    def transform(self, results: dict) -> dict:
         """Change the image."""
         image = results['img']
         drawn = self.draw(image.shape[2])
@@ -61,7 +65,7 @@ class DepthColorAug(BaseTransform):
             return results
         gamma, factors = drawn
 
-        def change(values):
+        def change(values: np.ndarray) -> np.ndarray:
             return np.clip(255 * (values / 255) ** gamma * factors, 0, 255)
 
         if image.dtype == np.uint8:  # 256 values per channel: look them up
@@ -71,5 +75,5 @@ class DepthColorAug(BaseTransform):
             results['img'] = change(image).astype(image.dtype)
         return results
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f'{type(self).__name__}(prob={self.prob}, {self.ranges})'

@@ -1,4 +1,7 @@
 """Load and augment the views of a multi-camera frame."""
+from collections.abc import Sequence
+from typing import Any
+
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -17,9 +20,9 @@ class LoadMultiViewImages(BaseTransform):
     """Load the images of a frame and the calibration of their cameras.
 
     Args:
-        cameras (Sequence[str]): Their names, in the order of the views.
-        to_float32 (bool): Return float32 instead of uint8.
-        backend_args (dict, optional): Of mmengine's file backend.
+        cameras: Their names, in the order of the views.
+        to_float32: Return float32 instead of uint8.
+        backend_args: Options of mmengine's file backend.
 
     Reads: images.<camera>.{img_path, cam2img, lidar2cam} of info v2.
     Writes: img (list of H x W x 3, BGR), img_path, num_views, ori_shape,
@@ -35,12 +38,13 @@ class LoadMultiViewImages(BaseTransform):
             image cannot be decoded.
     """
 
-    def __init__(self, cameras=CAMERAS, to_float32=False, backend_args=None):
+    def __init__(self, cameras: Sequence[str] = CAMERAS, to_float32: bool = False,
+                 backend_args: dict | None = None) -> None:
         self.cameras = tuple(cameras)
         self.to_float32 = to_float32
         self.backend_args = backend_args
 
-    def transform(self, results):
+    def transform(self, results: dict) -> dict:
         """Add the images and matrices."""
         token = results.get('token', '?')
         available = results.get('images', {})
@@ -74,7 +78,7 @@ class LoadMultiViewImages(BaseTransform):
                                    (len(views), 1, 1)))
         return results
 
-    def _load(self, view, name):
+    def _load(self, view: dict, name: str) -> np.ndarray:
         path = view['img_path']
         try:
             content = read_file(path, self.backend_args)
@@ -88,7 +92,7 @@ class LoadMultiViewImages(BaseTransform):
         return image.astype(np.float32) if self.to_float32 else image
 
 
-def _matrix(view, key, name):
+def _matrix(view: dict, key: str, name: str) -> np.ndarray:
     """Return a calibration matrix padded to (4, 4), float64."""
     if view.get(key) is None:
         raise KeyError(f'{name}: calibration "{key}" is missing')
@@ -113,18 +117,18 @@ class ImageAug3D(BaseTransform):
     is cropped from the top. What lies outside the file is black.
 
     Args:
-        final_dim (Sequence[int]): Height and width of the result.
-        resize_lim (Sequence[float]): Range of the scale.
-        source_width (int, optional): Width of the pictures that the scale is
-            meant for. Those of another width are brought to it first (in one
-            resize), so that a model sees the same field of view. By default
-            the scale holds for pictures of any width.
-        bot_pct_lim (Sequence[float]): Range of the share of the resized
-            height that is cropped from the bottom.
-        rot_lim (Sequence[float]): Range of the angle in degrees, counter-
-            clockwise in the picture.
-        rand_flip (bool): Mirror half of the views, left to right.
-        is_train (bool): Draw at random (numpy's global generator).
+        final_dim: Height and width of the result.
+        resize_lim: Range of the scale.
+        source_width: Width of the pictures that the scale is meant for. Those
+            of another width are brought to it first (in one resize), so that a
+            model sees the same field of view. By default the scale holds for
+            pictures of any width.
+        bot_pct_lim: Range of the share of the resized height that is cropped
+            from the bottom.
+        rot_lim: Range of the angle in degrees, counter- clockwise in the
+            picture.
+        rand_flip: Mirror half of the views, left to right.
+        is_train: Draw at random (numpy's global generator).
 
     Writes: img (list, same dtype), img_shape, pad_shape, and img_aug_matrix
     (N, 4, 4) float32, which takes (u, v, depth, 1) of the file to that of
@@ -137,9 +141,10 @@ class ImageAug3D(BaseTransform):
     the scale after rounding to whole pixels.
     """
 
-    def __init__(self, final_dim, resize_lim, bot_pct_lim=(0., 0.),
-                 rot_lim=(0., 0.), rand_flip=False, is_train=False,
-                 source_width=None):
+    def __init__(self, final_dim: Sequence[int], resize_lim: Sequence[float],
+                 bot_pct_lim: Sequence[float] = (0., 0.),
+                 rot_lim: Sequence[float] = (0., 0.), rand_flip: bool = False,
+                 is_train: bool = False, source_width: int | None = None) -> None:
         if source_width is not None and source_width < 1:
             raise ValueError(f'source_width must be positive, got {source_width}')
         for name, limits in (('resize_lim', resize_lim), ('rot_lim', rot_lim),
@@ -153,13 +158,14 @@ class ImageAug3D(BaseTransform):
         if len(final_dim) != 2 or min(final_dim) < 1:
             raise ValueError('final_dim must be (height, width) >= 1, got '
                              f'{final_dim}')
-        self.final_dim = tuple(final_dim)
+        self.final_dim: Any = tuple(final_dim)
         self.resize_lim, self.bot_pct_lim = resize_lim, bot_pct_lim
-        self.rot_lim, self.rand_flip = rot_lim, rand_flip
+        self.rot_lim: Any = rot_lim
+        self.rand_flip = rand_flip
         self.is_train = is_train
         self.source_width = source_width
 
-    def transform(self, results):
+    def transform(self, results: dict) -> dict:
         """Replace the images and update their matrices."""
         images, matrices = [], []
         for image in results['img']:
@@ -174,7 +180,8 @@ class ImageAug3D(BaseTransform):
             np.stack(matrices) @ before).astype(np.float32)
         return results
 
-    def _draw(self, shape):
+    def _draw(self, shape: tuple[int, ...]) -> tuple[
+            tuple[int, int], tuple[int, int], bool, float]:
         """Return size (width, height), crop corner, flip and angle."""
         draw = np.random.uniform if self.is_train else _middle
         scale = draw(*self.resize_lim)
@@ -187,7 +194,7 @@ class ImageAug3D(BaseTransform):
         angle = np.random.uniform(*self.rot_lim) if self.is_train else 0.
         return (width, height), (left, top), flip, angle
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Name the parameters."""
         return (f'{type(self).__name__}(final_dim={self.final_dim}, '
                 f'resize_lim={self.resize_lim}, rot_lim={self.rot_lim}, '
@@ -196,24 +203,25 @@ class ImageAug3D(BaseTransform):
                 f'source_width={self.source_width})')
 
 
-def _middle(low, high):
+def _middle(low: float, high: float) -> float:
     return (low + high) / 2
 
 
-def augment(image, final_dim, size, corner, flip, angle):
+def augment(image: np.ndarray, final_dim: tuple[int, int], size: tuple[int, int],
+            corner: tuple[int, int], flip: bool, angle: float) -> tuple:
     """Resize, crop, flip and rotate one picture.
 
     Args:
-        image (ndarray): H x W x 3, values 0 to 255.
-        final_dim (tuple[int, int]): Height and width of the crop.
-        size (tuple[int, int]): Width and height after resizing.
-        corner (tuple[int, int]): x and y of the crop in the resized picture.
-        flip (bool): Mirror left to right.
-        angle (float): Degrees, counter-clockwise in the picture.
+        image: H x W x 3, values 0 to 255.
+        final_dim: Height and width of the crop.
+        size: Width and height after resizing.
+        corner: x and y of the crop in the resized picture.
+        flip: Mirror left to right.
+        angle: Degrees, counter-clockwise in the picture.
 
     Returns:
-        tuple: the picture in the dtype of `image`, and the (4, 4) float64
-        matrix that does the same to (u, v, depth, 1).
+        the picture in the dtype of `image`, and the (4, 4) float64 matrix that
+        does the same to (u, v, depth, 1).
     """
     height, width = final_dim
     picture = _resized_crop(image, size, corner, (width, height))
@@ -236,7 +244,8 @@ def augment(image, final_dim, size, corner, flip, angle):
     return np.asarray(picture).astype(image.dtype), matrix
 
 
-def _resized_crop(image, size, corner, crop):
+def _resized_crop(image: np.ndarray, size: tuple[int, int], corner: tuple[int, int],
+                  crop: tuple[int, int]) -> Image.Image:
     """Resize to `size` (bicubic) and crop, computing the crop alone."""
     left, top = (max(place, 0) for place in corner)
     right, bottom = (min(place + length, limit) for place, length, limit

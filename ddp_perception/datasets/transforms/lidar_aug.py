@@ -1,4 +1,6 @@
 """Augment the LiDAR frame: points, boxes and the matrix that tells."""
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -6,7 +8,7 @@ from mmcv.transforms import BaseTransform
 from ddp_perception.registry import TRANSFORMS
 
 
-def augmented_lidar(results, matrix):
+def augmented_lidar(results: dict, matrix: np.ndarray) -> dict:
     """Apply an affine (4, 4) to the points and note it in the sample.
 
     `lidar_aug_matrix` (LiDAR frame of the file -> augmented LiDAR frame)
@@ -35,10 +37,10 @@ class GlobalRotScaleTrans(BaseTransform):
     matrix is drawn all the same: the view transform moves the image features.
 
     Args:
-        rot_range (Sequence[float]): Radians, counter-clockwise from above.
-        scale_ratio_range (Sequence[float]): Range of s.
-        translation_std (float | Sequence[float]): Standard deviation of t
-            in metres, for all axes or each.
+        rot_range: Radians, counter-clockwise from above.
+        scale_ratio_range: Range of s.
+        translation_std: Standard deviation of t in metres, for all axes or
+            each.
 
     Writes: lidar_aug_matrix; points and gt_bboxes_3d where present.
 
@@ -49,8 +51,9 @@ class GlobalRotScaleTrans(BaseTransform):
     Source: MIT BEVFusion, arXiv:2205.13542 (order of the three).
     """
 
-    def __init__(self, rot_range=(-0.785398, 0.785398),
-                 scale_ratio_range=(0.9, 1.1), translation_std=0.5):
+    def __init__(self, rot_range: Sequence[float] = (-0.785398, 0.785398),
+                 scale_ratio_range: Sequence[float] = (0.9, 1.1),
+                 translation_std: float | Sequence[float] = 0.5) -> None:
         for name, limits in (('rot_range', rot_range),
                              ('scale_ratio_range', scale_ratio_range)):
             if len(limits) != 2 or limits[0] > limits[1]:
@@ -66,10 +69,11 @@ class GlobalRotScaleTrans(BaseTransform):
         self.rot_range = tuple(rot_range)
         self.scale_ratio_range = tuple(scale_ratio_range)
 
-    def transform(self, results):
+    def transform(self, results: dict) -> dict:
         """Draw once and apply."""
-        angle = np.random.uniform(*self.rot_range)
-        scale = np.random.uniform(*self.scale_ratio_range)
+        angle = np.random.uniform(self.rot_range[0], self.rot_range[1])
+        scale = np.random.uniform(self.scale_ratio_range[0],
+                                  self.scale_ratio_range[1])
         shift = np.random.normal(scale=self.translation_std, size=3)
         cos, sin = np.cos(angle), np.sin(angle)
         matrix = np.eye(4)
@@ -83,7 +87,7 @@ class GlobalRotScaleTrans(BaseTransform):
             boxes.scale(scale)
         return augmented_lidar(results, matrix)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Name the parameters."""
         return (f'{type(self).__name__}(rot_range={self.rot_range}, '
                 f'scale_ratio_range={self.scale_ratio_range}, '
@@ -95,8 +99,8 @@ class RandomFlip3D(BaseTransform):
     """Mirror points and boxes along the axes of the LiDAR frame.
 
     Args:
-        flip_ratio_bev_horizontal (float): Probability to negate y.
-        flip_ratio_bev_vertical (float): Probability to negate x.
+        flip_ratio_bev_horizontal: Probability to negate y.
+        flip_ratio_bev_vertical: Probability to negate x.
 
     Writes: lidar_aug_matrix, pcd_horizontal_flip, pcd_vertical_flip; points
     and gt_bboxes_3d where present.
@@ -105,14 +109,14 @@ class RandomFlip3D(BaseTransform):
         ValueError: a probability is outside [0, 1].
     """
 
-    def __init__(self, flip_ratio_bev_horizontal=0.5,
-                 flip_ratio_bev_vertical=0.5):
+    def __init__(self, flip_ratio_bev_horizontal: float = 0.5,
+                 flip_ratio_bev_vertical: float = 0.5) -> None:
         ratios = flip_ratio_bev_horizontal, flip_ratio_bev_vertical
         if not all(0 <= ratio <= 1 for ratio in ratios):
             raise ValueError(f'flip ratios must be in [0, 1], got {ratios}')
         self.flip_ratio_bev_horizontal, self.flip_ratio_bev_vertical = ratios
 
-    def transform(self, results):
+    def transform(self, results: dict) -> dict:
         """Draw both flips and apply them."""
         horizontal = np.random.rand() < self.flip_ratio_bev_horizontal
         vertical = np.random.rand() < self.flip_ratio_bev_vertical
@@ -126,7 +130,7 @@ class RandomFlip3D(BaseTransform):
         return augmented_lidar(results, np.diag(
             [-1. if vertical else 1., -1. if horizontal else 1., 1., 1.]))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Name the probabilities."""
         return (f'{type(self).__name__}('
                 f'horizontal={self.flip_ratio_bev_horizontal}, '

@@ -1,4 +1,7 @@
 """The ground truth of map segmentation as a pipeline step."""
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -22,11 +25,11 @@ class LoadMapMasks(BaseTransform):
     as MultiScaleFlipAug3D makes it, gets masks for each.
 
     Args:
-        xbound (Sequence[float]): [min, max, step] in metres, LiDAR frame.
-        ybound (Sequence[float]): The same along y.
-        classes (Sequence[str]): Out of `MAP_CLASSES`.
-        map_root (str, optional): nuScenes root with maps/expansion. By
-            default the data set names it (key `map_root`).
+        xbound: [min, max, step] in metres, LiDAR frame.
+        ybound: (min, max, step) along y.
+        classes: Out of `MAP_CLASSES`.
+        map_root: nuScenes root with maps/expansion. By default the data set
+            names it (key `map_root`).
 
     Reads: map_location, ego2global, lidar_points.lidar2ego, map_root, and
     what augmentation left behind.
@@ -39,12 +42,14 @@ class LoadMapMasks(BaseTransform):
         FileNotFoundError: the map expansion file is missing.
     """
 
-    def __init__(self, xbound=(-50., 50., .5), ybound=(-50., 50., .5),
-                 classes=MAP_CLASSES, map_root=None):
+    def __init__(self, xbound: Sequence[float] = (-50., 50., .5),
+                 ybound: Sequence[float] = (-50., 50., .5),
+                 classes: Sequence[str] = MAP_CLASSES,
+                 map_root: str | None = None) -> None:
         self.rasterizer = MapRasterizer(xbound, ybound, classes)
         self.map_root = map_root
 
-    def transform(self, results):
+    def transform(self, results: Any) -> Any:
         """Add `gt_masks_bev`."""
         if isinstance(results, list):
             return [self.transform(item) for item in results]
@@ -69,13 +74,13 @@ class LoadMapMasks(BaseTransform):
         results['gt_masks_bev_aug'] = augmentation
         return results
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Name the classes and the grid."""
         return (f'{type(self).__name__}(classes={self.rasterizer.classes}, '
                 f'cells={self.rasterizer.shape})')
 
 
-def lidar2ego(results):
+def lidar2ego(results: dict) -> np.ndarray:
     """Return the (4, 4) LiDAR to ego transform of a sample, float64."""
     matrix = results.get('lidar2ego')
     if matrix is None:

@@ -1,4 +1,6 @@
 """Pack a sample of map segmentation for mmdet3d's models."""
+from collections.abc import Sequence
+
 import numpy as np
 from mmdet3d.datasets.transforms import Pack3DDetInputs
 
@@ -29,12 +31,11 @@ class PackMapInputs(Pack3DDetInputs):
     """Pack images, points, map masks and, where present, boxes.
 
     Args:
-        keys (Sequence[str], optional): What to pack, out of the sources of
-            the registered fields (gt_masks_bev of maps) and the keys of
-            mmdet3d's Pack3DDetInputs; all by default. Absent ones are left
-            out.
-        meta_keys (Sequence[str]): What becomes metainfo. `lidar_aug_matrix`
-            is that of `lidar_augmentation`, whoever augmented the points.
+        keys: What to pack, out of the sources of the registered fields
+            (gt_masks_bev of maps) and the keys of mmdet3d's Pack3DDetInputs;
+            all by default. Absent ones are left out.
+        meta_keys: What becomes metainfo. `lidar_aug_matrix` is that of
+            `lidar_augmentation`, whoever augmented the points.
 
     Returns a dict with
         inputs: img (N, 3, H, W) in the dtype it was loaded in, points (n, c).
@@ -46,18 +47,19 @@ class PackMapInputs(Pack3DDetInputs):
             is not known, or it went on after the masks were drawn.
     """
 
-    def __init__(self, keys=None, meta_keys=META_KEYS):
+    def __init__(self, keys: Sequence[str] | None = None,
+                 meta_keys: Sequence[str] = META_KEYS) -> None:
         # Looked up, not imported: the fields stand above the data sets.
         FIELDS.import_from_location()
         fields = [kind() for kind in FIELDS.module_dict.values() if kind.source]
         if keys is None:
-            keys = (*KEYS, *(field.source for field in fields))
+            keys = (*KEYS, *(field.source for field in fields if field.source))
         self.fields = [field for field in fields if field.source in keys]
         packed = [field.source for field in self.fields]
         super().__init__(keys=tuple(key for key in keys if key not in packed),
                          meta_keys=tuple(meta_keys))
 
-    def pack_single_results(self, results):
+    def pack_single_results(self, results: dict) -> dict:
         """Pack one sample."""
         shapes = {image.shape for image in results.get('img', [])}
         if len(shapes) > 1:

@@ -1,4 +1,6 @@
 """Load LiDAR points: one key frame and earlier sweeps."""
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet3d.structures.points import get_points_type
@@ -7,16 +9,17 @@ from ddp_perception.datasets.bounded_files import read_file
 from ddp_perception.registry import TRANSFORMS
 
 
-def read_points(path, load_dim, backend_args=None):
+def read_points(path: str, load_dim: int,
+                backend_args: dict | None = None) -> np.ndarray:
     """Read a file of float32 records.
 
     Args:
-        path (str): The file. An empty file is an empty cloud.
-        load_dim (int): Numbers per point.
-        backend_args (dict, optional): Of mmengine's file backend.
+        path: The file. An empty file is an empty cloud.
+        load_dim: Numbers per point.
+        backend_args: Options of mmengine's file backend.
 
     Returns:
-        ndarray: (n, load_dim) float32, writable.
+        (n, load_dim) float32, writable.
 
     Raises:
         FileNotFoundError: names the file.
@@ -46,10 +49,10 @@ class LoadPoints(BaseTransform):
     """Load the LiDAR points of the key frame.
 
     Args:
-        load_dim (int): Numbers per point in the file; nuScenes: x, y, z
-            (metres, LiDAR frame), intensity, ring.
-        use_dim (int | Sequence[int]): Which of them to keep.
-        backend_args (dict, optional): Of mmengine's file backend.
+        load_dim: Numbers per point in the file; nuScenes: x, y, z (metres,
+            LiDAR frame), intensity, ring.
+        use_dim: Which of them to keep.
+        backend_args: Options of mmengine's file backend.
 
     Reads: lidar_points.lidar_path. Writes: points (LiDARPoints, (n, use_dim)
     float32; n = 0 for an empty file).
@@ -60,7 +63,8 @@ class LoadPoints(BaseTransform):
         FileNotFoundError: the file is missing.
     """
 
-    def __init__(self, load_dim=5, use_dim=5, backend_args=None):
+    def __init__(self, load_dim: int = 5, use_dim: int | Sequence[int] = 5,
+                 backend_args: dict | None = None) -> None:
         self.load_dim = load_dim
         self.use_dim = (list(range(use_dim)) if isinstance(use_dim, int)
                         else list(use_dim))
@@ -69,7 +73,7 @@ class LoadPoints(BaseTransform):
                              f'{load_dim}, got {self.use_dim}')
         self.backend_args = backend_args
 
-    def transform(self, results):
+    def transform(self, results: dict) -> dict:
         """Add `points`."""
         points = read_points(results['lidar_points']['lidar_path'],
                              self.load_dim, self.backend_args)
@@ -87,16 +91,15 @@ class LoadSweeps(BaseTransform):
     frame. `sweeps_num=0` only does that. Use it with `LoadPoints(use_dim=5)`.
 
     Args:
-        sweeps_num (int): How many to add. A scene's first frames have fewer.
-        load_dim (int): Numbers per point in the files, at least 5.
-        remove_close (float): Drop points of the sweeps within this many
-            metres of the sensor in both x and y (the vehicle's roof).
-        pad_empty_sweeps (bool): Where there is no sweep at all, repeat the
-            key frame `sweeps_num` times, so that the density stays alike.
-        test_mode (bool, optional): Take the latest sweeps instead of random
-            ones. By default where the data set is in test mode, so that
-            evaluation repeats.
-        backend_args (dict, optional): Of mmengine's file backend.
+        sweeps_num: How many to add. A scene's first frames have fewer.
+        load_dim: Numbers per point in the files, at least 5.
+        remove_close: Drop points of the sweeps within this many metres of the
+            sensor in both x and y (the vehicle's roof).
+        pad_empty_sweeps: Where there is no sweep at all, repeat the key frame
+            `sweeps_num` times, so that the density stays alike.
+        test_mode: Take the latest sweeps instead of random ones. By default
+            where the data set is in test mode, so that evaluation repeats.
+        backend_args: Options of mmengine's file backend.
 
     Reads: points, timestamp; lidar_sweeps, test_mode (optional). Writes:
     points.
@@ -106,8 +109,9 @@ class LoadSweeps(BaseTransform):
     (there the translation misses the rotation, up to decimetres in a turn).
     """
 
-    def __init__(self, sweeps_num=9, load_dim=5, remove_close=1.,
-                 pad_empty_sweeps=True, test_mode=None, backend_args=None):
+    def __init__(self, sweeps_num: int = 9, load_dim: int = 5, remove_close: float = 1.,
+                 pad_empty_sweeps: bool = True, test_mode: bool | None = None,
+                 backend_args: dict | None = None) -> None:
         if sweeps_num < 0 or load_dim < 5:
             raise ValueError('sweeps_num must be at least 0 and load_dim at '
                              f'least 5, got {sweeps_num} and {load_dim}')
@@ -117,7 +121,7 @@ class LoadSweeps(BaseTransform):
         self.test_mode = test_mode
         self.backend_args = backend_args
 
-    def transform(self, results):
+    def transform(self, results: dict) -> dict:
         """Replace `points` by those of all chosen sweeps."""
         points = results['points']
         if points.shape[1] < 5:
@@ -137,12 +141,12 @@ class LoadSweeps(BaseTransform):
         results['points'] = points.cat(clouds)
         return results
 
-    def _choose(self, available, test_mode):
+    def _choose(self, available: int, test_mode: bool) -> Iterable[int]:
         if available <= self.sweeps_num or test_mode:
             return range(min(available, self.sweeps_num))
         return np.random.choice(available, self.sweeps_num, replace=False)
 
-    def _load(self, sweep, timestamp):
+    def _load(self, sweep: dict, timestamp: float) -> np.ndarray:
         record = sweep['lidar_points']
         points = self._far(read_points(record['lidar_path'], self.load_dim,
                                        self.backend_args))
@@ -153,5 +157,5 @@ class LoadSweeps(BaseTransform):
         points[:, 4] = timestamp - sweep['timestamp']
         return points
 
-    def _far(self, points):
+    def _far(self, points: np.ndarray) -> np.ndarray:
         return points[(np.abs(points[:, :2]) >= self.remove_close).any(1)]
