@@ -28,12 +28,14 @@ class End(NamedTuple):
             'timeout', 'crash' or 'memory'.
         text (str): What it wrote as an error.
         seconds (float): Of processor time.
+        grown (int): Bytes of memory, at most, beyond those of the parent.
         modules (list[str]): That it had imported; of the first runs alone.
     """
 
     kind: str
     text: str
     seconds: float
+    grown: int
     modules: list
 
 
@@ -80,7 +82,7 @@ class Child:
         told = json.loads(told) if told else {}
         grown = usage.ru_maxrss * 1024 - self.base
         return End(self._kind(status, told, text, seconds, grown), text, seconds,
-                   told.get('modules', []))
+                   max(0, grown), told.get('modules', []))
 
     def _kill(self):
         with contextlib.suppress(ProcessLookupError):
