@@ -38,6 +38,8 @@ def main(argv=None):
             print(described(outcome), flush=True)
         if sys.stderr.isatty():
             print(f'\r{outcome.index + 1}', end='', file=sys.stderr)
+        elif outcome.index % 100 == 99:
+            print(outcome.index + 1, flush=True, file=sys.stderr)
 
     with tempfile.TemporaryDirectory() as folder:
         materials = write_materials(Path(folder, 'materials'))

@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
         kind (str): One of `KINDS`.
         text (str): What the command wrote as an error.
         seconds (float): Of processor time.
-        grown (int): Bytes of memory that it took.
+        peak (int): Bytes of memory at most.
         key_named (bool | None): Whether a refusal names a key that leads to
             what was changed; None where there is no such key.
     """
@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
     kind: str
     text: str
     seconds: float
-    grown: int
+    peak: int
     key_named: bool | None
 
 
@@ -111,7 +111,7 @@ def _judge(reader, index, case, end):
     elif kind == 'ok' and must_be_refused(case.change):
         kind = 'silent'
     return Outcome(reader.name, index, case.change, kind, end.text, end.seconds,
-                   end.grown, key_named)
+                   end.peak, key_named)
 
 
 def table(outcomes):
@@ -125,7 +125,7 @@ def table(outcomes):
         rows.append((name, str(len(mine)), *(str(counts[kind]) for kind in KINDS),
                      f'{sum(named)}/{len(named)}',
                      f'{max(one.seconds for one in mine):.1f} s',
-                     f'{max(one.grown for one in mine) >> 20} MiB'))
+                     f'{max(one.peak for one in mine) >> 20} MiB'))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return '\n'.join('  '.join(
         cell.ljust(width) if not number else cell.rjust(width)
