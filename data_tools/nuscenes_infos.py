@@ -141,8 +141,10 @@ class FolderIndex:
 def _reading(nusc: NuScenes, sample: dict, channel: str) -> dict:
     """Return the key frame record of a sensor."""
     if channel not in sample['data']:
-        raise ValueError(f'sample {sample["token"]} has no {channel}; it has '
-                         f'{", ".join(sorted(sample["data"])) or "no sensor"}')
+        raise ValueError(
+            f'sample {sample["token"]} has no key frame of {channel} by '
+            'sample_data.json, calibrated_sensor.json and sensor.json; it has '
+            f'{", ".join(sorted(sample["data"])) or "none"}')
     return nusc.get('sample_data', sample['data'][channel])
 
 

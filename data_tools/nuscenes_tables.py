@@ -135,7 +135,7 @@ def _check_references(table, field, target, known):
         for token in (tokens, ) if isinstance(tokens, str) else tokens:
             if token not in known:
                 raise ValueError(f'{table.at(index, field)} names {shown(token)}, '
-                                 f'which the table {target} lacks')
+                                 f'which {target}.json lacks')
 
 
 def _check_chain(table, indices):
@@ -173,8 +173,8 @@ def _check_order(table, times):
         if item['next'] and times[item['next']] <= times[item['token']]:
             raise ValueError(
                 f'{table.at(index, "next")} names {shown(item["next"])}, whose '
-                f'sample has the timestamp {times[item["next"]]}; expected one '
-                f'after {times[item["token"]]}')
+                f'sample has the timestamp {times[item["next"]]} in sample.json; '
+                f'expected one after {times[item["token"]]}')
 
 
 def _check_scenes(scenes, samples, indices):
@@ -187,7 +187,7 @@ def _check_scenes(scenes, samples, indices):
             if sample['scene_token'] != scene['token'] or sample[end]:
                 raise ValueError(
                     f'{scenes.at(index, f"{which}_sample_token")} names '
-                    f'{shown(sample["token"])}, which is of scene '
+                    f'{shown(sample["token"])}, which in sample.json is of scene '
                     f'{shown(sample["scene_token"])} and has {end} '
                     f'{shown(sample[end])}; expected one of this scene without')
         sample = first
@@ -195,8 +195,8 @@ def _check_scenes(scenes, samples, indices):
             if sample['scene_token'] != scene['token'] or not sample['next']:
                 raise ValueError(
                     f'{scenes.at(index, "first_sample_token")} leads to '
-                    f'{shown(sample["token"])}, which is of another scene or has '
-                    'no next, before the last sample')
+                    f'{shown(sample["token"])}, which in sample.json is of another '
+                    'scene or has no next, before the last sample')
             sample = samples[indices[sample['next']]]
 
 
@@ -206,7 +206,8 @@ def _check_cameras(tables, indices):
     cameras = [i for i, item in enumerate(calibrated.items) if _is_camera(
         sensors[indices['sensor'][item['sensor_token']]])]
     Records([calibrated.items[i] for i in cameras],
-            lambda i: calibrated.name(cameras[i])).check(
+            lambda i: f'{calibrated.name(cameras[i])} (a camera by sensor.json)'
+            ).check(
                 'camera_intrinsic', Intrinsics())
 
 
@@ -217,9 +218,9 @@ def _is_camera(sensor):
 def _check_maps(tables, folder):
     """Check that every log is of some map; the devkit stops otherwise."""
     if not tables['map'].items:
-        raise ValueError(f'{folder}: the table map has no record')
+        raise ValueError(f'{folder}/map.json has no record')
     driven = {token for item in tables['map'].items for token in item['log_tokens']}
     for index, log in enumerate(tables['log'].items):
         if log['token'] not in driven:
             raise ValueError(f'{tables["log"].at(index, "token")} is in no '
-                             'log_tokens of the table map')
+                             'log_tokens of map.json')

@@ -246,10 +246,11 @@ def _tell(split: str | Path, report: dict, allow_missing: bool) -> bool:
           'without depth map')
     missing, wrong = report['missing'], report['wrong']
     if missing:
-        print(f'error: {len(missing)} files are missing:{first_of(missing)}',
+        print(f'error: {split}: {len(missing)} files are missing:'
+              f'{first_of(missing)}',
               file=sys.stderr)
     if wrong:
-        print(f'error: {len(wrong)} frames have faulty files:'
+        print(f'error: {split}: {len(wrong)} frames have faulty files:'
               f'{first_of(wrong)}', file=sys.stderr)
     if not report['frames']:
         print(f'error: {split} has no frame with a depth map',

@@ -109,7 +109,13 @@ def prepare(root: str | Path, version: str, prefix: str = 'nuscenes',
             frame['sample_idx'] = index
         content = {'metainfo': infos.metainfo(version, map_version),
                    'data_list': frames[split]}
-        write_infos(path, check_infos(content, path, ALL_FIELDS))
+        try:
+            check_infos(content, path, ALL_FIELDS)
+        except ValueError as error:  # poses that are right, but not together
+            raise ValueError(f'{error}. It follows from ego_pose.json, '
+                             'calibrated_sensor.json, sample.json, sample_data.json '
+                             'and sample_annotation.json') from None
+        write_infos(path, content)
         print(f'{path}: {len(frames[split])} frames of {len(scenes[split])} '
               'scenes')
     shutil.rmtree(cache)
@@ -139,7 +145,11 @@ def extend(root: str | Path, path: str | Path, version: str | None = None) -> in
     version = version or content['metainfo'].get('version')
     if not version:
         raise ValueError(f'{path} does not name its version; give --version')
-    _require_tables(root, version, ('sample', 'scene', 'log'))
+    try:
+        _require_tables(root, version, ('sample', 'scene', 'log'))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'{path} is of version {version}, but {error}'
+                                ) from None
     tables = read_tables(root / version, ('sample', 'scene', 'log'))
     samples, scenes, logs = ({record['token']: record for record in records}
                              for records in tables.values())
@@ -170,7 +180,11 @@ def read_map_version(root: str | Path, locations: Iterable[str]) -> str:
         map_file,
         require_map_files,
     )
-    require_map_files(root, locations)
+    try:
+        require_map_files(root, locations)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'{error}. The locations are those of log.json'
+                                ) from None
     versions = {}
     for location in sorted(locations):
         load_vector_map(root, location)
@@ -233,8 +247,8 @@ def _open(root: Path, version: str) -> NuScenes:
                if not (root / record['filename']).is_file()]
     if missing:
         raise FileNotFoundError(
-            f'{root} lacks the map pictures {", ".join(missing)}, which the '
-            f'{version} archive holds in its folder maps')
+            f'{root} lacks the map pictures {", ".join(missing)}, which map.json '
+            f'names and the {version} archive holds in its folder maps')
     try:
         return CheckedTables(version, str(root), verbose=False)
     except (AssertionError, LookupError, TypeError) as error:  # lidarseg, panoptic
@@ -251,8 +265,8 @@ def _scenes_of_splits(nusc: NuScenes, version: str) -> dict[str, list[dict]]:
               for split, name in SPLITS[version].items()}
     if not any(scenes.values()):
         raise ValueError(
-            f'none of the {len(nusc.scene)} scenes of {version} belongs to '
-            f'its splits {", ".join(SPLITS[version].values())}')
+            f'none of the {len(nusc.scene)} scenes in scene.json of {version} belongs '
+            f'to its splits {", ".join(SPLITS[version].values())}')
     return scenes
 
 
@@ -277,8 +291,9 @@ def _complete_scenes(nusc: NuScenes, root: Path, scenes: dict[str, list[dict]],
     first = '\n  '.join(missing[:5])
     total, complete = (sum(map(len, group.values()))
                        for group in (scenes, kept))
-    message = (f'{len(missing)} sensor files are missing under {root}, in '
-               f'{total - complete} of {total} scenes; first:\n  {first}')
+    message = (f'{len(missing)} sensor files that sample_data.json names are missing '
+               f'under {root}, in {total - complete} of {total} scenes; first:\n'
+               f'  {first}')
     if not skip_incomplete or not complete:
         raise FileNotFoundError(
             f'{message}\nDownload them, or leave out the scenes that lack '

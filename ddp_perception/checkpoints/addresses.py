@@ -5,10 +5,11 @@ mmengine's loaders unpickle what they fetch with whatever code it holds.
 import hashlib
 import os
 import re
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ddp_perception.checkpoints.refusals import RefusedObject
+from ddp_perception.checkpoints.refusals import RefusedObject, one_line
 
 _HASHED = re.compile(r'-[0-9a-f]{8,64}\.\w+$')
 """Names of published files end like this; others are not unique."""
@@ -71,8 +72,11 @@ def _download(address: str) -> Path:
     path = Path(torch.hub.get_dir(), 'checkpoints', _file_name(address))
     if is_main_process() and not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Under another name until it is complete.
-        torch.hub.download_url_to_file(address, str(path), progress=os.isatty(2))
+        try:  # under another name until it is complete
+            torch.hub.download_url_to_file(address, str(path),
+                                           progress=os.isatty(2))
+        except (HTTPException, ValueError) as error:  # no HTTP, or no such address
+            raise OSError(f'{address} cannot be fetched: {one_line(error)}') from error
     barrier()
     if not path.is_file():
         raise FileNotFoundError(f'{address} was not fetched to {path}')

@@ -43,9 +43,25 @@ def open_regular(path: str | Path) -> BinaryIO:
     # Without O_NONBLOCK opening a pipe waits for somebody to write to it.
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC
                      | getattr(os, 'O_NONBLOCK', 0))
-    mode = os.fstat(handle).st_mode
-    if not stat.S_ISREG(mode):
+    try:
+        require_regular(os.fstat(handle), path)
+    except ValueError:
         os.close(handle)
-        kind = next((name for test, name in _KINDS if test(mode)), 'special file')
-        raise ValueError(f'{path} is a {kind}, not a regular file')
+        raise
     return os.fdopen(handle, 'rb')
+
+
+def require_regular(state, path):
+    """Raise unless what lies behind a path is a file.
+
+    Args:
+        state (os.stat_result): Of the path.
+        path (str | Path): For the message.
+
+    Raises:
+        ValueError: it is a folder, a pipe, a device or a socket.
+    """
+    mode = state.st_mode
+    if not stat.S_ISREG(mode):
+        kind = next((name for test, name in _KINDS if test(mode)), 'special file')
+        raise ValueError(f'{path} is a {kind}, expected a regular file')

@@ -46,7 +46,8 @@ def naming_settings(cfg, path):
         if settings or part:
             place = _place(cfg._cfg_dict, settings) or part or 'something of it'
             raise UserError(f'{path}: {place} cannot be built: '
-                            f'{described(error)} ({_DEBUG})') from error
+                            f'{_unknown_type(error) or described(error)} '
+                            f'({_DEBUG})') from error
         if loading := _loading_error(error):
             raise UserError(f'a sample cannot be loaded: {loading} '
                             f'({_DEBUG})') from error
@@ -75,6 +76,19 @@ def _settings_being_built(error):
                 name in _BUILDERS or name.startswith('build_')):
             part = _PARTS.get(name, part or 'something of it')
     return settings, part
+
+
+def _unknown_type(error):
+    """Return what is wrong where mmengine uses a type that it has not found."""
+    for frame in _frames(error):
+        found = frame.f_locals
+        if 'collate_fn_type' in found and not callable(found.get('collate_fn')):
+            return (f'the type of its collate_fn, {found["collate_fn_type"]!r:.80}, '
+                    'is no known function')
+        if 'optimizer_cls' in found and found['optimizer_cls'] is None:
+            kind = _type(found['optimizer_cfg'])
+            return f'its optimizer.type, {kind!r:.80}, is not known'
+    return None
 
 
 def _place(content, settings):

@@ -1,7 +1,7 @@
 """Find checkpoints, and refuse those of another configuration."""
 import re
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ddp_perception.cli.errors import UserError
@@ -19,12 +19,14 @@ class Difference:
         unexpected: names that only the file has.
         mismatched: (name, shape in the model, shape in the file).
         common: how many agree in name and shape.
+        moved: names of tables of indices (integers) that have other values.
     """
 
     missing: list
     unexpected: list
     mismatched: list
     common: int
+    moved: list = field(default_factory=list)
 
     @property
     def not_filled(self):
@@ -33,7 +35,8 @@ class Difference:
 
     def __bool__(self):
         """Whether there is any difference."""
-        return bool(self.missing or self.unexpected or self.mismatched)
+        return bool(self.missing or self.unexpected or self.mismatched
+                    or self.moved)
 
     def __str__(self):
         """Describe it in a few lines."""
@@ -48,6 +51,9 @@ class Difference:
             lines.append(f'{len(self.mismatched)} have another shape: ' + _few(
                 [f'{name} {model} in the model, {file} in the file'
                  for name, model, file in self.mismatched]))
+        if self.moved:
+            lines.append(f'{len(self.moved)} tables of indices hold others than the '
+                         f'model computes: {_few(self.moved)}')
         lines.append(f'{self.common} agree')
         return '\n'.join(f'  {line}' for line in lines)
 
@@ -58,7 +64,10 @@ def _few(items):
 
 
 def compare_states(model_state, file_state):
-    """Compare two state dicts by name and shape.
+    """Compare two state dicts by name and shape, and tables of indices by value.
+
+    A table of indices, as windowed attention has them, follows from the model's
+    settings; others from a file would reach beyond what they index.
 
     Args:
         model_state (dict[str, Tensor]): Of the model.
@@ -72,10 +81,19 @@ def compare_states(model_state, file_state):
                    tuple(file_state[name].shape))
                   for name in model_state if name in common
                   and model_state[name].shape != file_state[name].shape]
+    shapes = {name for name, *_ in mismatched}
+    moved = [name for name in model_state if name in common - shapes
+             and _is_table(model_state[name])
+             and not model_state[name].equal(file_state[name].to(model_state[name]))]
     return Difference(
         missing=[name for name in model_state if name not in common],
         unexpected=[name for name in file_state if name not in common],
-        mismatched=mismatched, common=len(common) - len(mismatched))
+        mismatched=mismatched, common=len(common) - len(mismatched), moved=moved)
+
+
+def _is_table(value):
+    """Tell whether a buffer holds indices; counters are numbers without axes."""
+    return value.dim() > 0 and not (value.is_floating_point() or value.is_complex())
 
 
 def require_checkpoint(path):
@@ -190,10 +208,14 @@ def require_overlap(model, path, config_path, trusted=False):
         Difference: What stays as initialised, to be shown.
 
     Raises:
-        UserError: not one parameter agrees in name and shape.
+        UserError: not one parameter agrees in name and shape, or a table of
+            indices differs.
     """
     state, _ = read_state(path, trusted)
     difference = compare_states(model.state_dict(), state)
+    if difference.moved:
+        raise UserError(f'checkpoint {path} is not for the model of {config_path}:'
+                        f'\n{difference}')
     if not difference.common:
         raise UserError(f'checkpoint {path} has nothing in common with the '
                         f'model of {config_path}:\n{difference}')

@@ -74,12 +74,18 @@ def explain_failures(model):
         parts = published_parts(model)
         try:
             load()
-        except OSError as error:  # of the network as well
-            if not parts:
+        except (OSError, ValueError) as error:  # of the network as well
+            if not parts or not _is_about_a_file(error):
                 raise
             raise UserError(_message(parts, error)) from error
 
     model.init_weights = init_weights
+
+
+def _is_about_a_file(error):
+    from ddp_perception.checkpoints.reading import RefusedObject
+    return isinstance(error, (OSError, RefusedObject)) or (
+        'cannot be read as a checkpoint' in str(error))
 
 
 def _message(parts, error):

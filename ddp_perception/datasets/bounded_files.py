@@ -6,12 +6,13 @@ gigabytes of pixels.
 """
 import io
 import os
-import stat
 import warnings
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, get, register_backend
 from PIL import Image
+
+from ddp_perception.checkpoints.refusals import require_regular
 
 MOST_MEGAPIXELS = 100
 MOST_MEGABYTES = 512
@@ -31,15 +32,13 @@ def require_bounded_file(path: str | Path) -> None:
         path: May be missing; reading it says so.
 
     Raises:
-        ValueError: it is a folder, a device or a pipe, or too large; names it.
+        ValueError: it is no regular file, or too large; names it.
     """
     try:
         state = os.stat(path)
     except (OSError, ValueError):  # missing, or a name that no disk can hold
         return
-    if not stat.S_ISREG(state.st_mode):
-        kind = 'a folder' if stat.S_ISDIR(state.st_mode) else 'a device or a pipe'
-        raise ValueError(f'{path} is {kind}, expected a regular file')
+    require_regular(state, path)
     default = (MOST_MEGABYTES_OF_LISTS if str(path).lower().endswith(_LISTS)
                else MOST_MEGABYTES)
     most = _limit('DDP_MAX_MEGABYTES', default)

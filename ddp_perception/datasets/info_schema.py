@@ -117,10 +117,12 @@ def check_infos(content, path, required=()):
         return labelled(frames, index, 'frame')
 
     try:
-        metainfo.check('version', Text(), optional=True)
+        metainfo.check('version', Text(part=True), optional=True)
         records = Records(frames, name)
         _check(records, FRAME, set(required), '')
         _require_columns(records)
+        if 'instances.bbox_label_3d' in required:
+            _check_labels(records)
         if 'images' in required:
             _require_cameras(records)
         if 'lidar_sweeps.timestamp' in required:
@@ -179,6 +181,17 @@ def _require_columns(records):
                 raise ValueError(
                     f'{records.at(index, "instances")}[{place}] must have the keys '
                     f'of the first instance, they differ in {shown(odd)}')
+
+
+def _check_labels(records):
+    """Check all labels of boxes, each of which mmdet3d looks up, None too."""
+    boxes = records.children('instances', optional=True)
+    keys = {key for keys in set(map(tuple, boxes.items)) for key in keys
+            if isinstance(key, str) and 'label' in key and key != 'attr_label'}
+    for key in sorted(keys):
+        owners = [i for i, box in enumerate(boxes.items) if key in box]
+        Records([boxes.items[i] for i in owners],
+                lambda i, owners=owners: boxes.name(owners[i])).check(key, _LABEL)
 
 
 def _require_cameras(records):

@@ -4,6 +4,7 @@ A line holds an image path, a depth path or ``None``, and a focal length in
 pixels. Benchmark lists leave out the focal length, or the depth path too.
 Every line of a file has the same fields. Empty lines are skipped.
 """
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -50,7 +51,7 @@ def read_split(path: str | Path) -> tuple[list[Frame], int]:
         fields = line.split()
         if not fields:
             continue
-        where = f'{path}, line {number}: {line!r}'
+        where = f'{path}, line {number}: {line[:300]!r}'
         first = first or (number, len(fields))
         frame = _parse(fields, where)
         if len(fields) != first[1]:
@@ -96,12 +97,13 @@ def missing_files(frames: Iterable[Frame], image_dir: str | Path,
         paths = [Path(image_dir, frame.image)]
         if frame.depth is not None:
             paths.append(Path(depth_dir, frame.depth))
-        yield [str(path) for path in paths if not path.is_file()]
+        # Not pathlib's, which raises at names that no disk can hold.
+        yield [str(path) for path in paths if not os.path.isfile(path)]
 
 
 def first_of(paths: Sequence, count: int = 5) -> str:
     """Return the first few paths as lines of a message."""
-    shown = ''.join(f'\n  {path}' for path in paths[:count])
+    shown = ''.join(f'\n  {path[:300]}' for path in paths[:count])
     more = len(paths) - count
     return shown + (f'\n  and {more} more' if more > 0 else '')
 

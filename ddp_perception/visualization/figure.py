@@ -124,7 +124,8 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
         left += MAP
     _draw_legend(axes_at(left + 0.25, row + MARGIN_BELOW, LEGEND - 0.25, MAP),
                  frame, points_in_images)
-    figure.suptitle(frame.title, fontsize=11, y=1 - 0.08 / height, va='top')
+    figure.suptitle(frame.title, fontsize=11, y=1 - 0.08 / height, va='top',
+                    parse_math=False)  # a token may have a dollar sign
     return figure
 
 

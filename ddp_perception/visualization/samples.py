@@ -112,14 +112,21 @@ def read_lidar(path: str | Path) -> np.ndarray:
 
 
 def describe(meta: Mapping) -> str:
-    """Return a title: which frame it is and what the prediction averages."""
-    parts = [str(meta[key]) for key in ('scene_name', 'map_location', 'token')
-             if meta.get(key)]
+    """Return a title: which frame it is and what the prediction averages.
+
+    Letters that no font can draw become question marks.
+    """
+    parts = [_printable(str(meta[key]))
+             for key in ('scene_name', 'map_location', 'token') if meta.get(key)]
     passes = meta.get('decoder_passes')
     if passes:
         parts.append('{seeds} seed(s) x {steps} step(s), {averaged} averaged'
                      .format(**passes))
     return '   '.join(parts)
+
+
+def _printable(text: str) -> str:
+    return ''.join(letter if letter.isprintable() else '?' for letter in text[:80])
 
 
 def _array(sample: BaseDataElement, key: str) -> np.ndarray | None:

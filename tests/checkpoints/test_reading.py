@@ -218,7 +218,7 @@ def test_load_opens_regular_files_alone(tmp_path):
     pipe = tmp_path / 'pipe.pth'
     os.mkfifo(pipe)
     for path in (pipe, '/dev/zero'):
-        with pytest.raises(ValueError, match='not a regular file'):
+        with pytest.raises(ValueError, match='expected a regular file'):
             load_checkpoint_file(path)
 
 

@@ -25,6 +25,28 @@ def test_difference_lists_a_few_of_each_kind():
     assert 'a (2, 3) in the model, (3, 2) in the file' in text
 
 
+def test_tables_of_indices_must_be_those_that_the_model_computes(tmp_path):
+    """A damaged one reaches beyond what it indexes, in the middle of a run."""
+    class Windowed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bias = torch.nn.Parameter(torch.zeros(4))
+            self.register_buffer('places', torch.arange(4).view(2, 2))
+            self.register_buffer('calls', torch.tensor(0))
+
+    model, path = Windowed(), tmp_path / 'windowed.pth'
+    torch.save({**model.state_dict(), 'bias': torch.ones(4),
+                'calls': torch.tensor(7)}, path)
+    checkpoints.load_weights(model, path, 'config.py')
+    assert model.calls == 7
+    torch.save({**model.state_dict(), 'places': torch.tensor([[0, 1], [2, 2**40]])},
+               path)
+    for check in (checkpoints.load_weights, checkpoints.require_overlap):
+        with pytest.raises(UserError, match=r'windowed\.pth.*\n.*1 tables of indices.*'
+                           'places'):
+            check(model, path, 'config.py')
+
+
 def test_test_refuses_a_checkpoint_of_another_configuration(
         error_of, run, tiny_config, tiny_root, tmp_path):
     run('train', tiny_config, '--data-root', tiny_root, '--work-dir', tmp_path,

@@ -1,3 +1,7 @@
+import contextlib
+import socket
+import threading
+
 import pytest
 import torch
 
@@ -31,6 +35,47 @@ def test_training_without_a_network_says_what_to_do(train, error_of, config, fra
     message = error_of(*train(config))
     for fragment in fragments:
         assert fragment in message
+
+
+@pytest.fixture
+def answer():
+    """Make an address whose server answers every request with some bytes."""
+    sockets = []
+
+    def listen(content):
+        listener = socket.create_server(('127.0.0.1', 0))
+        sockets.append(listener)
+
+        def serve():
+            with contextlib.suppress(OSError):  # closed
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(content)
+
+        threading.Thread(target=serve, daemon=True).start()
+        return f'http://127.0.0.1:{listener.getsockname()[1]}/swin.pth'
+
+    yield listen
+    for listener in sockets:
+        listener.close()
+
+
+@pytest.mark.parametrize('content, fragment', [
+    (b'this is no HTTP\r\n', 'cannot be fetched: this is no HTTP'),
+    (b'', 'without response'),
+    (b'HTTP/1.0 200 OK\r\nContent-Length: x\r\n\r\n', 'cannot be fetched: '),
+    (b'HTTP/1.0 404 Absent\r\n\r\n', '404'),
+    (b'HTTP/1.0 200 OK\r\n\r\n<html>', 'cannot be read as a checkpoint')])
+def test_any_failed_download_says_what_to_do(train, error_of, answer, content,
+                                             fragment):
+    address = answer(content)
+    message = error_of(*train(
+        SWIN, '--cfg-options', f'model.backbone.init_cfg.checkpoint={address}'))
+    assert fragment in message and 'Traceback' not in message
+    assert f'model.backbone starts from {address}' in message
+    assert '--cfg-options model.backbone.init_cfg=None' in message
 
 
 @pytest.mark.parametrize('config, option', [

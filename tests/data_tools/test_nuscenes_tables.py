@@ -56,14 +56,16 @@ WRONG = {
     'prev of nobody': ('sample_data', put(0, 'prev', 'gone'),
                        "record 0 .*: prev names 'gone', which the table lacks"),
     'a sample before its time': ('sample', put(1, 'timestamp', 5),
-                                 'record 0 .*: next .* timestamp 5; expected'),
+                                 'record 0 .*: next .* timestamp 5 in sample.json; '
+                                 'expected'),
     'a scene that starts elsewhere': (
         'scene', put(0, 'first_sample_token', 'sample3'),
-        "record 0 .*: first_sample_token names 'sample3', which is of scene 'scene1'"),
+        "record 0 .*: first_sample_token names 'sample3', which in sample.json is of "
+        "scene 'scene1'"),
     'a scene that ends early': ('scene', put(0, 'last_sample_token', 'sample1'),
                                 'record 0 .*: last_sample_token names'),
     'a scene of no log': ('scene', put(0, 'log_token', 'gone'),
-                          "record 0 .*: log_token names 'gone', .* log lacks"),
+                          "record 0 .*: log_token names 'gone', .* log.json lacks"),
     'a reading of no pose': ('sample_data', put(4, 'ego_pose_token', 'gone'),
                              'record 4 .*: ego_pose_token names'),
     'a reading of no sensor': ('calibrated_sensor', put(1, 'sensor_token', 'gone'),
@@ -74,8 +76,14 @@ WRONG = {
                            'record 0 .*: category_token names'),
     'a box of no attribute': ('sample_annotation', put(0, 'attribute_tokens', ['gone']),
                               'record 0 .*: attribute_tokens names'),
+    'a log of another name': ('log', put(0, 'token', 'gone'),
+                              "log_token names 'log0', which log.json lacks"),
+    'a radar that is a camera': ('sensor', put(0, 'modality', 'camera'),
+                                 r'sensor.json\): camera_intrinsic must be'),
+    'a place without a map': ('log', put(0, 'location', 'elsewhere'),
+                              'elsewhere.json.* those of log.json'),
     'a log on no map': ('map', put(0, 'log_tokens', []), 'is in no log_tokens'),
-    'no map': ('map', list.clear, 'map has no record'),
+    'no map': ('map', list.clear, 'map.json has no record'),
     'a token twice': ('ego_pose', put(1, 'token', 'ego_pose0'),
                       'record 1 .*: token is that of record 0 too'),
     'no token': ('log', drop('token'), r'record 0 \(token None\): token is missing'),
@@ -113,7 +121,7 @@ def test_wrong_table_is_named_before_any_work(root, capsys, case):
     edit(root, table, change)
     assert main([str(root)]) == 1
     error = capsys.readouterr().err
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         prepare(root, VERSION, progress=False)
     assert error.startswith('error: ') and error.count('\n') == 1
     assert table in error and len(error) < 600

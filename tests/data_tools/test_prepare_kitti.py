@@ -111,7 +111,7 @@ def test_missing_files_are_counted_and_named(root, capsys):
         line(DRIVES[0], frame) for frame in range(9)))
     status, out, err = run(capsys, root, '--split', root / 'a.txt')
     assert status == 1
-    assert '14 files are missing' in err and 'and 9 more' in err
+    assert 'a.txt: 14 files are missing' in err and 'and 9 more' in err
     assert str(root / 'input' / frame_paths(DRIVES[0], 2)[0]) in err
     status, *_ = run(capsys, root, '--split', 'a.txt', '--allow-missing')
     assert status == 0
@@ -126,6 +126,7 @@ def test_faulty_depth_maps_are_named(root, capsys):
     text.write_bytes(b'not a picture at all, not even nearly')
     status, _, err = run(capsys, root)
     assert status == 1
+    assert 'kitti_val.txt: ' in err
     assert f'{eight} must be a 16-bit grey PNG' in err
     assert '8-bit grey' in err
     assert f'{small} is 40 x 60, its image 44 x 60' in err

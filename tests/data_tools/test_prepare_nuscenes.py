@@ -245,6 +245,10 @@ def test_extend_names_unknown_frames_and_wrong_files(root, infos, tmp_path):
         extend(root, path)
     with pytest.raises(FileNotFoundError, match='gone.pkl'):
         extend(root, tmp_path / 'gone.pkl')
+    other['metainfo']['version'] = 'odd'
+    path.write_bytes(pickle.dumps(other))
+    with pytest.raises(FileNotFoundError, match='a.pkl is of version odd.*missing'):
+        extend(root, path)
 
 
 def test_interrupted_run_goes_on_where_it_stopped(root, monkeypatch):
@@ -354,7 +358,8 @@ def test_a_sample_without_a_camera_is_named(root):
         records.remove(first)
 
     edit_table(root, 'sample_data', remove)
-    with pytest.raises(ValueError, match='sample0 has no CAM_BACK'):
+    with pytest.raises(ValueError, match='sample0 has no key frame of CAM_BACK by '
+                       'sample_data.json'):
         prepare(root, 'v1.0-mini', progress=False)
 
 

@@ -113,6 +113,8 @@ WRONG = {
     'an infinite box': ('instances.0.bbox_3d', [math.inf] * 7, 'bbox_3d must be 7'),
     'an unknown class': ('instances.0.bbox_label_3d', 77,
                          r'instances\[0\]\.bbox_label_3d must be an integer from -1'),
+    'a label that is nothing': ('instances.0.bbox_label', None,
+                                r'instances\[0\]\.bbox_label must be an integer'),
     'an infinite velocity': ('instances.0.velocity', [math.inf, 0.],
                              r'instances\[0\]\.velocity must be'),
     'boxes that are nothing': ('instances', None, 'instances must be a list'),

@@ -129,6 +129,13 @@ def test_missing_files_are_counted_listed_and_refused(root, split, log):
     assert any(r.levelno == logging.WARNING for r in log.records)
 
 
+def test_a_name_that_no_disk_can_hold_is_a_missing_file(root, split):
+    path = split(f'{"x" * 5000} None 700', f'{"y" * 5000} a\0.png 700')
+    with pytest.raises(FileNotFoundError, match='2 files are missing') as caught:
+        KITTIDepthDataset(path, root)
+    assert str(path) in str(caught.value) and len(str(caught.value)) < 1500
+
+
 def test_nothing_left_is_an_error(root, split):
     with pytest.raises(ValueError, match='no usable frame'):
         KITTIDepthDataset(split(line(DRIVES[0], 0, depth=False)), root)

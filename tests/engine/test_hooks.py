@@ -1,3 +1,4 @@
+import random
 from types import SimpleNamespace
 
 import pytest
@@ -28,6 +29,32 @@ def test_pictures_are_spread_over_the_evaluation(tmp_path, stage):
         after(runner, index, outputs=[_sample(f'token{index}')])
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
         'token0.png', 'token4.png', 'token8.png']
+
+
+ODD_PARTS = ('..', '/', '\\', '\0', '\n', ' ', '.', '~', 'a', 'ü', '\ud800', ':', '$',
+             'x' * 300)
+
+
+def _odd_tokens(count):
+    """Yield texts out of letters and of what paths, disks and terminals mind."""
+    draw = random.Random(0)
+    for _ in range(count):
+        yield ''.join(draw.choices(ODD_PARTS, k=draw.randint(1, 6)))
+
+
+def test_pictures_of_odd_tokens_stay_in_their_folder(tmp_path):
+    """Each token has its own picture, however odd."""
+    folder = tmp_path / 'a' / 'b' / 'out'
+    tokens = [*dict.fromkeys(['../../x', '/dev/null', '', '$x^{', '\ud800',
+                              *_odd_tokens(8)])]
+    loader = DataLoader(list(range(len(tokens))), batch_size=1)
+    runner = SimpleNamespace(test_dataloader=loader, model=nn.Identity())
+    hook = PictureHook(str(folder), limit=len(tokens))
+    for index, token in enumerate(tokens):
+        hook.after_test_iter(runner, index, outputs=[_sample(token)])
+    assert len(list(folder.iterdir())) == len(tokens)
+    assert [path for path in tmp_path.rglob('*') if path.is_file()
+            and path.parent != folder] == []
 
 
 def test_picture_limit_must_be_positive():

@@ -22,25 +22,29 @@ def main(argv=None):
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--jobs', type=int, help='processes at a time')
     parser.add_argument('--only', help='readers whose name has this text')
+    parser.add_argument('--minutes', type=float, help='begin none later than this')
     args = parser.parse_args(argv)
 
     import cv2
     import torch
 
-    from tests.fuzz.campaign import GOOD, failures, run_campaign, table
+    from tests.fuzz.campaign import GOOD, described, run_campaign, table
     from tests.fuzz.materials import write_materials
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
 
     def report(outcome):
+        if outcome.kind not in GOOD:
+            print(described(outcome), flush=True)
         if sys.stderr.isatty():
             print(f'\r{outcome.index + 1}', end='', file=sys.stderr)
+        elif outcome.index % 100 == 99:
+            print(outcome.index + 1, flush=True, file=sys.stderr)
 
     with tempfile.TemporaryDirectory() as folder:
         materials = write_materials(Path(folder, 'materials'))
         outcomes = run_campaign(args.inputs, args.seed, materials, args.jobs,
-                                args.only, report)
-    print(failures(outcomes))
+                                args.only, report, args.minutes)
     print(table(outcomes))
     return int(any(outcome.kind not in GOOD for outcome in outcomes))
 

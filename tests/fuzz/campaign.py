@@ -1,9 +1,11 @@
 """Run many cases and count how they end, by reader."""
 import contextlib
 import importlib
+import math
 import os
 import random
 import re
+import time
 from collections import Counter
 from typing import NamedTuple
 
@@ -26,6 +28,7 @@ class Outcome(NamedTuple):
         kind (str): One of `KINDS`.
         text (str): What the command wrote as an error.
         seconds (float): Of processor time.
+        peak (int): Bytes of memory at most.
         key_named (bool | None): Whether a refusal names a key that leads to
             what was changed; None where there is no such key.
     """
@@ -36,6 +39,7 @@ class Outcome(NamedTuple):
     kind: str
     text: str
     seconds: float
+    peak: int
     key_named: bool | None
 
 
@@ -53,7 +57,8 @@ def preload(readers, materials):
                 importlib.import_module(name)
 
 
-def run_campaign(inputs, seed, materials, jobs=None, only=None, report=None):
+def run_campaign(inputs, seed, materials, jobs=None, only=None, report=None,
+                 minutes=None):
     """Run cases of all readers in turn.
 
     Args:
@@ -63,6 +68,7 @@ def run_campaign(inputs, seed, materials, jobs=None, only=None, report=None):
         jobs (int, optional): Processes at a time, by default one a core.
         only (str, optional): Readers whose name has this text.
         report (Callable, optional): Called with every `Outcome`.
+        minutes (float, optional): No case begins later than this.
 
     Returns:
         list[Outcome]: In the order of the cases.
@@ -77,15 +83,18 @@ def run_campaign(inputs, seed, materials, jobs=None, only=None, report=None):
 
     outcomes = {}
     cases = {}
+    end = time.monotonic() + 60 * (math.inf if minutes is None else minutes)
 
     def functions():
         for index in range(inputs):
+            if time.monotonic() > end:
+                return
             cases[index] = draw(index)
             yield cases[index][1].run
 
-    for index, end in run_all(functions(), jobs or os.cpu_count()):
+    for index, ended in run_all(functions(), jobs or os.cpu_count()):
         reader, case = cases.pop(index)
-        outcomes[index] = _judge(reader, index, case, end)
+        outcomes[index] = _judge(reader, index, case, ended)
         if report:
             report(outcomes[index])
     return [outcomes[index] for index in sorted(outcomes)]
@@ -102,12 +111,12 @@ def _judge(reader, index, case, end):
     elif kind == 'ok' and must_be_refused(case.change):
         kind = 'silent'
     return Outcome(reader.name, index, case.change, kind, end.text, end.seconds,
-                   key_named)
+                   end.peak, key_named)
 
 
 def table(outcomes):
     """Return counts by reader as text."""
-    rows = [('reader', 'inputs', *KINDS, 'key named', 'slowest')]
+    rows = [('reader', 'inputs', *KINDS, 'key named', 'slowest', 'memory, most')]
     names = list(dict.fromkeys(outcome.reader for outcome in outcomes))
     for name in [*names, 'all']:
         mine = [one for one in outcomes if name in ('all', one.reader)]
@@ -115,7 +124,8 @@ def table(outcomes):
         named = [one.key_named for one in mine if one.key_named is not None]
         rows.append((name, str(len(mine)), *(str(counts[kind]) for kind in KINDS),
                      f'{sum(named)}/{len(named)}',
-                     f'{max(one.seconds for one in mine):.1f} s'))
+                     f'{max(one.seconds for one in mine):.1f} s',
+                     f'{max(one.peak for one in mine) >> 20} MiB'))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return '\n'.join('  '.join(
         cell.ljust(width) if not number else cell.rjust(width)
@@ -123,18 +133,10 @@ def table(outcomes):
         for row in rows)
 
 
-def failures(outcomes, most=3):
-    """Return a few failures of each reader and place, as text."""
-    shown, lines = Counter(), []
-    for one in outcomes:
-        if one.kind in GOOD:
-            continue
-        place = (one.reader, one.kind, _place(one.text))
-        shown[place] += 1
-        if shown[place] <= most:
-            lines.append(f'{one.reader} #{one.index} [{one.change}] {one.kind}: '
-                         f'{_last_line(one.text)}  {place[2]}')
-    return '\n'.join(lines)
+def described(outcome):
+    """Return an outcome as a line."""
+    return (f'{outcome.reader} #{outcome.index} [{outcome.change}] {outcome.kind}: '
+            f'{_last_line(outcome.text)}  {_place(outcome.text)}')
 
 
 def _place(text):

@@ -28,12 +28,14 @@ class End(NamedTuple):
             'timeout', 'crash' or 'memory'.
         text (str): What it wrote as an error.
         seconds (float): Of processor time.
+        peak (int): Bytes of memory at most, with those shared with the parent.
         modules (list[str]): That it had imported; of the first runs alone.
     """
 
     kind: str
     text: str
     seconds: float
+    peak: int
     modules: list
 
 
@@ -78,9 +80,9 @@ class Child:
         shutil.rmtree(self.folder, ignore_errors=True)
         seconds = usage.ru_utime + usage.ru_stime
         told = json.loads(told) if told else {}
-        grown = usage.ru_maxrss * 1024 - self.base
-        return End(self._kind(status, told, text, seconds, grown), text, seconds,
-                   told.get('modules', []))
+        peak = usage.ru_maxrss * 1024
+        return End(self._kind(status, told, text, seconds, peak - self.base), text,
+                   seconds, peak, told.get('modules', []))
 
     def _kill(self):
         with contextlib.suppress(ProcessLookupError):
