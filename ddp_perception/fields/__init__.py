@@ -5,9 +5,16 @@ here under that name knows the rest. A task of your own registers its own class
 into `FIELDS`, from any package that the configuration imports.
 """
 from ddp_perception.fields.depth import DepthField
-from ddp_perception.fields.field import Field, Setting, fields_of, packed_fields
+from ddp_perception.fields.field import (
+    Field,
+    Setting,
+    fields_of,
+    packed_fields,
+    values_of,
+)
+from ddp_perception.fields.images import image_of, place_in_image
 from ddp_perception.fields.labels import LabelField
 from ddp_perception.fields.maps import MapField
 
 __all__ = ['DepthField', 'Field', 'LabelField', 'MapField', 'Setting', 'fields_of',
-           'packed_fields']
+           'image_of', 'packed_fields', 'place_in_image', 'values_of']

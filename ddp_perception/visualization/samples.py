@@ -13,15 +13,16 @@ POINT_FIELDS = 5
 
 def frame_from_sample(sample, classes=MAP_CLASSES, palette=None,
                       xbound=(-50, 50, 0.5), ybound=(-50, 50, 0.5),
-                      least_score=0.3):
+                      least_score=0.3, prediction='pred_map_seg',
+                      truth='gt_map_seg'):
     """Collect what a picture of a sample shows.
 
     Images and points come from the files that the sample names, so the
     picture shows them as they were recorded, whatever size the model saw.
 
     Args:
-        sample (Det3DDataSample): Holds ``pred_map_seg`` (probabilities),
-            ``gt_map_seg``, or both, and boxes where there are any
+        sample (Det3DDataSample): Holds the prediction (probabilities), the
+            truth, or both, and boxes where there are any
             (``pred_instances_3d``, ``eval_ann_info``); metainfo of
             `ddp.PackMapInputs`.
         classes (Sequence[str]): Names in the order of the maps.
@@ -29,6 +30,7 @@ def frame_from_sample(sample, classes=MAP_CLASSES, palette=None,
         xbound (Sequence[float]): Least, greatest, step of the map's axis 1.
         ybound (Sequence[float]): The same of its axis 2.
         least_score (float): Boxes predicted with less are left out.
+        prediction, truth (str): Fields of the sample.
 
     Returns:
         MapFrame: To be handed to `draw_frame`.
@@ -43,8 +45,7 @@ def frame_from_sample(sample, classes=MAP_CLASSES, palette=None,
     matrices = meta.get('lidar2img')
     lidar_path = meta.get('lidar_path')
     return MapFrame(
-        prediction=_array(sample, 'pred_map_seg'),
-        truth=_array(sample, 'gt_map_seg'),
+        prediction=_array(sample, prediction), truth=_array(sample, truth),
         images={name: np.asarray(Image.open(path).convert('RGB'))
                 for name, (_, path) in paths.items()},
         img_from_lidar={} if matrices is None else {
