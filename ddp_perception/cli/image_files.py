@@ -34,9 +34,8 @@ def find_images(path, out_dir):
     if path.is_file():
         if path.suffix.lower() in INFO_SUFFIXES:
             raise UserError(
-                f'{path} is an info file, but the model of this configuration '
-                f'(with a decode_head) takes an image ({kinds}) or a folder of '
-                'images')
+                f'{path} is an info file, but the test pipeline of this '
+                f'configuration takes an image ({kinds}) or a folder of images')
         if not is_image(path):
             raise UserError(f'{path} must be an image ({kinds}) or a folder of '
                             'images')

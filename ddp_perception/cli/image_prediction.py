@@ -2,13 +2,11 @@
 import copy
 from pathlib import Path
 
-from ddp_perception.cli.configuration import innermost_dataset
 from ddp_perception.cli.errors import UserError
 from ddp_perception.cli.image_files import output_stems
 from ddp_perception.cli.predicted_files import write_predictions
+from ddp_perception.cli.sample_input import test_datasets
 from ddp_perception.visualization import read_image
-
-LOADERS = ('test_dataloader', 'val_dataloader')
 
 
 def build_pipeline(cfg):
@@ -29,7 +27,7 @@ def build_pipeline(cfg):
     from mmengine.dataset import Compose
     from mmengine.registry import init_default_scope
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    for settings in _datasets(cfg):
+    for settings in test_datasets(cfg):
         names = [_name(step) for step in settings.get('pipeline') or ()]
         if names and 'TestTimeAug' not in names:
             break
@@ -57,7 +55,7 @@ def read_metainfo(cfg):
     """
     from mmengine.registry import DATASETS, init_default_scope
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    settings = next(_datasets(cfg), None)
+    settings = next(test_datasets(cfg), None)
     if settings is None:
         raise UserError('the configuration has no test_dataloader, whose data '
                         'set names the classes')
@@ -107,12 +105,6 @@ def predict_images(model, pipeline, metainfo, folder, images, out_dir,
         plural = write_predictions(model, sample, Path(out_dir) / stem, metainfo,
                                    f'prediction of {path}', pictures)
     return plural
-
-
-def _datasets(cfg):
-    for loader in LOADERS:
-        if cfg.get(loader):
-            yield innermost_dataset(cfg[loader]['dataset'])
 
 
 def _name(step):

@@ -1,17 +1,18 @@
-"""Predict and draw: maps for frames, or labels or depth for images.
+"""Predict and draw: one file and one picture per frame, image or sample.
 
-What INPUT is follows from the model of CONFIG.
+What INPUT is follows from the test data of CONFIG.
 
-With a seg_head (map segmentation), it is an info file (JSON or pickle, as
-"prepare" or mmdet3d writes it) or a nuScenes root with info files. Per frame
-two files are written: <token>.npz (probabilities (class, x, y), classes,
-xbound, ybound, token) and <token>.png (the map among the six cameras; beside
-it the true map where the data set has one). A token that cannot name a file
-(../x, say) is changed in the name, not in the file.
+Frames, where its data set is of mmdet3d's nuScenes kind: an info file (JSON or
+pickle, as "prepare" or mmdet3d writes it) or a nuScenes root with info files.
+Outputs are named by the token; one that cannot name a file (../x, say) is
+changed in the name, not in the file. Maps give
+  <token>.npz   probabilities (class, x, y), classes, xbound, ybound, token
+  <token>.png   the map among the six cameras; beside it the true map where the
+                data set has one
 
-With a decode_head (segmentation or depth), it is an image or a folder, which
-is searched with all folders below it for .png, .jpg and .jpeg. Outputs keep
-the layout of the folder; no truth is needed. Per image:
+Images, where its pipeline starts from a single image: an image or a folder,
+which is searched with all folders below it for .png, .jpg and .jpeg. Outputs
+keep the layout of the folder; no truth is needed. Per image:
   segmentation  <name>_labels.png   8-bit class indices, from 0 in the order of
                                     the data set's classes: Cityscapes' train
                                     ids; ADE20K's own ids less 1 (0 is wall)
@@ -20,6 +21,11 @@ the layout of the folder; no truth is needed. Per image:
                                     image, 0 where there is none: outside the
                                     part that the configuration's KBCrop keeps
                 <name>_picture.jpg  the image and its depth in colour
+
+Anything else: a folder that takes the place of the data set's data_root, or a
+file in the place of its ann_file.
+
+A task of your own saves and draws what its field says.
 
 Examples:
   ddp-perception predict CONFIG CHECKPOINT /data/nuscenes --limit 20
@@ -30,9 +36,9 @@ Examples:
 from ddp_perception.cli import options
 from ddp_perception.cli.errors import UserError
 
-MAPS_ONLY = {'split': 'val', 'data_prefix': 'auto', 'threshold': 0.5,
-             'no_truth': False, 'data_root': None}
-"""Options that mean nothing for images, and their defaults."""
+DEFAULTS = {'split': 'val', 'data_prefix': 'auto', 'threshold': 0.5}
+FRAMES_ONLY = ('split', 'data_prefix')
+NOT_FOR_IMAGES = (*FRAMES_ONLY, 'threshold', 'no_truth', 'data_root')
 
 
 def add_arguments(parser):
@@ -43,29 +49,29 @@ def add_arguments(parser):
                         '.safetensors)')
     parser.add_argument('input', metavar='INPUT',
                         help='info file or nuScenes root; image or folder of '
-                        'images')
+                        'images; data root or annotation file')
     parser.add_argument('--out', default='predictions', metavar='DIR',
                         help='where the files go (default: %(default)s)')
     parser.add_argument('--limit', type=int, metavar='N',
-                        help='only the first N frames or images')
+                        help='only the first N frames, images or samples')
     parser.add_argument('--device', metavar='NAME',
                         help='cpu, cuda, cuda:1 (default: cuda if present)')
     parser.add_argument('--no-pictures', action='store_true',
-                        help='write the probabilities, labels or depth alone')
-    maps = parser.add_argument_group(
-        'maps only', 'these and --data-root mean nothing for images')
-    maps.add_argument('--split', metavar='NAME',
+                        help='write the predicted values alone')
+    frames = parser.add_argument_group(
+        'frames and samples', 'these and --data-root mean nothing for images')
+    frames.add_argument('--split', metavar='NAME',
                       help='of a nuScenes root: which of its info files '
-                      f'(default: {MAPS_ONLY["split"]})')
-    maps.add_argument('--data-prefix', choices=['auto', 'nuscenes', 'flat'],
+                      f'(default: {DEFAULTS["split"]})')
+    frames.add_argument('--data-prefix', choices=['auto', 'nuscenes', 'flat'],
                       help='where images and sweeps lie under the data root: '
                       'in samples/CAM_FRONT and so on, or all in one folder '
                       '(default: look)')
-    maps.add_argument('--threshold', type=float, metavar='P',
+    frames.add_argument('--threshold', type=float, metavar='P',
                       help='probability from which the picture shows a class '
-                      f'(default: {MAPS_ONLY["threshold"]})')
-    maps.add_argument('--no-truth', action='store_true',
-                      help='do not draw the true map although there is one')
+                      f'(default: {DEFAULTS["threshold"]})')
+    frames.add_argument('--no-truth', action='store_true',
+                      help='do not draw the truth although there is one')
     options.add_sampling(parser)
     options.add_seed(parser)
     options.add_trust(parser)
@@ -73,8 +79,15 @@ def add_arguments(parser):
 
 def run(args):
     """Run this sub-command."""
+    from mmengine.registry import init_default_scope
+
     from ddp_perception import compat
-    from ddp_perception.cli import building, checkpoints, configuration
+    from ddp_perception.cli import (
+        building,
+        checkpoints,
+        configuration,
+        sample_input,
+    )
     from ddp_perception.datasets.bounded_files import bound_local_files
     from ddp_perception.datasets.sample_errors import name_damaged_files
     bound_local_files()
@@ -87,36 +100,43 @@ def run(args):
     compat.load_checkpoints_safely(args.trust_checkpoint)
     compat.load_pickles_safely()
     configuration.set_sampling(cfg, args.num_steps, args.num_seeds, args.seed)
-    model = configuration.bare_model_settings(cfg)
-    predict = _predict_images if 'decode_head' in model else _predict_maps
+    init_default_scope(cfg.get('default_scope', 'mmdet3d'))
     with building.naming_settings(cfg, args.config):
-        what = predict(args, cfg)
+        kind = sample_input.input_kind(cfg)
+        what = _PREDICT[kind](args, cfg)
     print(f'{what}{"" if args.no_pictures else " and pictures"} in {args.out}')
     return 0
 
 
-def _predict_maps(args, cfg):
+def _predict_frames(args, cfg):
     from ddp_perception.cli import prediction
-    split, prefix, threshold = (
-        MAPS_ONLY[name] if getattr(args, name) is None else getattr(args, name)
-        for name in ('split', 'data_prefix', 'threshold'))
-    info_file = prediction.find_info_file(args.input, split)
+    info_file = prediction.find_info_file(args.input, _option(args, 'split'))
     root = args.data_root or info_file.parent
     dataset = prediction.build_dataset(
-        cfg, info_file, root, prefix, truth=not args.no_truth, limit=args.limit)
+        cfg, info_file, root, _option(args, 'data_prefix'),
+        truth=not args.no_truth, limit=args.limit)
+    return _predict_dataset(args, cfg, dataset, 'frame')
+
+
+def _predict_samples(args, cfg):
+    from ddp_perception.cli import sample_input
+    _refuse(args, FRAMES_ONLY, 'a data set that reads no info files of nuScenes')
+    dataset = sample_input.build_samples(cfg, args.input, args.data_root)
+    return _predict_dataset(args, cfg, dataset, 'sample')
+
+
+def _predict_dataset(args, cfg, dataset, unit):
+    from ddp_perception.cli import prediction
     return prediction.predict_all(
-        _load_model(args, cfg), dataset, args.out,
-        pictures=not args.no_pictures, threshold=threshold)
+        _load_model(args, cfg), dataset, args.out, pictures=not args.no_pictures,
+        threshold=_option(args, 'threshold'), limit=args.limit,
+        truth=not args.no_truth, unit=unit)
 
 
 def _predict_images(args, cfg):
     from ddp_perception.cli import image_files, image_prediction
-    given = [name for name in MAPS_ONLY
-             if getattr(args, name) not in (None, False)]
-    if given:
-        raise UserError(f'--{given[0].replace("_", "-")} means nothing for '
-                        'images, which the model of this configuration (with '
-                        'a decode_head) takes')
+    _refuse(args, NOT_FOR_IMAGES, 'images, which the test pipeline of this '
+            'configuration starts from')
     folder, images = image_files.find_images(args.input, args.out)
     images = images[:args.limit]
     pipeline = image_prediction.build_pipeline(cfg)
@@ -125,6 +145,22 @@ def _predict_images(args, cfg):
         _load_model(args, cfg), pipeline, metainfo, folder, images, args.out,
         pictures=not args.no_pictures)
     return f'{len(images)} {what}'
+
+
+_PREDICT = {'frames': _predict_frames, 'images': _predict_images,
+            'samples': _predict_samples}
+
+
+def _option(args, name):
+    given = getattr(args, name)
+    return DEFAULTS[name] if given is None else given
+
+
+def _refuse(args, names, where):
+    """Raise UserError where one of some options was given."""
+    given = [name for name in names if getattr(args, name) not in (None, False)]
+    if given:
+        raise UserError(f'--{given[0].replace("_", "-")} means nothing for {where}')
 
 
 def _load_model(args, cfg):

@@ -3,7 +3,7 @@ from ddp_perception.cli.errors import UserError
 
 
 def write_predictions(model, sample, stem, metainfo, what, pictures=True,
-                      threshold=0.5):
+                      threshold=0.5, truth=True):
     """Save and draw every registered field that a sample predicts.
 
     Args:
@@ -14,6 +14,7 @@ def write_predictions(model, sample, stem, metainfo, what, pictures=True,
         what (str): The sample, for messages.
         pictures (bool): Draw them too.
         threshold (float): Probability from which a picture shows a class.
+        truth (bool): Draw the truth too where the sample has it.
 
     Returns:
         str: What was predicted, such as 'maps'.
@@ -30,6 +31,8 @@ def write_predictions(model, sample, stem, metainfo, what, pictures=True,
         for field in found:
             setting = Setting(heads.get(field.prediction), metainfo, threshold)
             field.save(sample, stem, setting)
+            if not truth:
+                sample.pop(field.truth, None)
             if pictures:
                 field.draw(sample, stem.with_name(stem.name + field.picture_ending),
                            setting)

@@ -8,6 +8,7 @@ from ddp_perception.cli.configuration import bare_model_settings, innermost_data
 from ddp_perception.cli.errors import UserError
 from ddp_perception.cli.image_files import INFO_SUFFIXES, is_image
 from ddp_perception.cli.predicted_files import write_predictions
+from ddp_perception.engine.pictures import name_images
 from ddp_perception.file_names import output_names
 
 
@@ -29,9 +30,9 @@ def find_info_file(frames, split='val'):
         if frames.suffix not in INFO_SUFFIXES:
             raise UserError(
                 f'{frames} must be an info file (.json or .pkl) or a nuScenes '
-                'root' + ('; the model of this configuration predicts maps, '
-                          'and takes no single images' if is_image(frames)
-                          else ''))
+                'root' + ('; the data set of this configuration reads info '
+                          'files, and takes no single images'
+                          if is_image(frames) else ''))
         return frames.absolute()
     if not frames.is_dir():
         raise UserError(f'{frames} is neither a file nor a folder')
@@ -156,25 +157,29 @@ def build_model(cfg, device):
 
 
 def predict_all(model, dataset, out_dir, pictures=True, threshold=0.5,
-                progress=True):
-    """Predict every frame of a data set and write the files.
+                progress=True, limit=None, truth=True, unit='frame'):
+    """Predict every sample of a data set and write the files.
 
     Args:
         model (torch.nn.Module): Its weights loaded.
-        dataset (mmengine.dataset.BaseDataset): In test mode.
+        dataset (torch.utils.data.Dataset): In test mode.
         out_dir (str | Path): Where the files of the `Field` go that the model
-            predicts, named after the token by `output_names`.
+            predicts, named after the token, the image or, where a sample has
+            neither, its number; see `output_names`.
         pictures (bool): Draw them.
         threshold (float): Probability from which a picture shows a class.
         progress (bool): Show a bar with the time left.
+        limit (int, optional): Only the first samples.
+        truth (bool): Draw the truth too where a sample has it.
+        unit (str): What a sample is, for messages.
 
     Returns:
         str: What was predicted, such as '20 maps'.
 
     Raises:
         UserError: the model predicts nothing that is registered, or a
-            frame's files are missing or damaged; names the frame. Earlier
-            frames are written.
+            sample's files are missing or damaged; names it. Earlier ones are
+            written.
     """
     import torch
     from mmengine.dataset import pseudo_collate
@@ -182,23 +187,32 @@ def predict_all(model, dataset, out_dir, pictures=True, threshold=0.5,
 
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
-    dataset.full_init()
-    plural = 'frames'
-    tokens = [_token(dataset, index) for index in range(len(dataset))]
-    names = output_names(tokens)
-    for index, token in enumerate(tqdm(tokens, unit='frame', desc='predicting',
+    if hasattr(dataset, 'full_init'):
+        dataset.full_init()
+    plural = f'{unit}s'
+    labels = _labels(dataset)[:limit]
+    names = output_names(labels)
+    for index, label in enumerate(tqdm(labels, unit=unit, desc='predicting',
                                        disable=not progress)):
         try:
             batch = pseudo_collate([dataset[index]])
         except (OSError, ValueError, KeyError) as error:
-            raise UserError(f'frame {token} cannot be loaded: {error}') from error
+            raise UserError(f'{unit} {label} cannot be loaded: {error}') from error
         with torch.no_grad():
             sample = model.test_step(batch)[0]
-        plural = write_predictions(model, sample, out_dir / names[index],
-                                   dataset.metainfo, f'frame {token}', pictures,
-                                   threshold)
-    return f'{len(dataset)} {plural}'
+        plural = write_predictions(
+            model, sample, out_dir / names[index], getattr(dataset, 'metainfo', {}),
+            f'{unit} {label}', pictures, threshold, truth)
+    return f'{len(labels)} {plural}'
 
 
-def _token(dataset, index):
-    return str(dataset.get_data_info(index).get('token') or f'{index:06d}')
+def _labels(dataset):
+    """Name the samples of a data set by token, by image or by number."""
+    count = len(dataset)
+    infos = [dataset.get_data_info(index) for index in range(count)] if hasattr(
+        dataset, 'get_data_info') else [{}] * count
+    paths = [info.get('img_path') for info in infos]
+    if paths and all(isinstance(path, str) for path in paths):
+        return name_images(paths)
+    return [str(info.get('token') or f'{index:06d}')
+            for index, info in enumerate(infos)]

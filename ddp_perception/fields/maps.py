@@ -19,7 +19,10 @@ class MapField(Field):
 
     Saved as a compressed NumPy archive ``<stem>.npz`` with ``probabilities``
     (float16), ``classes``, ``xbound`` and ``ybound`` (least, greatest, step in
-    metres) and ``token``; drawn among the cameras.
+    metres) and ``token``; drawn among the cameras. A head's ``classes``,
+    ``palette`` and ``output_grid`` say what the map shows; without them, the data
+    set does. A task of your own whose prediction is such a map derives its field
+    from this one and states its names alone.
     """
 
     prediction, truth, source = 'pred_map_seg', 'gt_map_seg', 'gt_masks_bev'
@@ -40,8 +43,10 @@ class MapField(Field):
     def draw(self, sample: BaseDataElement, path: Path, setting: Setting) -> Path:
         """Draw the cameras around the predicted and the true map."""
         from ddp_perception.visualization import frame_from_sample, save_frame
-        frame = frame_from_sample(sample, **_scene(setting),
-                                  palette=setting.metainfo.get('map_palette'))
+        palette = getattr(setting.head, 'palette', None) or setting.metainfo.get(
+            'map_palette')
+        frame = frame_from_sample(sample, **_scene(setting), palette=palette,
+                                  prediction=self.prediction, truth=self.truth)
         return save_frame(frame, path, setting.threshold)
 
 

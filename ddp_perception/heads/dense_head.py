@@ -26,7 +26,8 @@ class DenseHead(BaseDecodeHead, DiffusionHead):
             ``in_index`` names several.
         out_channels: channels of a prediction.
         loss_decode: loss config, or a list of them; types without a prefix
-            are mmseg's, whatever the default scope.
+            are mmseg's, whatever the default scope. None where a head states
+            its ``objective`` itself.
         in_index: which of the neck's levels is decoded; several are resized
             to the first and concatenated.
         ignore_index: label that does not count.
@@ -39,8 +40,9 @@ class DenseHead(BaseDecodeHead, DiffusionHead):
     """
 
     def __init__(self, in_channels: int | Sequence[int], out_channels: int, *,
-                 loss_decode: dict | Sequence[dict], in_index: int | Sequence[int] = -1,
-                 ignore_index: int = 255, align_corners: bool = False,
+                 loss_decode: dict | Sequence[dict] = (),
+                 in_index: int | Sequence[int] = -1, ignore_index: int = 255,
+                 align_corners: bool = False,
                  init_cfg: dict | None = None) -> None:
         losses = [loss_decode] if isinstance(loss_decode, dict) else loss_decode
         with scope_of_parts('mmseg', *losses):
@@ -96,5 +98,12 @@ class DenseHead(BaseDecodeHead, DiffusionHead):
                     f'truth {self.truth_field} is missing in the sample '
                     f'{sample.metainfo.get("img_path", "?")}: load it in the '
                     'training pipeline')
+            padding = sample.metainfo.get('padding_size', ())
+            size = tuple(sample.get(self.truth_field).shape[-2:])
+            if any(padding) and size == tuple(sample.metainfo['img_shape']):
+                raise ValueError(
+                    f'the image was padded to {padding} (left, right, top, bottom), '
+                    f'the truth {self.truth_field} of {size} was not: let the pipeline '
+                    'make images of the size that data_preprocessor has')
         return torch.stack([sample.get(self.truth_field).data
                             for sample in batch_data_samples])

@@ -23,21 +23,24 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
                       palette: Sequence | None = None,
                       xbound: Sequence[float] = (-50, 50, 0.5),
                       ybound: Sequence[float] = (-50, 50, 0.5),
-                      least_score: float = 0.3) -> MapFrame:
+                      least_score: float = 0.3, prediction: str = 'pred_map_seg',
+                      truth: str = 'gt_map_seg') -> MapFrame:
     """Collect what a picture of a sample shows.
 
     Images and points come from the files that the sample names, so the
     picture shows them as they were recorded, whatever size the model saw.
 
     Args:
-        sample: Holds ``pred_map_seg`` (probabilities), ``gt_map_seg``, or
-            both, and boxes where there are any (``pred_instances_3d``,
+        sample: Holds the prediction (probabilities), the truth, or both, and
+            boxes where there are any (``pred_instances_3d``,
             ``eval_ann_info``); metainfo of `ddp.PackMapInputs`.
         classes: Names in the order of the maps.
         palette: One RGB triple of 0 to 255 per class.
         xbound: Least, greatest, step of the map's axis 1.
         ybound: Bounds of its axis 2.
         least_score: Boxes predicted with less are left out.
+        prediction: Field of the sample that holds the predicted map.
+        truth: Field that holds the true map.
 
     Returns:
         To be handed to `draw_frame`.
@@ -52,8 +55,7 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
     matrices = meta.get('lidar2img')
     lidar_path = meta.get('lidar_path')
     return MapFrame(
-        prediction=_array(sample, 'pred_map_seg'),
-        truth=_array(sample, 'gt_map_seg'),
+        prediction=_array(sample, prediction), truth=_array(sample, truth),
         images={name: np.asarray(Image.open(path).convert('RGB'))
                 for name, (_, path) in paths.items()},
         img_from_lidar={} if matrices is None else {

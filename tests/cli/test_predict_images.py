@@ -212,4 +212,4 @@ def test_predictions_never_go_among_the_images(error_of, weights, places):
 def test_image_given_to_a_map_config_is_refused(error_of, points_config, places):
     message = error_of('predict', points_config, places['TEXT'], places['GOOD'])
     assert 'a good.png must be an info file' in message
-    assert 'predicts maps' in message
+    assert 'reads info files' in message

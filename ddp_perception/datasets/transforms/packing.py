@@ -1,8 +1,9 @@
-"""Pack a sample of map segmentation for mmdet3d's models."""
+"""Pack samples for the models of mmdet3d and mmseg, with the truth of fields."""
 from collections.abc import Sequence
 
 import numpy as np
 from mmdet3d.datasets.transforms import Pack3DDetInputs
+from mmseg.datasets.transforms import PackSegInputs
 
 from ddp_perception.registry import FIELDS, TRANSFORMS
 
@@ -42,16 +43,17 @@ class PackMapInputs(Pack3DDetInputs):
         data_samples: Det3DDataSample with the truth of each field:
             `gt_map_seg`, a PixelData whose data is uint8 (classes, X, Y).
 
+    Where a step leaves ``<source>_aug``, the (4, 4) augmentation that it drew
+    the truth for, that must be the sample's.
+
     Raises:
         ValueError: the views differ in shape, the augmentation of the points
-            is not known, or it went on after the masks were drawn.
+            is not known, or it went on after a truth was drawn.
     """
 
     def __init__(self, keys: Sequence[str] | None = None,
                  meta_keys: Sequence[str] = META_KEYS) -> None:
-        # Looked up, not imported: the fields stand above the data sets.
-        FIELDS.import_from_location()
-        fields = [kind() for kind in FIELDS.module_dict.values() if kind.source]
+        fields = _packed_fields()
         if keys is None:
             keys = (*KEYS, *(field.source for field in fields if field.source))
         self.fields = [field for field in fields if field.source in keys]
@@ -68,12 +70,13 @@ class PackMapInputs(Pack3DDetInputs):
                 f'{[image.shape for image in results["img"]]}; bring them to '
                 'one size with ddp.ImageAug3D')
         augmentation = lidar_augmentation(results)
-        drawn_for = results.get('gt_masks_bev_aug', augmentation)
-        if not np.allclose(drawn_for, augmentation, rtol=0, atol=1e-6):
-            raise ValueError(
-                'the points were augmented after ddp.LoadMapMasks drew '
-                'gt_masks_bev; move ddp.LoadMapMasks behind the last '
-                'augmentation')
+        for field in self.fields:
+            drawn_for = results.get(f'{field.source}_aug', augmentation)
+            if not np.allclose(drawn_for, augmentation, rtol=0, atol=1e-6):
+                raise ValueError(
+                    f'the points were augmented after {field.source} was drawn; '
+                    'move the step that draws it (of maps, ddp.LoadMapMasks) '
+                    'behind the last augmentation')
         results['lidar_aug_matrix'] = augmentation
         for key in MATRICES:
             if key in results:
@@ -88,3 +91,34 @@ class PackMapInputs(Pack3DDetInputs):
                 packed['data_samples'].set_field(field.pack(results[field.source]),
                                                  field.truth)
         return packed
+
+
+@TRANSFORMS.register_module()
+class PackDenseInputs(PackSegInputs):
+    """Pack an image as mmseg does, and the truth of every registered field.
+
+    Takes the arguments of mmseg's PackSegInputs. A field is packed where the
+    sample has its ``source``; labels and depth are packed by mmseg itself.
+
+    Returns a dict with
+        inputs: img (C, H, W), of any number of channels.
+        data_samples: SegDataSample with the truth of each field.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Pack one sample."""
+        packed = super().transform(results)
+        for field in _packed_fields():
+            if field.source in results:
+                packed['data_samples'].set_field(field.pack(results[field.source]),
+                                                 field.truth)
+        return packed
+
+
+def _packed_fields() -> list:
+    """Return the registered fields whose truth is packed here.
+
+    Looked up, not imported: the fields stand above the data sets.
+    """
+    FIELDS.import_from_location()
+    return [kind() for kind in FIELDS.module_dict.values() if kind.source]
