@@ -7,7 +7,6 @@ for everything else. Files that exist are left alone, so that an interrupted
 run goes on where it stopped.
 """
 import argparse
-import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_tools.cityscapes_ids import IGNORED, LAST_LABEL_ID, to_train_ids
+from ddp_perception.files import write_file
 
 SOURCE, TARGET = '_gtFine_labelIds.png', '_gtFine_labelTrainIds.png'
 IMAGE = '_leftImg8bit.png'
@@ -47,12 +47,7 @@ def convert(source, target):
                          )
     present = np.flatnonzero(np.bincount(ids.ravel(), minlength=256))
     _, content = cv2.imencode('.png', to_train_ids(ids))
-    partial = target.with_name(f'.{target.name}.{os.getpid()}.partial')
-    try:
-        partial.write_bytes(content.tobytes())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_file(target, content.tobytes())
     return [int(i) for i in present if LAST_LABEL_ID < i != IGNORED]
 
 

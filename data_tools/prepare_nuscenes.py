@@ -8,7 +8,6 @@ own data sets read too, extended by the map location of every frame.
 import argparse
 import hashlib
 import json
-import os
 import pickle
 import shutil
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data_tools import nuscenes_infos as infos
+from ddp_perception.files import write_file
 
 SPLITS = {
     'v1.0-mini': {'train': 'mini_train', 'val': 'mini_val'},
@@ -179,14 +179,8 @@ def read_infos(path):
 
 def write_infos(path, content):
     """Write an info file; whoever reads meanwhile finds the old one."""
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
-    try:
-        partial.write_bytes(json.dumps(content).encode()
-                            if path.suffix == '.json'
-                            else pickle.dumps(content, protocol=4))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_file(path, json.dumps(content).encode() if path.suffix == '.json'
+               else pickle.dumps(content, protocol=4))
 
 
 def _require_tables(root, version, tables):

@@ -7,6 +7,9 @@ Every line of a file has the same fields. Empty lines are skipped.
 from pathlib import Path
 from typing import NamedTuple
 
+from ddp_perception.files import write_file
+from ddp_perception.wording import few
+
 
 class Frame(NamedTuple):
     """One line of a list.
@@ -69,14 +72,8 @@ def write_split(path, frames):
         path (str | Path): Text file.
         frames (Iterable[Frame]): All with the same fields.
     """
-    path = Path(path)
-    lines = [' '.join(_texts(frame)) + '\n' for frame in frames]
-    partial = path.with_name(f'.{path.name}.partial')
-    try:
-        partial.write_text(''.join(lines), encoding='utf-8')
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_file(path, ''.join(
+        ' '.join(_texts(frame)) + '\n' for frame in frames).encode())
 
 
 def missing_files(frames, image_dir, depth_dir):
@@ -99,9 +96,7 @@ def missing_files(frames, image_dir, depth_dir):
 
 def first_of(paths, count=5):
     """Return the first few paths as lines of a message."""
-    shown = ''.join(f'\n  {path}' for path in paths[:count])
-    more = len(paths) - count
-    return shown + (f'\n  and {more} more' if more > 0 else '')
+    return '\n  ' + few(paths, count, '\n  ')
 
 
 def _parse(fields, where):

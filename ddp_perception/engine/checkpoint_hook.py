@@ -8,7 +8,7 @@ from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, get_file_backend, register_backend
 
 from ddp_perception.checkpoints.curves import restore_curves, store_curves
-from ddp_perception.checkpoints.writing import PART_PATTERN, whole_file
+from ddp_perception.files import PART_PATTERN, whole_file
 from ddp_perception.registry import HOOKS
 
 _BACKEND = 'ddp.whole_file'

@@ -7,6 +7,7 @@ from terminaltables import AsciiTable
 
 from ddp_perception.datasets.map_classes import MAP_CLASSES
 from ddp_perception.evaluation.passes import describe_passes
+from ddp_perception.pixels import pixel_data
 from ddp_perception.registry import METRICS
 
 THRESHOLDS = (0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65)
@@ -194,7 +195,7 @@ def iou_table(figures, classes=MAP_CLASSES, thresholds=THRESHOLDS):
 
 def _data(sample, key):
     """Return the tensor of a PixelData field, packed or as a dict."""
-    field = sample.get(key)
-    if field is None:
+    data = pixel_data(sample, key)
+    if data is None:
         raise ValueError(f'sample {sample.get("token", "?")} has no {key}')
-    return field['data'] if isinstance(field, dict) else field.data
+    return data

@@ -1,9 +1,10 @@
 """A figure of equally large panels, with room for colour bars and a legend."""
 import math
-import os
 from pathlib import Path
 
 import numpy as np
+
+from ddp_perception.files import whole_file
 
 # Inches.
 WIDTH = 15.0
@@ -98,13 +99,9 @@ class Panels:
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f'.{path.name}.partial')
-        try:
-            self.figure.savefig(partial, dpi=dpi,
+        with whole_file(path) as part:
+            self.figure.savefig(part, dpi=dpi,
                                 format=path.suffix.removeprefix('.') or None)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
         return path
 
     def _corner(self, index):

@@ -5,6 +5,7 @@ import numpy as np
 from PIL import Image
 
 from ddp_perception.datasets.map_classes import MAP_CLASSES
+from ddp_perception.pixels import pixel_data
 from ddp_perception.visualization.figure import LAYOUT, MapFrame
 
 POINT_FIELDS = 5
@@ -112,8 +113,5 @@ def describe(meta):
 
 
 def _array(sample, key):
-    field = sample.get(key)
-    if field is None:
-        return None
-    data = field['data'] if isinstance(field, dict) else field.data
-    return data.detach().cpu().numpy()
+    data = pixel_data(sample, key)
+    return None if data is None else data.detach().cpu().numpy()

@@ -20,7 +20,7 @@ def test_difference_lists_a_few_of_each_kind():
     text = str(difference)
     assert difference and difference.common == 1
     assert '6 parameters of the model are not in the file: new0, new1, new2, ' \
-        'new3 and 2 more' in text
+        'new3, and 2 more' in text
     assert '1 parameters of the file are not in the model: old' in text
     assert 'a (2, 3) in the model, (3, 2) in the file' in text
 
