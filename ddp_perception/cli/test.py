@@ -14,16 +14,17 @@ Examples:
       --num-steps 10 --out figures.json --show-dir pictures
 """
 import json
-from pathlib import Path
 
 from ddp_perception import compat
 from ddp_perception.cli import (
     building,
     checkpoints,
     configuration,
+    missing_data,
     options,
     runner,
 )
+from ddp_perception.files import write_file
 
 
 def add_arguments(parser):
@@ -34,7 +35,8 @@ def add_arguments(parser):
                         '.safetensors)')
     parser.add_argument('--work-dir', metavar='DIR', help='where logs go')
     parser.add_argument('--out', metavar='FILE',
-                        help='write the figures to a JSON file too')
+                        help='write the figures, and what they were measured '
+                        'with, to a JSON file too')
     parser.add_argument('--show-dir', metavar='DIR',
                         help='draw predictions and truth into a folder: maps, '
                         'classes over images, or depth')
@@ -57,7 +59,7 @@ def run(args):
         ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'tested')
     checkpoints.require_checkpoint(args.checkpoint)
     configuration.default_work_dir(cfg, args.config, args.work_dir)
-    configuration.require_info_files(cfg, ['test_dataloader'])
+    missing_data.require_info_files(cfg, ['test_dataloader'])
     configuration.set_sampling(cfg, args.num_steps, args.num_seeds, args.seed)
     if args.seed is not None:
         cfg.randomness = {**(cfg.get('randomness') or {}), 'seed': args.seed}
@@ -65,6 +67,7 @@ def run(args):
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), {
             'type': 'ddp.PictureHook', 'out_dir': args.show_dir,
             'limit': args.show_limit}]
+    configuration.report_passes(cfg)
     cfg.load_from, cfg.resume = None, False
     runner.prepare_process(cfg, args.launcher, args.local_rank,
                            args.trust_checkpoint)
@@ -76,17 +79,19 @@ def run(args):
                                  args.trust_checkpoint)
         run_.logger.info(f'weights of {args.checkpoint}')
         figures = run_.test()
-    # Map heads hand their passes to the metric, which prints them itself.
-    passes = getattr(getattr(model, 'decode_head', None), 'passes', None)
-    if passes:
-        from ddp_perception.evaluation.passes import describe_passes
-        run_.logger.info(f'decoder passes: {describe_passes(**passes)}')
     if args.out and run_.rank == 0:
-        path = Path(args.out)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(
-            {name: float(value) for name, value in figures.items()},
-            indent=1, sort_keys=True) + '\n')
+        path = write_file(args.out, json.dumps(
+            _record(args, model, figures), indent=1, sort_keys=True).encode() + b'\n')
         run_.logger.info(f'figures written to {path}')
     compat.leave_distributed()
     return 0
+
+
+def _record(args, model, figures):
+    """Return the figures and what they were measured with."""
+    from ddp_perception.heads.find import heads_of
+    return {'configuration': args.config, 'cfg_options': args.cfg_options,
+            'checkpoint': args.checkpoint,
+            'decoder_passes': {head.prediction_field: head.passes
+                               for head in heads_of(model)},
+            'metrics': {name: float(value) for name, value in figures.items()}}

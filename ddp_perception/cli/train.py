@@ -19,6 +19,7 @@ from ddp_perception.cli import (
     checkpoints,
     configuration,
     learning_rate,
+    missing_data,
     options,
     published_weights,
     runner,
@@ -64,8 +65,7 @@ def run(args):
         cfg, args.config,
         ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'), 'trained')
     configuration.default_work_dir(cfg, args.config, args.work_dir)
-    configuration.require_info_files(cfg, ['train_dataloader',
-                                           'val_dataloader'])
+    missing_data.require_info_files(cfg, ['train_dataloader', 'val_dataloader'])
     _set_start(cfg, args)
     if args.seed is not None or args.deterministic:
         randomness = dict(cfg.get('randomness') or {})
@@ -84,6 +84,7 @@ def run(args):
         cfg.auto_scale_lr.enable = True
     configuration.make_resumable(cfg)
     configuration.share_buffers(cfg)
+    configuration.report_passes(cfg)
     runner.prepare_process(cfg, args.launcher, args.local_rank,
                            args.trust_checkpoint)
     with building.naming_settings(cfg, args.config):
