@@ -24,7 +24,7 @@ def load_config(path, cfg_options=(), data_root=None):
         UserError: the file is missing or cannot be read, an option is not
             KEY=VALUE or has no place, or a setting is of the wrong kind.
     """
-    from ddp_perception.cli.settings import require_settings
+    from ddp_perception.cli.setting_rules import require_settings
     path = Path(path)
     cfg = _read_config(path)
     if cfg_options:
@@ -68,7 +68,7 @@ def _merge_options(cfg, path, cfg_options):
     """Change a configuration in place as KEY=VALUE texts say."""
     from mmengine.config import DictAction
 
-    from ddp_perception.cli.settings import require_known_options
+    from ddp_perception.cli.setting_rules import require_known_options
     bad = [option for option in cfg_options if '=' not in option]
     if bad:
         raise UserError('--cfg-options takes KEY=VALUE, got '

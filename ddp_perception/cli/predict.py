@@ -27,7 +27,7 @@ Examples:
   ddp-perception predict CONFIG CHECKPOINT street.png --out labels
   ddp-perception predict CONFIG CHECKPOINT drive/image_02 --out depth
 """
-from ddp_perception.cli import options
+from ddp_perception.cli import arguments
 from ddp_perception.cli.errors import UserError
 
 MAPS_ONLY = {'split': 'val', 'data_prefix': 'auto', 'threshold': 0.5,
@@ -37,7 +37,7 @@ MAPS_ONLY = {'split': 'val', 'data_prefix': 'auto', 'threshold': 0.5,
 
 def add_arguments(parser):
     """Add the options of this sub-command."""
-    options.add_config(parser)
+    arguments.add_config(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT',
                         help='file of train or convert-checkpoint (.pth, '
                         '.safetensors)')
@@ -66,15 +66,15 @@ def add_arguments(parser):
                       f'(default: {MAPS_ONLY["threshold"]})')
     maps.add_argument('--no-truth', action='store_true',
                       help='do not draw the true map although there is one')
-    options.add_sampling(parser)
-    options.add_seed(parser)
-    options.add_trust(parser)
+    arguments.add_sampling(parser)
+    arguments.add_seed(parser)
+    arguments.add_trust(parser)
 
 
 def run(args):
     """Run this sub-command."""
     from ddp_perception import compat
-    from ddp_perception.cli import building, checkpoints, configuration
+    from ddp_perception.cli import build_errors, checkpoint_checks, configuration
     from ddp_perception.datasets.bounded_files import bound_local_files
     from ddp_perception.datasets.sample_errors import name_damaged_files
     bound_local_files()
@@ -83,13 +83,13 @@ def run(args):
         raise UserError(f'--limit must be at least 1, got {args.limit}')
     cfg = configuration.load_config(args.config, args.cfg_options)
     configuration.require_keys(cfg, args.config, ['model'], 'used to predict')
-    checkpoints.require_checkpoint(args.checkpoint)
+    checkpoint_checks.require_checkpoint(args.checkpoint)
     compat.load_checkpoints_safely(args.trust_checkpoint)
     compat.load_pickles_safely()
     configuration.set_sampling(cfg, args.num_steps, args.num_seeds, args.seed)
     model = configuration.bare_model_settings(cfg)
     predict = _predict_images if 'decode_head' in model else _predict_maps
-    with building.naming_settings(cfg, args.config):
+    with build_errors.naming_settings(cfg, args.config):
         what = predict(args, cfg)
     print(f'{what}{"" if args.no_pictures else " and pictures"} in {args.out}')
     return 0
@@ -128,8 +128,8 @@ def _predict_images(args, cfg):
 
 
 def _load_model(args, cfg):
-    from ddp_perception.cli import checkpoints, prediction
+    from ddp_perception.cli import checkpoint_checks, prediction
     model = prediction.build_model(cfg, prediction.choose_device(args.device))
-    checkpoints.load_weights(model, args.checkpoint, args.config,
-                             args.trust_checkpoint)
+    checkpoint_checks.load_weights(model, args.checkpoint, args.config,
+                                   args.trust_checkpoint)
     return model

@@ -17,11 +17,11 @@ import json
 
 from ddp_perception import compat
 from ddp_perception.cli import (
-    building,
-    checkpoints,
+    arguments,
+    build_errors,
+    checkpoint_checks,
     configuration,
     missing_data,
-    options,
     runner,
 )
 from ddp_perception.files import write_file
@@ -29,7 +29,7 @@ from ddp_perception.files import write_file
 
 def add_arguments(parser):
     """Add the options of this sub-command."""
-    options.add_config(parser)
+    arguments.add_config(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT',
                         help='file of train or convert-checkpoint (.pth, '
                         '.safetensors)')
@@ -43,10 +43,10 @@ def add_arguments(parser):
     parser.add_argument('--show-limit', type=int, default=20, metavar='N',
                         help='how many pictures, spread over the split '
                         '(default: %(default)s)')
-    options.add_sampling(parser)
-    options.add_seed(parser)
-    options.add_trust(parser)
-    options.add_distributed(parser)
+    arguments.add_sampling(parser)
+    arguments.add_seed(parser)
+    arguments.add_trust(parser)
+    arguments.add_distributed(parser)
 
 
 def run(args):
@@ -57,7 +57,7 @@ def run(args):
     configuration.require_keys(
         cfg, args.config,
         ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'tested')
-    checkpoints.require_checkpoint(args.checkpoint)
+    checkpoint_checks.require_checkpoint(args.checkpoint)
     configuration.default_work_dir(cfg, args.config, args.work_dir)
     missing_data.require_info_files(cfg, ['test_dataloader'])
     configuration.set_sampling(cfg, args.num_steps, args.num_seeds, args.seed)
@@ -71,12 +71,12 @@ def run(args):
     cfg.load_from, cfg.resume = None, False
     runner.prepare_process(cfg, args.launcher, args.local_rank,
                            args.trust_checkpoint)
-    with building.naming_settings(cfg, args.config):
+    with build_errors.naming_settings(cfg, args.config):
         run_ = runner.build_runner(cfg)
         model = runner.bare_model(run_)
         operators.require_operators(model)
-        checkpoints.load_weights(model, args.checkpoint, args.config,
-                                 args.trust_checkpoint)
+        checkpoint_checks.load_weights(model, args.checkpoint, args.config,
+                                       args.trust_checkpoint)
         run_.logger.info(f'weights of {args.checkpoint}')
         figures = run_.test()
     if args.out and run_.rank == 0:
