@@ -7,7 +7,6 @@ for everything else. Files that exist are left alone, so that an interrupted
 run goes on where it stopped.
 """
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_tools.cityscapes_ids import IGNORED, LAST_LABEL_ID, to_train_ids
+from ddp_perception.files import write_file
 
 SOURCE, TARGET = '_gtFine_labelIds.png', '_gtFine_labelTrainIds.png'
 IMAGE = '_leftImg8bit.png'
@@ -48,12 +48,7 @@ def convert(source: Path, target: Path) -> list[int]:
                          )
     present = np.flatnonzero(np.bincount(ids.ravel(), minlength=256))
     _, content = cv2.imencode('.png', to_train_ids(ids))
-    partial = target.with_name(f'.{target.name}.{os.getpid()}.partial')
-    try:
-        partial.write_bytes(content.tobytes())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_file(target, content.tobytes())
     return [int(i) for i in present if LAST_LABEL_ID < i != IGNORED]
 
 

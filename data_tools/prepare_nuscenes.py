@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import pickle
 import shutil
 import sys
@@ -24,6 +23,7 @@ from data_tools import nuscenes_infos as infos
 from data_tools.nuscenes_tables import read_tables
 from ddp_perception.datasets.info_files import read_info_file
 from ddp_perception.datasets.info_schema import ALL_FIELDS, check_infos
+from ddp_perception.files import write_file
 
 if TYPE_CHECKING:
     from nuscenes import NuScenes
@@ -205,14 +205,8 @@ def read_infos(path: str | Path) -> dict:
 
 def write_infos(path: Path, content: dict) -> None:
     """Write an info file; whoever reads meanwhile finds the old one."""
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
-    try:
-        partial.write_bytes(json.dumps(content).encode()
-                            if path.suffix == '.json'
-                            else pickle.dumps(content, protocol=4))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_file(path, json.dumps(content).encode() if path.suffix == '.json'
+               else pickle.dumps(content, protocol=4))
 
 
 def _require_tables(root: Path, version: str, tables: Iterable[str]) -> None:

@@ -4,6 +4,14 @@
 needs, while a process that uses only the diffusion core must never import
 OpenMMLab. So the registries are created at once where mmengine is loaded
 already, and otherwise right after somebody else loads it.
+
+Simpler ways break one half of this. Importing mmengine here makes the core load
+it wherever it is installed. Looking only whether it is loaded fails where this
+package came first: a script that imports the core, or our own command, and then
+reads a configuration; its custom_imports finds the package imported already and
+runs nothing. Registries have no entry points that mmengine would look up, and
+another module in custom_imports would break the configurations that users have.
+The finder acts on one name, once, and then removes itself.
 """
 import importlib
 import importlib.abc

@@ -2,21 +2,55 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+PART_PATTERN = r'\.part\d+'
+"""How `whole_file` ends the name of a file that is not complete."""
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Let a file appear under its name once it is complete and on the disk.
+
+    Args:
+        path: of the file, in a folder that exists. A file of that name stays
+            until then, and for good where an error occurs.
+
+    Yields:
+        Where to write: beside it. What a killed process leaves there is named
+        as `PART_PATTERN` says.
+    """
+    path = Path(path)
+    part = path.with_name(f'{path.name}.part{os.getpid()}')
+    try:
+        yield part
+        _flush(part)
+        os.replace(part, path)
+        with suppress(OSError):  # not every file system does it for folders
+            _flush(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_file(path: str | Path, content: bytes) -> Path:
-    """Write bytes; the file is replaced when complete, its folder made.
+    """Write bytes whole or not at all; the folder is made.
 
     Returns:
         The path.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.part{os.getpid()}')
-    try:
+    with whole_file(path) as part:
         part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return path

@@ -75,7 +75,7 @@ ROOMS = {
     'checkpoints': {'files', 'wording'}, 'compat': {'checkpoints'},
     'losses': {'registry'}, 'necks': {'registry'}, 'backbones': {'registry'},
     'segmentors': {'registry'},
-    'datasets': FOUNDATION, 'visualization': {*FOUNDATION, 'datasets'},
+    'datasets': {*FOUNDATION, 'ops'}, 'visualization': {*FOUNDATION, 'datasets'},
     'evaluation': {*FOUNDATION, 'datasets'},
     'heads': {*FOUNDATION, *CORE, 'datasets'},
     'detectors': {*FOUNDATION, 'ops', 'heads'},

@@ -1,9 +1,10 @@
 """The folder of a synthetic set: what it was made from, what is done."""
 
 import json
-import os
 import shutil
 from pathlib import Path
+
+from ddp_perception.files import write_file
 
 #: Holds the options that a set was made with, and whether it is complete.
 MARKER = 'synthetic.json'
@@ -12,10 +13,7 @@ _PARTS = '.scenes'
 
 def write_json(path: Path, value: object) -> None:
     """Write JSON so that a crash leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
-    part.write_text(json.dumps(value, indent=0))
-    os.replace(part, path)
+    write_file(path, json.dumps(value, indent=0).encode())
 
 
 def part_path(out: Path, name: str) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 
 from data_tools.world import raycast, surfaces
 from data_tools.world.ground import Ground
-from data_tools.world.shading import shade
+from data_tools.world.shading import Floor, Hits, Light, shade
 from data_tools.world.shadows import CELL as SHADOW_CELL
 from data_tools.world.solids import CENTRE, COS, HALF, OBJECT, SIN
 from data_tools.world.weather import Weather
@@ -103,15 +103,10 @@ def pixel_rays(intrinsic: np.ndarray, size: tuple[int, int],
             * rotation[:, 1] + rotation[:, 2])
 
 
-def _light(weather: Weather) -> np.ndarray:
-    light = np.zeros(24)
-    light[0:3] = weather.sun
-    light[3], light[4] = weather.exposure, weather.noise
-    light[7:10], light[10:13] = weather.zenith, weather.horizon
-    light[13], light[14] = weather.clouds, weather.shadow
-    light[15], light[16] = weather.wetness, weather.visibility
-    light[17:20], light[20:23] = weather.sun_colour, weather.ambient
-    return light
+def _light(weather: Weather) -> Light:
+    values = (getattr(weather, name) for name in Light._fields)
+    return Light(*(value if isinstance(value, np.ndarray) else float(value)
+                   for value in values))
 
 
 def _soften(rgb: np.ndarray, index: np.ndarray) -> None:
@@ -170,10 +165,11 @@ def render(solids: np.ndarray, actors: int, ground: Ground,
                         side)
     rgb = np.empty((height, width, 3), np.uint8)
     label = np.empty((height, width), np.uint8)
-    shade(rays, origin, solids, t, index, side, 1 / intrinsic[0, 0],
-          ground.texture, ground.shapes, 2 * ground.cell, corner,
-          ground.material, ground.cell, surfaces.LABELS, shadow, SHADOW_CELL,
-          _light(weather), seed, rgb, label)
+    floor = Floor(corner, ground.texture, ground.shapes, 2. * ground.cell,
+                  ground.material, float(ground.cell), surfaces.LABELS, shadow,
+                  float(SHADOW_CELL))
+    shade(Hits(rays, origin, solids, t, index, side), floor, _light(weather),
+          1 / intrinsic[0, 0], seed, rgb, label)
     _soften(rgb, index)
     depth = np.where(index == -1, np.inf, t).astype(np.float32)
     thing = np.where(index >= 0, solids[index, OBJECT].astype(np.int32), -1)

@@ -1,6 +1,7 @@
 """Colour of what a ray has hit."""
 
 import math
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -183,22 +184,80 @@ def _normal(row, face, lx, ly, lz):
     return c * nx - s * ny, s * nx + c * ny, nz
 
 
+class Hits(NamedTuple):
+    """What the rays of a picture have met; see `raycast`.
+
+    Attributes:
+        rays (np.ndarray): (R, C, 3) directions.
+        origin (np.ndarray): (3,) of all rays, world.
+        solids (np.ndarray): (N, FIELDS) everything above the ground.
+        t (np.ndarray): (R, C) ray parameter of the hit.
+        index (np.ndarray): (R, C) solid, or `BASE`, or -1 in the sky.
+        side (np.ndarray): (R, C) whether a kerb's side was met.
+    """
+
+    rays: np.ndarray
+    origin: np.ndarray
+    solids: np.ndarray
+    t: np.ndarray
+    index: np.ndarray
+    side: np.ndarray
+
+
+class Floor(NamedTuple):
+    """Rasters of the ground, all from one corner.
+
+    Attributes:
+        corner (np.ndarray): (2,) world position.
+        texture, shapes (np.ndarray): mip pyramid of the colours.
+        texture_cell (float): metres per cell of its finest level.
+        material (np.ndarray): (Y, X) surface of each cell.
+        material_cell (float): metres.
+        labels (np.ndarray): label id of each surface.
+        shadow (np.ndarray): (Y, X) cast shadows, 0..255.
+        shadow_cell (float): metres.
+    """
+
+    corner: np.ndarray
+    texture: np.ndarray
+    shapes: np.ndarray
+    texture_cell: float
+    material: np.ndarray
+    material_cell: float
+    labels: np.ndarray
+    shadow: np.ndarray
+    shadow_cell: float
+
+
+class Light(NamedTuple):
+    """The part of `Weather` that colours depend on, under the same names."""
+
+    sun: np.ndarray
+    sun_colour: np.ndarray
+    ambient: np.ndarray
+    shadow: float
+    zenith: np.ndarray
+    horizon: np.ndarray
+    clouds: float
+    visibility: float
+    wetness: float
+    exposure: float
+    noise: float
+
+
 @numba.njit(**_FAST)
-def shade(rays, origin, solids, t, index, side, pixel, texture, shapes, cell,
-          corner, material, material_cell, surface_labels, shadow,
-          shadow_cell, light, seed, rgb, label):
+def shade(hits, floor, light, pixel, seed, rgb, label):
     """Fill `rgb` (R, C, 3) uint8 and `label` (R, C) uint8.
 
     Args:
-        rays, origin, solids, t, index, side: As cast; see `raycast`.
+        hits (Hits): What the rays have met.
+        floor (Floor): The ground.
+        light (Light): Sun, sky and sensor.
         pixel (float): Width of a pixel at unit distance along its ray.
-        texture, shapes, cell: The ground's mip pyramid, finest cell (m).
-        corner (2,): World corner of all rasters.
-        material, material_cell, surface_labels: For the ground's label.
-        shadow, shadow_cell: Raster of cast shadows, 0..255.
-        light (24,): See `data_tools.world.camera`.
         seed (int): Of the sensor's noise.
     """
+    rays, origin, solids, t, index, side = hits
+    corner, material, shadow = floor.corner, floor.material, floor.shadow
     rows, cols = t.shape
     for i in range(rows):
         for j in range(cols):
@@ -209,16 +268,16 @@ def shade(rays, origin, solids, t, index, side, pixel, texture, shapes, cell,
             # Sky, also the colour that haze fades to.
             high = max(dz / size, 0.)
             mix = math.sqrt(high)
-            hr = light[10] + (light[7] - light[10]) * mix
-            hg = light[11] + (light[8] - light[11]) * mix
-            hb = light[12] + (light[9] - light[12]) * mix
+            hr = light.horizon[0] + (light.zenith[0] - light.horizon[0]) * mix
+            hg = light.horizon[1] + (light.zenith[1] - light.horizon[1]) * mix
+            hb = light.horizon[2] + (light.zenith[2] - light.horizon[2]) * mix
             if n == -1:
                 if high > .01:
                     cx, cy = dx / size / (high + .12), dy / size / (high
                                                                     + .12)
                     cloud = (.65 * value_noise(cx * 1.4, cy * 1.4, seed + 5)
                              + .35 * value_noise(cx * 4, cy * 4, seed + 6))
-                    cover = max(0., cloud - .62 + .4 * light[13])
+                    cover = max(0., cloud - .62 + .4 * light.clouds)
                     cover = min(1., 2.2 * cover) * min(1., high * 6)
                     hr += (232 - hr) * cover
                     hg += (234 - hg) * cover
@@ -236,17 +295,18 @@ def shade(rays, origin, solids, t, index, side, pixel, texture, shapes, cell,
                     flat = math.sqrt(dx * dx + dy * dy) + 1e-12
                     grazing = max(abs(dz) / size, .02)
                     red, green, blue = _ground_colour(
-                        texture, shapes, cell, x, y, footprint,
+                        floor.texture, floor.shapes, floor.texture_cell, x, y,
+                        footprint,
                         footprint / grazing, dx / flat, dy / flat)
-                    r = int(math.floor(y / material_cell))
-                    c = int(math.floor(x / material_cell))
+                    r = int(math.floor(y / floor.material_cell))
+                    c = int(math.floor(x / floor.material_cell))
                     m = 0
                     if (0 <= r < material.shape[0]
                             and 0 <= c < material.shape[1]):
                         m = material[r, c]
-                    label[i, j] = surface_labels[m]
+                    label[i, j] = floor.labels[m]
                     nx, ny, nz = 0., 0., 1.
-                    sx, sy = x / shadow_cell - .5, y / shadow_cell - .5
+                    sx, sy = x / floor.shadow_cell - .5, y / floor.shadow_cell - .5
                     a, b = int(math.floor(sx)), int(math.floor(sy))
                     if (0 <= a < shadow.shape[1] - 1
                             and 0 <= b < shadow.shape[0] - 1):
@@ -255,10 +315,10 @@ def shade(rays, origin, solids, t, index, side, pixel, texture, shapes, cell,
                                             + fx * shadow[b, a + 1])
                                 + fy * ((1 - fx) * shadow[b + 1, a]
                                         + fx * shadow[b + 1, a + 1]))
-                        lit = 1 - light[14] * dark / 255.
-                    wet = 1 - .32 * light[15]
-                    if light[15] > 0:  # puddles mirror the sky a little
-                        wet += .12 * light[15] * (value_noise(
+                        lit = 1 - light.shadow * dark / 255.
+                    wet = 1 - .32 * light.wetness
+                    if light.wetness > 0:  # puddles mirror the sky a little
+                        wet += .12 * light.wetness * (value_noise(
                             px * .35, py * .35, 3) > .68)
                     if side[i, j]:
                         red, green, blue = 150., 148., 144.
@@ -279,17 +339,17 @@ def shade(rays, origin, solids, t, index, side, pixel, texture, shapes, cell,
                     label[i, j] = np.uint8(row[LABEL])
                     # Less sky reaches what is near the ground or faces down.
                     lit = (.72 + .28 * min(1., pz / 1.6)) * (.86 + .14 * nz)
-                sun = max(0., nx * light[0] + ny * light[1] + nz * light[2])
-                fog = 1 - math.exp(-distance / light[16])
-                wr = light[20] + light[17] * sun
-                wg = light[21] + light[18] * sun
-                wb = light[22] + light[19] * sun
+                sun = max(0., nx * light.sun[0] + ny * light.sun[1] + nz * light.sun[2])
+                fog = 1 - math.exp(-distance / light.visibility)
+                wr = light.ambient[0] + light.sun_colour[0] * sun
+                wg = light.ambient[1] + light.sun_colour[1] * sun
+                wb = light.ambient[2] + light.sun_colour[2] * sun
                 red = red * wr * lit * (1 - fog) + hr * fog
                 green = green * wg * lit * (1 - fog) + hg * fog
                 blue = blue * wb * lit * (1 - fog) + hb * fog
             u, v = 2. * j / cols - 1, 2. * i / rows - 1
-            gain = light[3] * (1 - .09 * (u * u + v * v))
-            noise = light[4] * 1.7 * (hash01(i, j, seed) + hash01(j, i, seed
+            gain = light.exposure * (1 - .09 * (u * u + v * v))
+            noise = light.noise * 1.7 * (hash01(i, j, seed) + hash01(j, i, seed
                                                                   + 1) - 1)
             rgb[i, j, 0] = min(255., max(0., red * gain + noise))
             rgb[i, j, 1] = min(255., max(0., green * gain + noise))

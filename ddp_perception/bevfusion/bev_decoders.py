@@ -11,6 +11,7 @@ from mmdet.models.layers import ResLayer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ddp_perception.ops.conv_block import conv_norm_relu
 from ddp_perception.registry import MODELS
 
 
@@ -77,14 +78,14 @@ class LSSFPN(BaseModule):
                              f'{in_channels} and in_indices {in_indices}')
         self.in_indices = tuple(in_indices)
         self.fuse = nn.Sequential(
-            *_conv(sum(in_channels), out_channels, 1),
-            *_conv(out_channels, out_channels, 3))
+            *conv_norm_relu(sum(in_channels), out_channels, 1),
+            *conv_norm_relu(out_channels, out_channels, 3))
         self.upsample: nn.Module = nn.Identity()
         if scale_factor > 1:
             self.upsample = nn.Sequential(
                 nn.Upsample(scale_factor=scale_factor, mode='bilinear',
                             align_corners=True),
-                *_conv(out_channels, out_channels, 3))
+                *conv_norm_relu(out_channels, out_channels, 3))
 
     def forward(self, x: Sequence[Tensor]) -> Tensor:
         """Return the merged map."""
@@ -92,9 +93,3 @@ class LSSFPN(BaseModule):
         coarse = F.interpolate(coarse, size=fine.shape[-2:], mode='bilinear',
                                align_corners=True)
         return self.upsample(self.fuse(torch.cat([coarse, fine], dim=1)))
-
-
-def _conv(in_channels: int, out_channels: int, kernel: int) -> list[nn.Module]:
-    return [nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2,
-                      bias=False),
-            nn.BatchNorm2d(out_channels), nn.ReLU(True)]

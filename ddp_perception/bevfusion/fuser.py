@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ddp_perception.ops.conv_block import conv_norm_relu
 from ddp_perception.registry import MODELS
 
 
@@ -28,8 +29,7 @@ class ConvFuser(nn.Sequential):
     def __init__(self, in_channels: Sequence[int], out_channels: int) -> None:
         """Build convolution, norm and activation."""
         super().__init__(
-            nn.Conv2d(sum(in_channels), out_channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out_channels), nn.ReLU(True))
+            *conv_norm_relu(sum(in_channels), out_channels))
         self.in_channels = tuple(in_channels)
         self.out_channels = out_channels
 

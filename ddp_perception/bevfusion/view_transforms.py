@@ -27,6 +27,7 @@ from ddp_perception.ops.bev_pool import (
     bev_pool,
     cells_from_coordinates,
 )
+from ddp_perception.ops.conv_block import conv_norm_relu
 from ddp_perception.registry import MODELS
 
 # Parts of the released models' state_dict that only restate the config.
@@ -268,16 +269,12 @@ class DepthLSSTransform(ViewTransform):
                              f'{self.image_size}, {expected}, got '
                              f'{self.feature_size}')
         self.dtransform = nn.Sequential(
-            nn.Conv2d(1, 8, 1), nn.BatchNorm2d(8), nn.ReLU(True),
-            nn.Conv2d(8, 32, 5, stride=4, padding=2),
-            nn.BatchNorm2d(32), nn.ReLU(True),
-            nn.Conv2d(32, 64, 5, stride=2, padding=2),
-            nn.BatchNorm2d(64), nn.ReLU(True))
+            *conv_norm_relu(1, 8, 1, bias=True),
+            *conv_norm_relu(8, 32, 5, stride=4, bias=True),
+            *conv_norm_relu(32, 64, 5, stride=2, bias=True))
         self.depthnet = nn.Sequential(
-            nn.Conv2d(in_channels + 64, in_channels, 3, padding=1),
-            nn.BatchNorm2d(in_channels), nn.ReLU(True),
-            nn.Conv2d(in_channels, in_channels, 3, padding=1),
-            nn.BatchNorm2d(in_channels), nn.ReLU(True),
+            *conv_norm_relu(in_channels + 64, in_channels, bias=True),
+            *conv_norm_relu(in_channels, in_channels, bias=True),
             nn.Conv2d(in_channels, self.num_depths + out_channels, 1))
 
     def depth_and_features(self, img: Tensor, points: list[Tensor] | None,
@@ -305,9 +302,5 @@ def _exact(matrix: Tensor) -> Tensor:
 
 
 def _halving(channels: int) -> nn.Sequential:
-    def block(stride: int) -> list[nn.Module]:
-        return [nn.Conv2d(channels, channels, 3, stride=stride, padding=1,
-                          bias=False),
-                nn.BatchNorm2d(channels), nn.ReLU(True)]
-
-    return nn.Sequential(*block(1), *block(2), *block(1))
+    return nn.Sequential(*(layer for stride in (1, 2, 1) for layer in
+                           conv_norm_relu(channels, channels, stride=stride)))

@@ -1,6 +1,8 @@
 """Say in words why a checkpoint does not fit a model, and what would help."""
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+from ddp_perception.wording import few
 
 _SHOWN = 3
 _Shapes = Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
@@ -24,22 +26,16 @@ def explain(names: Mapping[str, str], missing: Sequence[str],
               *_shapes(conflicts)]
     details = []
     if conflicts:
-        details.append(f'{len(conflicts)} tensors have another shape: ' + _few(
-            f'{name} is {theirs} in the file, {ours} in the model'
-            for name, (theirs, ours) in conflicts.items()))
+        details.append(f'{len(conflicts)} tensors have another shape: ' + few(
+            (f'{name} is {theirs} in the file, {ours} in the model'
+             for name, (theirs, ours) in conflicts.items()), _SHOWN, '; '))
     if missing:
         details.append(f'{len(missing)} parameters of the model are not in the file: '
-                       + _few(missing))
+                       + few(missing, _SHOWN, '; '))
     if unexpected:
         details.append(f'{len(unexpected)} tensors of the file are not in the model: '
-                       + _few(unexpected))
+                       + few(unexpected, _SHOWN, '; '))
     return causes + details
-
-
-def _few(items: Iterable[str]) -> str:
-    items = list(items)
-    more = len(items) - _SHOWN
-    return '; '.join(items[:_SHOWN]) + (f'; and {more} more' if more > 0 else '')
 
 
 def _time_weights(missing: Iterable[str], unexpected: Iterable[str]) -> list[str]:

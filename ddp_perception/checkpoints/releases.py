@@ -2,6 +2,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ddp_perception.wording import few
+
 
 @dataclass(frozen=True)
 class Release:
@@ -67,5 +69,4 @@ def detect_release(keys: Iterable[str]) -> Release:
     raise UnknownRelease(
         'its parameters are of none of the known releases (DDP segmentation, depth '
         'and map segmentation; BEVFusion map segmentation and detection of MIT; '
-        f'BEVFusion detection of mmdet3d); it has the parts {", ".join(parts[:8])}'
-        + (f' and {len(parts) - 8} more' if len(parts) > 8 else ''))
+        f'BEVFusion detection of mmdet3d); it has the parts {few(parts, 8)}')

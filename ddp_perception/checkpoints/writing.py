@@ -1,49 +1,14 @@
 """Write checkpoints that mmengine and this package's commands read."""
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ddp_perception.files import whole_file
+
 FORMATS = ('pth', 'safetensors')
-PART_PATTERN = r'\.part\d+'
-"""How `whole_file` ends the name of a file that is not complete."""
-
-
-@contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
-    """Let a file appear under its name once it is complete and on the disk.
-
-    Args:
-        path: file to write, in a folder that exists. A file of that name stays
-            until then, and for good where an error occurs.
-
-    Yields:
-        Where to write: beside it. What a killed process leaves there is named
-        as `PART_PATTERN` says.
-    """
-    path = Path(path)
-    part = path.with_name(f'{path.name}.part{os.getpid()}')
-    try:
-        yield part
-        _flush(part)
-        os.replace(part, path)
-        with suppress(OSError):  # not every file system does it for folders
-            _flush(path.parent)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _flush(path: str | Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_checkpoint(state: Mapping[str, Tensor], meta: dict, path: str | Path,

@@ -1,7 +1,6 @@
 """Read a configuration and change what the command line asks for."""
 import argparse
 import copy
-import os
 from pathlib import Path
 
 from ddp_perception.cli.errors import UserError, described, shortened
@@ -25,7 +24,7 @@ def load_config(path, cfg_options=(), data_root=None):
         UserError: the file is missing or cannot be read, an option is not
             KEY=VALUE or has no place, or a setting is of the wrong kind.
     """
-    from ddp_perception.cli.settings import require_settings
+    from ddp_perception.cli.setting_rules import require_settings
     path = Path(path)
     cfg = _read_config(path)
     if cfg_options:
@@ -69,7 +68,7 @@ def _merge_options(cfg, path, cfg_options):
     """Change a configuration in place as KEY=VALUE texts say."""
     from mmengine.config import DictAction
 
-    from ddp_perception.cli.settings import require_known_options
+    from ddp_perception.cli.setting_rules import require_known_options
     bad = [option for option in cfg_options if '=' not in option]
     if bad:
         raise UserError('--cfg-options takes KEY=VALUE, got '
@@ -167,10 +166,10 @@ def _replace_root(node, old, new):
 
 def innermost_dataset(dataset):
     """Return a data set's settings from inside wrappers (CBGS, repeat)."""
-    return _innermost(dataset)[0]
+    return unwrapped(dataset)[0]
 
 
-def _innermost(dataset):
+def unwrapped(dataset):
     """Return `innermost_dataset` and how many wrappers are around it."""
     depth = 0
     while 'dataset' in dataset and 'ann_file' not in dataset:
@@ -184,82 +183,6 @@ def bare_model_settings(cfg):
     while 'module' in model:
         model = model['module']
     return model
-
-
-_NUSCENES = ('info file', 'nuscenes', 'Write it with:  '
-             'ddp-perception prepare nuscenes {root}')
-_OTHERS = {
-    'KITTIDepthDataset': (
-        'split file', 'kitti', 'List the frames that you have:  '
-        'ddp-perception prepare kitti {root} --write-splits'),
-    'CityscapesDataset': (
-        'image folder', 'cityscapes', 'Unpack leftImg8bit and gtFine, then:  '
-        'ddp-perception prepare cityscapes {root}')}
-"""By data set: what lists its samples, its name in our commands, what to do."""
-
-_KITTI_WRITTEN = {'train_dataloader': 'kitti_train.txt',
-                  'val_dataloader': 'kitti_val.txt',
-                  'test_dataloader': 'kitti_val.txt'}
-"""What `prepare kitti --write-splits` writes for each loader."""
-
-
-def require_info_files(cfg, loaders):
-    """Raise before anything is built where the list of samples is missing.
-
-    That is an annotation file or, without one, the folder of images.
-
-    Args:
-        cfg (mmengine.config.Config): The configuration.
-        loaders (Sequence[str]): Names such as 'train_dataloader'.
-
-    Raises:
-        UserError: names it and the command that writes it.
-    """
-    for name in loaders:
-        if not cfg.get(name):
-            continue
-        dataset = innermost_dataset(cfg[name]['dataset'])
-        root = dataset.get('data_root') or ''
-        kind = str(dataset.get('type')).removeprefix('ddp.')
-        what, data, advice = _OTHERS.get(kind, _NUSCENES)
-        listed, exists = dataset.get('ann_file'), os.path.isfile
-        if not listed and kind in _OTHERS and not dataset.get('backend_args'):
-            listed = (dataset.get('data_prefix') or {}).get('img_path')
-            exists = os.path.isdir
-        path = os.path.join(root, listed or '')
-        if not listed or exists(path):
-            continue
-        where = root or '.'
-        reason = ('' if os.path.isdir(where) else
-                  f' (the data root {where} does not exist)')
-        advice = advice.format(root=where)
-        if kind == 'KITTIDepthDataset':
-            advice = _use_written_splits(cfg, listed, root, advice)
-        raise UserError(
-            f'the {what} {path} of {name} is missing{reason}.\n'
-            f'  {advice}\n'
-            '  Data elsewhere:  add --data-root DIR\n'
-            f'  No data at all:  ddp-perception synthesize {data} '
-            f'{where}  first')
-
-
-def _use_written_splits(cfg, missing, root, advice):
-    """Say how a configuration of other lists takes those that we write."""
-    if missing in _KITTI_WRITTEN.values():
-        return advice
-    there = all(os.path.isfile(os.path.join(root, written))
-                for written in _KITTI_WRITTEN.values())
-    options = []
-    for name, written in _KITTI_WRITTEN.items():
-        if not cfg.get(name):
-            continue
-        dataset, depth = _innermost(cfg[name]['dataset'])
-        if str(dataset.get('type')).endswith('KITTIDepthDataset'):
-            options.append(f'{name}{".dataset" * (depth + 1)}.ann_file={written}')
-    options = '--cfg-options ' + ' '.join(options)
-    if there:  # the command would refuse to replace them
-        return f'Use kitti_train.txt and kitti_val.txt, which are there:  {options}'
-    return f'{advice}\n  and use the lists that it writes:  {options}'
 
 
 def default_work_dir(cfg, config_path, work_dir=None):
@@ -333,6 +256,11 @@ def make_resumable(cfg):
 def share_buffers(cfg):
     """Let every process evaluate the model that is saved."""
     _add_hook(cfg, 'ddp.BroadcastBuffersHook')
+
+
+def report_passes(cfg):
+    """Let the log say which decoder passes the figures average."""
+    _add_hook(cfg, 'ddp.DecoderPassesHook')
 
 
 def _add_hook(cfg, kind):

@@ -16,9 +16,9 @@ import math
 from collections import Counter, OrderedDict
 from pathlib import Path
 
-from ddp_perception.cli import checkpoints, configuration
+from ddp_perception.cli import checkpoint_checks, configuration
+from ddp_perception.cli.arguments import add_trust
 from ddp_perception.cli.errors import UserError
-from ddp_perception.cli.options import add_trust
 
 
 def add_arguments(parser):
@@ -51,7 +51,7 @@ def run(args):
         raise UserError(f'{out} would be overwritten: name another OUT')
     if out.is_dir():
         raise UserError(f'{out} is a folder: name the file to write')
-    state, meta = checkpoints.read_state(source, args.trust_checkpoint)
+    state, meta = checkpoint_checks.read_state(source, args.trust_checkpoint)
     cfg = configuration.load_config(args.config, args.cfg_options)
     compat.load_checkpoints_safely(args.trust_checkpoint)
     model = build_model(cfg, torch.device('cpu'))

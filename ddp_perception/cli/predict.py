@@ -33,7 +33,7 @@ Examples:
   ddp-perception predict CONFIG CHECKPOINT street.png --out labels
   ddp-perception predict CONFIG CHECKPOINT drive/image_02 --out depth
 """
-from ddp_perception.cli import options
+from ddp_perception.cli import arguments
 from ddp_perception.cli.errors import UserError
 
 DEFAULTS = {'split': 'val', 'data_prefix': 'auto', 'threshold': 0.5}
@@ -43,7 +43,7 @@ NOT_FOR_IMAGES = (*FRAMES_ONLY, 'threshold', 'no_truth', 'data_root')
 
 def add_arguments(parser):
     """Add the options of this sub-command."""
-    options.add_config(parser)
+    arguments.add_config(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT',
                         help='file of train or convert-checkpoint (.pth, '
                         '.safetensors)')
@@ -72,9 +72,9 @@ def add_arguments(parser):
                       f'(default: {DEFAULTS["threshold"]})')
     frames.add_argument('--no-truth', action='store_true',
                       help='do not draw the truth although there is one')
-    options.add_sampling(parser)
-    options.add_seed(parser)
-    options.add_trust(parser)
+    arguments.add_sampling(parser)
+    arguments.add_seed(parser)
+    arguments.add_trust(parser)
 
 
 def run(args):
@@ -83,8 +83,8 @@ def run(args):
 
     from ddp_perception import compat
     from ddp_perception.cli import (
-        building,
-        checkpoints,
+        build_errors,
+        checkpoint_checks,
         configuration,
         sample_input,
     )
@@ -96,12 +96,12 @@ def run(args):
         raise UserError(f'--limit must be at least 1, got {args.limit}')
     cfg = configuration.load_config(args.config, args.cfg_options)
     configuration.require_keys(cfg, args.config, ['model'], 'used to predict')
-    checkpoints.require_checkpoint(args.checkpoint)
+    checkpoint_checks.require_checkpoint(args.checkpoint)
     compat.load_checkpoints_safely(args.trust_checkpoint)
     compat.load_pickles_safely()
     configuration.set_sampling(cfg, args.num_steps, args.num_seeds, args.seed)
     init_default_scope(cfg.get('default_scope', 'mmdet3d'))
-    with building.naming_settings(cfg, args.config):
+    with build_errors.naming_settings(cfg, args.config):
         kind = sample_input.input_kind(cfg)
         what = _PREDICT[kind](args, cfg)
     print(f'{what}{"" if args.no_pictures else " and pictures"} in {args.out}')
@@ -164,8 +164,8 @@ def _refuse(args, names, where):
 
 
 def _load_model(args, cfg):
-    from ddp_perception.cli import checkpoints, prediction
+    from ddp_perception.cli import checkpoint_checks, prediction
     model = prediction.build_model(cfg, prediction.choose_device(args.device))
-    checkpoints.load_weights(model, args.checkpoint, args.config,
-                             args.trust_checkpoint)
+    checkpoint_checks.load_weights(model, args.checkpoint, args.config,
+                                   args.trust_checkpoint)
     return model

@@ -14,37 +14,39 @@ Examples:
       --num-steps 10 --out figures.json --show-dir pictures
 """
 import json
-from pathlib import Path
 
 from ddp_perception import compat
 from ddp_perception.cli import (
-    building,
-    checkpoints,
+    arguments,
+    build_errors,
+    checkpoint_checks,
     configuration,
-    options,
+    missing_data,
     runner,
 )
+from ddp_perception.files import write_file
 
 
 def add_arguments(parser):
     """Add the options of this sub-command."""
-    options.add_config(parser)
+    arguments.add_config(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT',
                         help='file of train or convert-checkpoint (.pth, '
                         '.safetensors)')
     parser.add_argument('--work-dir', metavar='DIR', help='where logs go')
     parser.add_argument('--out', metavar='FILE',
-                        help='write the figures to a JSON file too')
+                        help='write the figures, and what they were measured '
+                        'with, to a JSON file too')
     parser.add_argument('--show-dir', metavar='DIR',
                         help='draw predictions and truth into a folder: maps, '
                         'classes over images, or depth')
     parser.add_argument('--show-limit', type=int, default=20, metavar='N',
                         help='how many pictures, spread over the split '
                         '(default: %(default)s)')
-    options.add_sampling(parser)
-    options.add_seed(parser)
-    options.add_trust(parser)
-    options.add_distributed(parser)
+    arguments.add_sampling(parser)
+    arguments.add_seed(parser)
+    arguments.add_trust(parser)
+    arguments.add_distributed(parser)
 
 
 def run(args):
@@ -55,9 +57,9 @@ def run(args):
     configuration.require_keys(
         cfg, args.config,
         ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'tested')
-    checkpoints.require_checkpoint(args.checkpoint)
+    checkpoint_checks.require_checkpoint(args.checkpoint)
     configuration.default_work_dir(cfg, args.config, args.work_dir)
-    configuration.require_info_files(cfg, ['test_dataloader'])
+    missing_data.require_info_files(cfg, ['test_dataloader'])
     configuration.set_sampling(cfg, args.num_steps, args.num_seeds, args.seed)
     if args.seed is not None:
         cfg.randomness = {**(cfg.get('randomness') or {}), 'seed': args.seed}
@@ -65,28 +67,31 @@ def run(args):
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), {
             'type': 'ddp.PictureHook', 'out_dir': args.show_dir,
             'limit': args.show_limit}]
+    configuration.report_passes(cfg)
     cfg.load_from, cfg.resume = None, False
     runner.prepare_process(cfg, args.launcher, args.local_rank,
                            args.trust_checkpoint)
-    with building.naming_settings(cfg, args.config):
+    with build_errors.naming_settings(cfg, args.config):
         run_ = runner.build_runner(cfg)
         model = runner.bare_model(run_)
         operators.require_operators(model)
-        checkpoints.load_weights(model, args.checkpoint, args.config,
-                                 args.trust_checkpoint)
+        checkpoint_checks.load_weights(model, args.checkpoint, args.config,
+                                       args.trust_checkpoint)
         run_.logger.info(f'weights of {args.checkpoint}')
         figures = run_.test()
-    # Map heads hand their passes to the metric, which prints them itself.
-    passes = getattr(getattr(model, 'decode_head', None), 'passes', None)
-    if passes:
-        from ddp_perception.evaluation.passes import describe_passes
-        run_.logger.info(f'decoder passes: {describe_passes(**passes)}')
     if args.out and run_.rank == 0:
-        path = Path(args.out)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(
-            {name: float(value) for name, value in figures.items()},
-            indent=1, sort_keys=True) + '\n')
+        path = write_file(args.out, json.dumps(
+            _record(args, model, figures), indent=1, sort_keys=True).encode() + b'\n')
         run_.logger.info(f'figures written to {path}')
     compat.leave_distributed()
     return 0
+
+
+def _record(args, model, figures):
+    """Return the figures and what they were measured with."""
+    from ddp_perception.heads.find import heads_of
+    return {'configuration': args.config, 'cfg_options': args.cfg_options,
+            'checkpoint': args.checkpoint,
+            'decoder_passes': {head.prediction_field: head.passes
+                               for head in heads_of(model)},
+            'metrics': {name: float(value) for name, value in figures.items()}}

@@ -15,11 +15,12 @@ Examples:
 """
 from ddp_perception import compat
 from ddp_perception.cli import (
-    building,
-    checkpoints,
+    arguments,
+    build_errors,
+    checkpoint_checks,
     configuration,
     learning_rate,
-    options,
+    missing_data,
     published_weights,
     runner,
 )
@@ -28,7 +29,7 @@ from ddp_perception.cli.errors import UserError
 
 def add_arguments(parser):
     """Add the options of this sub-command."""
-    options.add_config(parser)
+    arguments.add_config(parser)
     parser.add_argument('--work-dir', metavar='DIR',
                         help='where logs and checkpoints go')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='FILE',
@@ -48,9 +49,9 @@ def add_arguments(parser):
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help='scale the learning rate with the total batch '
                         "size, as the configuration's auto_scale_lr says")
-    options.add_seed(parser)
-    options.add_trust(parser)
-    options.add_distributed(parser)
+    arguments.add_seed(parser)
+    arguments.add_trust(parser)
+    arguments.add_distributed(parser)
 
 
 def run(args):
@@ -64,8 +65,7 @@ def run(args):
         cfg, args.config,
         ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'), 'trained')
     configuration.default_work_dir(cfg, args.config, args.work_dir)
-    configuration.require_info_files(cfg, ['train_dataloader',
-                                           'val_dataloader'])
+    missing_data.require_info_files(cfg, ['train_dataloader', 'val_dataloader'])
     _set_start(cfg, args)
     if args.seed is not None or args.deterministic:
         randomness = dict(cfg.get('randomness') or {})
@@ -84,9 +84,10 @@ def run(args):
         cfg.auto_scale_lr.enable = True
     configuration.make_resumable(cfg)
     configuration.share_buffers(cfg)
+    configuration.report_passes(cfg)
     runner.prepare_process(cfg, args.launcher, args.local_rank,
                            args.trust_checkpoint)
-    with building.naming_settings(cfg, args.config):
+    with build_errors.naming_settings(cfg, args.config):
         run_ = runner.build_runner(cfg)
         _check_start(run_, cfg, args)
         run_.train()
@@ -101,11 +102,11 @@ def _check_start(run_, cfg, args):
     model = runner.bare_model(run_)
     operators.require_operators(model)
     if cfg.get('resume'):
-        checkpoints.require_fit(model, cfg.load_from, args.config,
-                                args.trust_checkpoint)
+        checkpoint_checks.require_fit(model, cfg.load_from, args.config,
+                                      args.trust_checkpoint)
         published_weights.leave_out_filled(model, missing=())
     elif cfg.get('load_from'):
-        difference = checkpoints.require_overlap(
+        difference = checkpoint_checks.require_overlap(
             model, cfg.load_from, args.config, args.trust_checkpoint)
         run_.logger.info(f'starting from {cfg.load_from}:\n{difference}')
         published_weights.leave_out_filled(model, difference.not_filled)
@@ -121,7 +122,7 @@ def _check_start(run_, cfg, args):
 def _set_start(cfg, args):
     """Decide which checkpoint training starts from, if any."""
     if args.load_from:
-        checkpoints.require_checkpoint(args.load_from)
+        checkpoint_checks.require_checkpoint(args.load_from)
         cfg.load_from, cfg.resume = args.load_from, False
         return
     wanted = args.resume
@@ -129,9 +130,10 @@ def _set_start(cfg, args):
         wanted = cfg.get('load_from') or 'auto'
     latest = wanted
     if wanted == 'auto':
-        latest = checkpoints.latest_checkpoint(cfg.work_dir, args.trust_checkpoint)
+        latest = checkpoint_checks.latest_checkpoint(
+            cfg.work_dir, args.trust_checkpoint)
     elif wanted:
-        checkpoints.require_checkpoint(wanted)
+        checkpoint_checks.require_checkpoint(wanted)
     if wanted and not latest:
         begin = (f'starting from {cfg.load_from}' if cfg.get('load_from')
                  else 'starting anew')
@@ -139,5 +141,5 @@ def _set_start(cfg, args):
     if latest:
         cfg.load_from = str(latest)
     elif cfg.get('load_from'):
-        checkpoints.require_checkpoint(cfg.load_from)
+        checkpoint_checks.require_checkpoint(cfg.load_from)
     cfg.resume = bool(latest)

@@ -10,9 +10,16 @@ from mmseg.datasets import BaseSegDataset
 from ddp_perception.registry import DATASETS
 
 from .kitti_splits import Frame, first_of, missing_files, read_split
+from .missing_list import ADVICE, Advice
 
 KITTI_PREFIX = {'img_path': 'input', 'depth_map_path': 'gt_depth'}
 """Folders of a KITTI depth root: raw images, annotated depth maps."""
+
+ADVICE['KITTIDepthDataset'] = Advice(
+    'split file', 'kitti', 'List the frames that you have:  '
+    'ddp-perception prepare kitti {root} --write-splits',
+    {'train_dataloader': 'kitti_train.txt', 'val_dataloader': 'kitti_val.txt',
+     'test_dataloader': 'kitti_val.txt'})
 
 
 @DATASETS.register_module()

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ddp_perception.files import write_file
+from ddp_perception.wording import few
+
 
 class Frame(NamedTuple):
     """One line of a list.
@@ -71,14 +74,8 @@ def write_split(path: str | Path, frames: Iterable[Frame]) -> None:
         path: Text file.
         frames: All with the same fields.
     """
-    path = Path(path)
-    lines = [' '.join(_texts(frame)) + '\n' for frame in frames]
-    partial = path.with_name(f'.{path.name}.partial')
-    try:
-        partial.write_text(''.join(lines), encoding='utf-8')
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_file(path, ''.join(
+        ' '.join(_texts(frame)) + '\n' for frame in frames).encode())
 
 
 def missing_files(frames: Iterable[Frame], image_dir: str | Path,
@@ -103,9 +100,7 @@ def missing_files(frames: Iterable[Frame], image_dir: str | Path,
 
 def first_of(paths: Sequence, count: int = 5) -> str:
     """Return the first few paths as lines of a message."""
-    shown = ''.join(f'\n  {path[:300]}' for path in paths[:count])
-    more = len(paths) - count
-    return shown + (f'\n  and {more} more' if more > 0 else '')
+    return '\n  ' + few((str(path)[:300] for path in paths), count, '\n  ')
 
 
 def _parse(fields: list[str], where: str) -> Frame:

@@ -15,7 +15,7 @@ from mmengine.fileio import (
 from mmengine.runner import Runner
 
 from ddp_perception.checkpoints.curves import restore_curves, store_curves
-from ddp_perception.checkpoints.writing import PART_PATTERN, whole_file
+from ddp_perception.files import PART_PATTERN, whole_file
 from ddp_perception.registry import HOOKS
 
 _BACKEND = 'ddp.whole_file'

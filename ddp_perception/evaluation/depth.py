@@ -9,6 +9,7 @@ from mmseg.evaluation.metrics import DepthMetric
 from terminaltables import AsciiTable
 from torch import Tensor
 
+from ddp_perception.pixels import pixel_data
 from ddp_perception.registry import METRICS
 
 from .depth_export import DepthExport
@@ -276,10 +277,9 @@ class KITTIDepthMetric(DepthMetric):
 
 def _map(sample: dict, key: str) -> Tensor:
     """Return the (H, W) map of a PixelData field, packed or as a dict."""
-    field = sample.get(key)
-    if field is None:
+    data = pixel_data(sample, key)
+    if data is None:
         raise ValueError(f'sample {sample.get("img_path", "?")} has no {key}')
-    data = field['data'] if isinstance(field, dict) else field.data
     if data.dim() == 3 and len(data) == 1:
         data = data[0]
     if data.dim() != 2:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ddp_perception.datasets.map_classes import MAP_CLASSES
 from ddp_perception.evaluation.passes import describe_passes
+from ddp_perception.pixels import pixel_data
 from ddp_perception.registry import METRICS
 
 THRESHOLDS = (0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65)
@@ -201,7 +202,7 @@ def iou_table(metrics: Mapping[str, float], classes: Sequence[str] = MAP_CLASSES
 
 def _data(sample: dict, key: str) -> Tensor:
     """Return the tensor of a PixelData field, packed or as a dict."""
-    field = sample.get(key)
-    if field is None:
+    data = pixel_data(sample, key)
+    if data is None:
         raise ValueError(f'sample {sample.get("token", "?")} has no {key}')
-    return field['data'] if isinstance(field, dict) else field.data
+    return data

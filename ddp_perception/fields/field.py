@@ -12,6 +12,7 @@ import torch
 from mmengine.structures import BaseDataElement, PixelData
 from torch import nn
 
+from ddp_perception.pixels import pixel_data
 from ddp_perception.registry import FIELDS
 
 
@@ -119,9 +120,8 @@ def prediction_of(sample: BaseDataElement, key: str) -> np.ndarray:
 
 def values_of(sample: BaseDataElement, key: str) -> np.ndarray | None:
     """Return the array of a pixel field, packed or as a dictionary, or None."""
-    data = sample.get(key)
-    if data is None:
+    values = pixel_data(sample, key)
+    if values is None:
         return None
-    values = data['data'] if isinstance(data, dict) else data.data
     values = values.detach().cpu()
     return (values.float() if values.is_floating_point() else values).numpy()

@@ -10,6 +10,7 @@ from ddp_perception.heads.bev_head import Bounds
 from ddp_perception.heads.map_head import MapHead
 from ddp_perception.heads.renamed_options import names_options
 from ddp_perception.ops import bilinear_resample
+from ddp_perception.ops.conv_block import conv_norm_relu
 from ddp_perception.registry import MODELS
 
 
@@ -38,7 +39,7 @@ class ConvMapHead(MapHead):
         hidden = hidden_channels or in_channels
         self.prescale_factor = prescale_factor
         self.classifier = nn.Sequential(
-            *_conv_bn_relu(in_channels, hidden), *_conv_bn_relu(hidden, hidden),
+            *conv_norm_relu(in_channels, hidden), *conv_norm_relu(hidden, hidden),
             nn.Conv2d(hidden, len(self.classes), 1))
 
     @property
@@ -65,8 +66,3 @@ class ConvMapHead(MapHead):
     def average(self, steps: Sequence[Tensor]) -> Tensor:
         """Return that step's probabilities."""
         return self.meaning(steps[0])[:, 0]
-
-
-def _conv_bn_relu(in_channels: int, out_channels: int) -> list[nn.Module]:
-    return [nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]

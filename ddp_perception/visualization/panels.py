@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ddp_perception.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,13 +111,9 @@ class Panels:
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f'.{path.name}.partial')
-        try:
-            self.figure.savefig(partial, dpi=dpi,
+        with whole_file(path) as part:
+            self.figure.savefig(part, dpi=dpi,
                                 format=path.suffix.removeprefix('.') or None)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
         return path
 
     def _corner(self, index: int) -> tuple[float, float]:

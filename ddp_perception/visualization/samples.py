@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ddp_perception.datasets.map_classes import MAP_CLASSES
+from ddp_perception.pixels import pixel_data
 from ddp_perception.visualization.figure import LAYOUT, MapFrame
 
 if TYPE_CHECKING:
@@ -132,8 +133,5 @@ def _printable(text: str) -> str:
 
 
 def _array(sample: BaseDataElement, key: str) -> np.ndarray | None:
-    field = sample.get(key)
-    if field is None:
-        return None
-    data = field['data'] if isinstance(field, dict) else field.data
-    return data.detach().cpu().numpy()
+    data = pixel_data(sample, key)
+    return None if data is None else data.detach().cpu().numpy()

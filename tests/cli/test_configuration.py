@@ -3,8 +3,10 @@ import re
 import pytest
 from mmengine.config import Config
 
-from ddp_perception.cli import configuration
+from ddp_perception.cli import configuration, missing_data
 from ddp_perception.cli.errors import UserError
+from ddp_perception.datasets import KITTIDepthDataset
+from ddp_perception.datasets.missing_list import ADVICE, Advice
 from tests.datasets.tiny_kitti import write_tiny_kitti
 
 
@@ -38,9 +40,9 @@ def test_info_files_are_looked_for_inside_wrappers(tmp_path):
         'type': 'RepeatDataset', 'times': 2, 'dataset': {
             'data_root': str(tmp_path), 'ann_file': 'infos.pkl'}}}})
     with pytest.raises(UserError, match='infos.pkl of train_dataloader'):
-        configuration.require_info_files(cfg, ['train_dataloader'])
+        missing_data.require_info_files(cfg, ['train_dataloader'])
     (tmp_path / 'infos.pkl').touch()
-    configuration.require_info_files(cfg, ['train_dataloader', 'val_dataloader'])
+    missing_data.require_info_files(cfg, ['train_dataloader', 'val_dataloader'])
 
 
 def test_tensorboard_is_added_once_and_keeps_other_backends():
@@ -127,14 +129,40 @@ def test_missing_data_names_the_commands_of_that_data_set(tmp_path, dataset,
     cfg = Config({'val_dataloader': {'dataset': {
         'data_root': str(tmp_path), **dataset}}})
     with pytest.raises(UserError) as caught:
-        configuration.require_info_files(cfg, ['val_dataloader'])
+        missing_data.require_info_files(cfg, ['val_dataloader'])
     for fragment in fragments:
         assert fragment.replace('ROOT', str(tmp_path)) in str(caught.value)
     if 'ann_file' in dataset:
         (tmp_path / dataset['ann_file']).touch()
     else:
         (tmp_path / 'leftImg8bit' / 'val').mkdir(parents=True)
-    configuration.require_info_files(cfg, ['val_dataloader'])
+    missing_data.require_info_files(cfg, ['val_dataloader'])
+
+
+def test_an_unknown_data_set_is_told_its_own_file_and_of_no_other(tmp_path):
+    cfg = Config({'val_dataloader': {'dataset': {
+        'type': 'MoonDataset', 'data_root': str(tmp_path), 'ann_file': 'moon.txt'}}})
+    with pytest.raises(UserError) as caught:
+        missing_data.require_info_files(cfg, ['val_dataloader'])
+    message = str(caught.value).lower()
+    assert f'the file {tmp_path}/moon.txt of val_dataloader is missing' in message
+    assert '--data-root' in message
+    assert not [name for name in ('nuscenes', 'kitti', 'cityscapes', 'synthesize')
+                if name in message]
+
+
+def test_a_data_set_from_outside_inherits_or_registers_advice(tmp_path, monkeypatch):
+    monkeypatch.setitem(ADVICE, 'MoonDataset',
+                        Advice('chart', 'moon', 'Land in {root}'))
+
+    class OwnDepth(KITTIDepthDataset):
+        pass
+
+    for kind, fragment in ((OwnDepth, 'prepare kitti'), ('MoonDataset', 'Land in ')):
+        cfg = Config({'val_dataloader': {'dataset': {
+            'type': kind, 'data_root': str(tmp_path), 'ann_file': 'list.txt'}}})
+        with pytest.raises(UserError, match=f'{fragment}.*{tmp_path.name}'):
+            missing_data.require_info_files(cfg, ['val_dataloader'])
 
 
 @pytest.mark.parametrize('loaders', [['train_dataloader', 'val_dataloader'],
@@ -150,27 +178,27 @@ def test_the_hint_for_missing_kitti_lists_leads_past_the_check(
         f"val_dataloader = dict(dataset={dataset}'kitti_eigen_test.txt'))\n"
         'test_dataloader = val_dataloader\n')
     with pytest.raises(UserError) as caught:
-        configuration.require_info_files(configuration.load_config(config), loaders)
+        missing_data.require_info_files(configuration.load_config(config), loaders)
     message = str(caught.value)
     command = re.search(r'ddp-perception (prepare .*)', message)[1]
     options = re.search(r'--cfg-options (.*)', message)[1].split()
     run(*command.split())
     cfg = configuration.load_config(config, options)
-    configuration.require_info_files(cfg, loaders)
+    missing_data.require_info_files(cfg, loaders)
     files = [configuration.innermost_dataset(cfg[f'{stage}_dataloader'].dataset)
              for stage in ('train', 'val', 'test')]
     assert [dataset.ann_file for dataset in files] == [
         'kitti_train.txt', 'kitti_val.txt', 'kitti_val.txt']
     with pytest.raises(UserError) as caught:  # they are written: use them
-        configuration.require_info_files(configuration.load_config(config), loaders)
+        missing_data.require_info_files(configuration.load_config(config), loaders)
     assert ' '.join(options) in str(caught.value)
     assert 'prepare' not in str(caught.value)
     (root / 'kitti_val.txt').unlink()  # configured already: no options
     with pytest.raises(UserError, match='--write-splits\n  Data elsewhere'):
-        configuration.require_info_files(cfg, [loaders[-1]])
+        missing_data.require_info_files(cfg, [loaders[-1]])
 
 
 def test_data_sets_of_others_without_a_list_pass(tmp_path):
     cfg = Config({'val_dataloader': {'dataset': {
         'type': 'ADE20KDataset', 'data_root': str(tmp_path)}}})
-    configuration.require_info_files(cfg, ['val_dataloader'])
+    missing_data.require_info_files(cfg, ['val_dataloader'])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from ddp_perception.cli import checkpoints
+from ddp_perception.cli import checkpoint_checks
 from ddp_perception.cli.prediction import build_model
 
 CONFIG = str(Path(__file__).parent / 'configs/tiny_seg.py')
@@ -73,10 +73,10 @@ def test_converted_file_loads_strictly_and_says_where_it_is_from(
     model = build()
     for parameter in model.parameters():
         torch.nn.init.zeros_(parameter)
-    checkpoints.load_weights(model, out, CONFIG)
+    checkpoint_checks.load_weights(model, out, CONFIG)
     for key, value in original.state_dict().items():
         assert torch.equal(model.state_dict()[key], value), key
-    _, meta = checkpoints.read_state(out)
+    _, meta = checkpoint_checks.read_state(out)
     assert meta['dataset_meta'] == dict(classes=['road', 'sky', 'car'], palette=[
         [0, 0, 0], [1, 2, 3], [4, 5, 6]])
     assert meta['release'] == 'DDP segmentation' and meta['iter'] == 160000

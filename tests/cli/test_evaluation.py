@@ -54,8 +54,15 @@ def test_figures_passes_and_pictures(run, tmp_path, config, write, figure, names
         '--work-dir', tmp_path / 'work', '--out', tmp_path / 'figures.json',
         '--show-dir', tmp_path / 'shown', '--show-limit', 2,
         '--num-steps', 5, '--num-seeds', 2)
-    assert json.loads((tmp_path / 'figures.json').read_text())[figure] >= 0
+    record = json.loads((tmp_path / 'figures.json').read_text())
+    assert record['metrics'][figure] >= 0
+    assert list(record['decoder_passes'].values()) == [
+        {'seeds': 2, 'steps': 5, 'averaged': 2}]
+    assert record['configuration'] == str(path)
+    assert record['checkpoint'] == str(tmp_path / 'weights.pth')
     assert sorted(file.stem for file in (tmp_path / 'shown').iterdir()) == names
     log = next((tmp_path / 'work').rglob('*.log')).read_text()
-    assert re.search(figure, log[:log.index(f'decoder passes: {PASSES}')])
+    field, = record['decoder_passes']
+    assert log.count(f'decoder passes of {field}: {PASSES}') == 1
+    assert re.search(figure, log)
     assert 'one pass' not in log

@@ -32,7 +32,7 @@ def test_validations_equal_tests_of_the_saved_checkpoints(
         run('test', config, work / f'{checkpoint}.pth', '--data-root', tiny_root,
             '--work-dir', tmp_path / 'test', '--out', out, '--cfg-options',
             'test_dataloader.dataset.type=QuietDataset')
-        tested.append(json.loads(out.read_text())['mean_prediction'])
+        tested.append(json.loads(out.read_text())['metrics']['mean_prediction'])
     assert [validation['mean_prediction'] for validation in validations] \
         == pytest.approx(tested, rel=1e-6)
     assert tested[0] != tested[1]

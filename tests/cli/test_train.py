@@ -27,11 +27,11 @@ def test_train_then_test_writes_checkpoint_and_figures(
     out = tmp_path / 'figures' / 'test.json'
     run('test', tiny_config, work / 'epoch_4.pth', '--data-root', tiny_root,
         '--work-dir', work, '--out', out, '--seed', 3)
-    figures = json.loads(out.read_text())
+    figures = json.loads(out.read_text())['metrics']
     assert figures['count'] == 5
     run('test', tiny_config, work / 'epoch_1.pth', '--data-root', tiny_root,
         '--work-dir', work, '--out', tmp_path / 'first.json', '--seed', 3)
-    first = json.loads((tmp_path / 'first.json').read_text())
+    first = json.loads((tmp_path / 'first.json').read_text())['metrics']
     assert first['mean_prediction'] != figures['mean_prediction']
 
 
@@ -246,7 +246,7 @@ def test_two_processes_train_and_test_like_one(
     run('test', tiny_config, work / 'epoch_1.pth', '--data-root', tiny_root,
         '--work-dir', work, '--out', out, '--cfg-options',
         'test_dataloader.dataset.type=QuietDataset')
-    one = json.loads(out.read_text())
+    one = json.loads(out.read_text())['metrics']
     assert one['count'] == both['count'] == 5
     assert one['mean_prediction'] == pytest.approx(both['mean_prediction'])
 

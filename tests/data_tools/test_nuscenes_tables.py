@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools.prepare_nuscenes import extend, main, prepare
+from data_tools.prepare_nuscenes import extend, prepare
+from ddp_perception.cli.main import main
 from tests.datasets.tiny_nuscenes import LOCATION, write_tiny_nuscenes
 
 VERSION = 'v1.0-mini'
@@ -119,7 +120,7 @@ WRONG = {
 def test_wrong_table_is_named_before_any_work(root, capsys, case):
     table, change, message = WRONG[case]
     edit(root, table, change)
-    assert main([str(root)]) == 1
+    assert main(['prepare', 'nuscenes', str(root)]) == 1
     error = capsys.readouterr().err
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         prepare(root, VERSION, progress=False)

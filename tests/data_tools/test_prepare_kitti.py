@@ -1,6 +1,4 @@
 """Checking KITTI depth roots and writing their split files."""
-import runpy
-import sys
 
 import cv2
 import numpy as np
@@ -167,12 +165,3 @@ def test_what_is_wrong_with_a_root_is_said(root, tmp_path, capsys):
     (tmp_path / 'empty' / 'gt_depth').mkdir()
     status, _, err = run(capsys, tmp_path / 'empty', '--write-splits')
     assert status == 1 and 'no frame' in err and '0 images match' in err
-
-
-def test_runs_as_a_module(root, monkeypatch, capsys):
-    monkeypatch.setattr(sys, 'argv', ['x', str(root), '--write-splits'])
-    monkeypatch.delitem(sys.modules, 'data_tools.prepare_kitti')
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_module('data_tools.prepare_kitti', run_name='__main__')
-    assert stopped.value.code == 0
-    assert (root / 'kitti_train.txt').is_file()

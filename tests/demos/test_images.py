@@ -53,7 +53,7 @@ def _tested(run, config, tmp_path, *options):
     out = tmp_path / 'figures.json'
     run('test', config, tmp_path / 'work' / 'iter_2.pth', '--data-root',
         tmp_path / 'data', '--work-dir', tmp_path / 'test', '--out', out, *options)
-    return json.loads(out.read_text())
+    return json.loads(out.read_text())['metrics']
 
 
 def test_cityscapes_demo_reports_what_the_command_test_measures(

@@ -20,4 +20,4 @@ def test_a_real_frame_is_learnt_within_minutes(real_dir, repository_dir, tmp_pat
     checkpoint = str(next((tmp_path / 'work').glob('iter_*.pth')))
     out = tmp_path / 'figures.json'
     assert main(['test', config, checkpoint, *common, '--out', str(out)]) == 0
-    assert json.loads(out.read_text())['abs_rel'] < 0.05
+    assert json.loads(out.read_text())['metrics']['abs_rel'] < 0.05

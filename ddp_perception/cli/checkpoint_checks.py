@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ddp_perception.cli.errors import UserError
+from ddp_perception.wording import few
 
 _SHOWN = 4
 _OF_TRAINING = re.compile(r'(epoch|iter)_\d+\.pth')  # as mmengine names them
@@ -43,24 +44,19 @@ class Difference:
         lines = []
         if self.missing:
             lines.append(f'{len(self.missing)} parameters of the model are not '
-                         f'in the file: {_few(self.missing)}')
+                         f'in the file: {few(self.missing, _SHOWN)}')
         if self.unexpected:
             lines.append(f'{len(self.unexpected)} parameters of the file are '
-                         f'not in the model: {_few(self.unexpected)}')
+                         f'not in the model: {few(self.unexpected, _SHOWN)}')
         if self.mismatched:
-            lines.append(f'{len(self.mismatched)} have another shape: ' + _few(
+            lines.append(f'{len(self.mismatched)} have another shape: ' + few(
                 [f'{name} {model} in the model, {file} in the file'
-                 for name, model, file in self.mismatched]))
+                 for name, model, file in self.mismatched], _SHOWN))
         if self.moved:
             lines.append(f'{len(self.moved)} tables of indices hold others than the '
-                         f'model computes: {_few(self.moved)}')
+                         f'model computes: {few(self.moved, _SHOWN)}')
         lines.append(f'{self.common} agree')
         return '\n'.join(f'  {line}' for line in lines)
-
-
-def _few(items):
-    more = len(items) - _SHOWN
-    return ', '.join(items[:_SHOWN]) + (f' and {more} more' if more > 0 else '')
 
 
 def compare_states(model_state, file_state):

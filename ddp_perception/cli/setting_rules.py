@@ -3,7 +3,7 @@
 What mmengine's Runner, loops, loaders and usual hooks take: a wrong type or
 range there ends far away in code that does not know the setting's name, or in
 nothing at all. What models, data sets and pipelines take, their constructors
-check; see `building`.
+check; see `build_errors`.
 """
 import difflib
 import logging

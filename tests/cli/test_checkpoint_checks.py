@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ddp_perception.cli import checkpoints
+from ddp_perception.cli import checkpoint_checks
 from ddp_perception.cli.errors import UserError
 
 
@@ -10,17 +10,17 @@ def _state(**shapes):
 
 
 def test_equal_states_do_not_differ():
-    assert not checkpoints.compare_states(_state(a=(2, 3)), _state(a=(2, 3)))
+    assert not checkpoint_checks.compare_states(_state(a=(2, 3)), _state(a=(2, 3)))
 
 
 def test_difference_lists_a_few_of_each_kind():
     model = _state(a=(2, 3), same=(1, ), **{f'new{i}': 1 for i in range(6)})
     file = _state(a=(3, 2), same=(1, ), old=(4, ))
-    difference = checkpoints.compare_states(model, file)
+    difference = checkpoint_checks.compare_states(model, file)
     text = str(difference)
     assert difference and difference.common == 1
     assert '6 parameters of the model are not in the file: new0, new1, new2, ' \
-        'new3 and 2 more' in text
+        'new3, and 2 more' in text
     assert '1 parameters of the file are not in the model: old' in text
     assert 'a (2, 3) in the model, (3, 2) in the file' in text
 
@@ -65,7 +65,7 @@ def test_weights_of_distributed_training_load_without_their_prefix(tmp_path):
     path = tmp_path / 'ddp.pth'
     torch.save({'state_dict': {'module.weight': torch.ones(3, 2),
                                'module.bias': torch.ones(3)}}, path)
-    checkpoints.load_weights(model, path, 'config.py')
+    checkpoint_checks.load_weights(model, path, 'config.py')
     assert (model.weight == 1).all()
 
 
@@ -83,7 +83,7 @@ def test_files_that_are_no_checkpoints_are_named(tmp_path, content, message):
     else:
         torch.save(content, path)
     with pytest.raises(UserError, match=f'file.pth.* {message}'):
-        checkpoints.read_state(path)
+        checkpoint_checks.read_state(path)
 
 
 def test_truncated_checkpoint_is_named(tmp_path):
@@ -91,7 +91,7 @@ def test_truncated_checkpoint_is_named(tmp_path):
     torch.save({'weight': torch.randn(100, 100)}, path)
     path.write_bytes(path.read_bytes()[:20_000])
     with pytest.raises(UserError, match='file.pth.*complete'):
-        checkpoints.read_state(path)
+        checkpoint_checks.read_state(path)
 
 
 def test_missing_checkpoint_is_named_before_the_data_is_looked_for(
@@ -103,10 +103,10 @@ def test_missing_checkpoint_is_named_before_the_data_is_looked_for(
 
 
 def test_latest_checkpoint_that_is_gone_is_named(tmp_path):
-    assert checkpoints.latest_checkpoint(tmp_path) is None
+    assert checkpoint_checks.latest_checkpoint(tmp_path) is None
     (tmp_path / 'last_checkpoint').write_text('/gone/epoch_3.pth')
     with pytest.raises(UserError, match='/gone/epoch_3.pth.*--resume FILE'):
-        checkpoints.latest_checkpoint(tmp_path)
+        checkpoint_checks.latest_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize('prefix', ['', 'module.'])
@@ -126,7 +126,7 @@ def test_sparse_weights_load_as_they_were_saved(prefix, versions, tmp_path):
     state = wrapped.state_dict() if versions else dict(wrapped.state_dict())
     torch.save(dict(state_dict=state), tmp_path / 'file.pth')
     model = build()
-    checkpoints.load_weights(model, tmp_path / 'file.pth', 'config.py')
+    checkpoint_checks.load_weights(model, tmp_path / 'file.pth', 'config.py')
     for name, value in saved.state_dict().items():
         assert torch.equal(model.state_dict()[name], value), name
 

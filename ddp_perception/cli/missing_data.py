@@ -1,0 +1,83 @@
+"""Say what to do where the data of a configuration are missing."""
+import os
+
+from ddp_perception.cli.configuration import innermost_dataset, unwrapped
+from ddp_perception.cli.errors import UserError
+
+
+def require_info_files(cfg, loaders):
+    """Raise before anything is built where the list of samples is missing.
+
+    That is an annotation file or, without one, the folder of images.
+
+    Args:
+        cfg (mmengine.config.Config): The configuration.
+        loaders (Sequence[str]): Names such as 'train_dataloader'.
+
+    Raises:
+        UserError: names it and, where the class of the data set tells, the
+            command that writes it.
+    """
+    for name in loaders:
+        if not cfg.get(name):
+            continue
+        dataset = innermost_dataset(cfg[name]['dataset'])
+        root = dataset.get('data_root') or ''
+        listed, exists, what = dataset.get('ann_file'), os.path.isfile, 'file'
+        if not listed and not dataset.get('backend_args'):
+            listed = (dataset.get('data_prefix') or {}).get('img_path')
+            exists, what = os.path.isdir, 'image folder'
+        path = os.path.join(root, listed or '')
+        if listed and not exists(path):
+            raise UserError(_message(cfg, name, dataset, what, path))
+
+
+def _message(cfg, name, dataset, what, path):
+    root = dataset.get('data_root') or ''
+    where = root or '.'
+    reason = ('' if os.path.isdir(where) else
+              f' (the data root {where} does not exist)')
+    advice = _advice(cfg, dataset)
+    lines = [f'the {advice.what if advice else what} {path} of {name} is '
+             f'missing{reason}.', 'Data elsewhere:  add --data-root DIR']
+    if advice:
+        steps = advice.steps.format(root=where)
+        listed = dataset.get('ann_file')
+        if advice.written and listed not in advice.written.values():
+            steps = _use_written(cfg, dataset['type'], root, advice, steps)
+        lines.insert(1, steps)
+        lines.append(f'No data at all:  ddp-perception synthesize {advice.command} '
+                     f'{where}  first')
+    return '\n  '.join(lines)
+
+
+def _advice(cfg, dataset):
+    """Return the advice of a data set's class or the nearest base, or None."""
+    from ddp_perception.datasets.missing_list import advice_for
+    from ddp_perception.registry import DATASETS
+    kind = dataset.get('type')
+    names = [kind.split('.')[-1]] if isinstance(kind, str) else []
+    if isinstance(kind, str):
+        with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+            kind = registry.get(kind)
+    if isinstance(kind, type):
+        names += [base.__name__ for base in kind.__mro__]
+    return advice_for(names)
+
+
+def _use_written(cfg, kind, root, advice, steps):
+    """Say how a configuration of other lists takes those that we write."""
+    there = all(os.path.isfile(os.path.join(root, written))
+                for written in advice.written.values())
+    options = []
+    for name, written in advice.written.items():
+        if not cfg.get(name):
+            continue
+        dataset, depth = unwrapped(cfg[name]['dataset'])
+        if dataset.get('type') == kind:
+            options.append(f'{name}{".dataset" * (depth + 1)}.ann_file={written}')
+    options = '--cfg-options ' + ' '.join(options)
+    if there:  # the command would refuse to replace them
+        files = ' and '.join(dict.fromkeys(advice.written.values()))
+        return f'Use {files}, which are there:  {options}'
+    return f'{steps}\n  and use the lists that it writes:  {options}'

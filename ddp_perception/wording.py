@@ -1,0 +1,18 @@
+"""Parts of messages."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def few(items: Iterable[object], most: int, separator: str = ', ') -> str:
+    """Join the first items of a list, and say how many more there are.
+
+    Args:
+        items: what is listed.
+        most: how many are shown.
+        separator: stands between them.
+    """
+    texts = [str(item) for item in items]
+    if len(texts) > most:
+        texts[most:] = [f'and {len(texts) - most} more']
+    return separator.join(texts)
