@@ -96,7 +96,8 @@ def run_campaign(inputs, seed, materials, jobs=None, only=None, report=None,
             cases[index] = draw(index)
             yield cases[index][1].run
 
-    for index, ended in run_all(functions(), jobs or os.cpu_count()):
+    for number, ended in run_all(functions(), jobs or os.cpu_count()):
+        index = first + number
         reader, case = cases.pop(index)
         outcomes[index] = _judge(reader, index, case, ended)
         if report:
