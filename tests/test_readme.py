@@ -113,3 +113,13 @@ def test_commands_parse(document, repository_dir):
         assert name in COMMANDS
         module = importlib.import_module(COMMANDS[name][0])
         command_parser(name, module).parse_args(arguments)
+
+
+@pytest.mark.parametrize('document', ['README.md', 'SECURITY.md'])
+def test_every_variable_of_the_environment_is_named(document, repository_dir):
+    code = ''.join(path.read_text()
+                   for path in (repository_dir / 'ddp_perception').rglob('*.py'))
+    variables = set(re.findall(r"'(DDP_[A-Z_]+)'", code))
+    assert len(variables) >= 3
+    text = (repository_dir / document).read_text()
+    assert [name for name in sorted(variables) if name not in text] == []

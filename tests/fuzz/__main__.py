@@ -22,6 +22,7 @@ def main(argv=None):
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--jobs', type=int, help='processes at a time')
     parser.add_argument('--only', help='readers whose name has this text')
+    parser.add_argument('--first', type=int, default=0, help='index of the first')
     parser.add_argument('--minutes', type=float, help='begin none later than this')
     args = parser.parse_args(argv)
 
@@ -44,7 +45,7 @@ def main(argv=None):
     with tempfile.TemporaryDirectory() as folder:
         materials = write_materials(Path(folder, 'materials'))
         outcomes = run_campaign(args.inputs, args.seed, materials, args.jobs,
-                                args.only, report, args.minutes)
+                                args.only, report, args.minutes, args.first)
     print(table(outcomes))
     return int(any(outcome.kind not in GOOD for outcome in outcomes))
 

@@ -1,5 +1,6 @@
 """Run many cases and count how they end, by reader."""
 import contextlib
+import gc
 import importlib
 import math
 import os
@@ -55,10 +56,12 @@ def preload(readers, materials):
         for name in end.modules:
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # else every child's collector copies the memory that they share
 
 
 def run_campaign(inputs, seed, materials, jobs=None, only=None, report=None,
-                 minutes=None):
+                 minutes=None, first=0):
     """Run cases of all readers in turn.
 
     Args:
@@ -69,6 +72,7 @@ def run_campaign(inputs, seed, materials, jobs=None, only=None, report=None,
         only (str, optional): Readers whose name has this text.
         report (Callable, optional): Called with every `Outcome`.
         minutes (float, optional): No case begins later than this.
+        first (int): Index of the first case.
 
     Returns:
         list[Outcome]: In the order of the cases.
@@ -86,13 +90,14 @@ def run_campaign(inputs, seed, materials, jobs=None, only=None, report=None,
     end = time.monotonic() + 60 * (math.inf if minutes is None else minutes)
 
     def functions():
-        for index in range(inputs):
+        for index in range(first, first + inputs):
             if time.monotonic() > end:
                 return
             cases[index] = draw(index)
             yield cases[index][1].run
 
-    for index, ended in run_all(functions(), jobs or os.cpu_count()):
+    for number, ended in run_all(functions(), jobs or os.cpu_count()):
+        index = first + number
         reader, case = cases.pop(index)
         outcomes[index] = _judge(reader, index, case, ended)
         if report:

@@ -3,7 +3,10 @@ import copy
 import json
 from typing import NamedTuple
 
+import yaml
+
 DEEP = '@deep@'
+_NESTED = '[' * 20_000 + ']' * 20_000
 _HUGE = 10**30
 _ODD = {
     'none': None, 'text': 'odd', 'empty text': '', 'number': 7, 'negative': -1,
@@ -105,8 +108,12 @@ def change_content(draw, content):
 
 def to_json(content):
     """Return JSON, with lists 20,000 deep where `DEEP` stands."""
-    deep = '[' * 20_000 + ']' * 20_000
-    return json.dumps(content).replace(f'"{DEEP}"', deep).encode()
+    return json.dumps(content).replace(f'"{DEEP}"', _NESTED).encode()
+
+
+def to_yaml(content):
+    """Return YAML, with lists 20,000 deep where `DEEP` stands."""
+    return yaml.safe_dump(content).replace(f"'{DEEP}'", _NESTED).encode()
 
 
 def deepened(content, depth=400):

@@ -14,6 +14,7 @@ from tests.fuzz.changes import (
     change_content,
     deepened,
     to_json,
+    to_yaml,
 )
 from tests.fuzz.materials import CONFIGS, odd_option, write_vast_files
 
@@ -194,7 +195,7 @@ def _as_config(draw, content, suffix):
         if draw.random() < .15:
             return _yaml_bomb(draw), Change('bomb')
         changed, change = change_content(draw, yaml.safe_load(content))
-        return yaml.safe_dump(deepened(changed)).encode(), change
+        return to_yaml(changed), change
     if suffix == '.py' and draw.random() < .8:
         return _change_line(draw, content)
     return change_bytes(draw, content)
