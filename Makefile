@@ -5,7 +5,8 @@ ARGS ?=
 # Waiting threads give their core to others, data loading workers for one.
 export OMP_WAIT_POLICY ?= PASSIVE
 .DEFAULT_GOAL := help
-.PHONY: help env demo demo-cityscapes demo-kitti demo-joint test test-slow lint clean
+.PHONY: help env demo demo-cityscapes demo-kitti demo-joint test test-shuffled \
+	test-slow lint clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | \
@@ -30,6 +31,9 @@ demo-joint: env  ## boxes and map from one mmdet3d detector: work_dirs/demo-join
 
 test: env  ## the fast tests
 	$(PYTHON_IN) -m pytest $(ARGS)
+
+test-shuffled: env  ## the fast tests, their files in a random order (its seed is printed)
+	$(PYTHON_IN) -m pytest --random-order-bucket=module $(ARGS)
 
 test-slow: env  ## the tests marked slow, which `make test` leaves out
 	$(PYTHON_IN) -m pytest -m slow $(ARGS)

@@ -35,7 +35,7 @@ NUSCENES = [
     'opencv-python>=4.6',
     'tqdm>=4.60',
 ]
-DEV = ['pytest>=7', 'ruff>=0.5', 'mypy>=2']
+DEV = ['pytest>=7', 'pytest-random-order>=1.1', 'ruff>=0.5', 'mypy>=2']
 
 setup(
     name='ddp_perception',

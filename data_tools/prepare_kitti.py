@@ -185,14 +185,18 @@ def _focal(folder: Path) -> float | None:
     path = folder / 'calib_cam_to_cam.txt'
     if not path.is_file():
         return None
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors='replace').splitlines():
         name, _, values = line.partition(':')
         if name == 'P_rect_02':
             try:
-                return float(values.split()[0])
+                focal = float(values.split()[0])
             except (IndexError, ValueError):
                 raise ValueError(f'{path} has no numbers after P_rect_02'
                                  ) from None
+            if not 0 < focal < float('inf'):
+                raise ValueError(f'{path}: P_rect_02 must begin with a focal '
+                                 f'length in pixels, got {focal}')
+            return focal
     raise ValueError(f'{path} has no P_rect_02')
 
 

@@ -21,6 +21,9 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from data_tools import nuscenes_infos as infos
+from data_tools.nuscenes_tables import read_tables
+from ddp_perception.datasets.info_files import read_info_file
+from ddp_perception.datasets.info_schema import ALL_FIELDS, check_infos
 
 if TYPE_CHECKING:
     from nuscenes import NuScenes
@@ -65,7 +68,8 @@ def prepare(root: str | Path, version: str, prefix: str = 'nuscenes',
         FileNotFoundError: tables, maps or sensor files are missing; names
             the first few and how many.
         FileExistsError: an info file exists and `overwrite` is off.
-        ValueError: the version is unknown or no scene belongs to a split.
+        ValueError: the version is unknown, no scene belongs to a split, or a
+            table or map holds wrong values (see `read_tables`, `MapTables`).
     """
     root = Path(root)
     out_dir = Path(out_dir or root)
@@ -103,8 +107,9 @@ def prepare(root: str | Path, version: str, prefix: str = 'nuscenes',
     for split, path in files.items():
         for index, frame in enumerate(frames[split]):
             frame['sample_idx'] = index
-        write_infos(path, {'metainfo': infos.metainfo(version, map_version),
-                           'data_list': frames[split]})
+        content = {'metainfo': infos.metainfo(version, map_version),
+                   'data_list': frames[split]}
+        write_infos(path, check_infos(content, path, ALL_FIELDS))
         print(f'{path}: {len(frames[split])} frames of {len(scenes[split])} '
               'scenes')
     shutil.rmtree(cache)
@@ -135,10 +140,9 @@ def extend(root: str | Path, path: str | Path, version: str | None = None) -> in
     if not version:
         raise ValueError(f'{path} does not name its version; give --version')
     _require_tables(root, version, ('sample', 'scene', 'log'))
-    samples, scenes, logs = (
-        {record['token']: record for record in json.loads(
-            (root / version / f'{table}.json').read_text())}
-        for table in ('sample', 'scene', 'log'))
+    tables = read_tables(root / version, ('sample', 'scene', 'log'))
+    samples, scenes, logs = ({record['token']: record for record in records}
+                             for records in tables.values())
     tokens = [frame.get('token') for frame in content['data_list']]
     unknown = [token for token in tokens if token not in samples]
     if unknown:
@@ -159,31 +163,30 @@ def read_map_version(root: str | Path, locations: Iterable[str]) -> str:
 
     Raises:
         FileNotFoundError: a location's file is missing.
-        ValueError: the files are of different versions.
+        ValueError: a file is not usable or they are of different versions.
     """
-    from ddp_perception.datasets.vector_map import map_file, require_map_files
+    from ddp_perception.datasets.vector_map import (
+        load_vector_map,
+        map_file,
+        require_map_files,
+    )
     require_map_files(root, locations)
-    versions = {location: str(json.loads(
-        map_file(root, location).read_text()).get('version', '1.0'))
-        for location in sorted(locations)}
+    versions = {}
+    for location in sorted(locations):
+        load_vector_map(root, location)
+        versions[location] = str(json.loads(
+            map_file(root, location).read_bytes())['version'])
     if len(set(versions.values())) > 1:
         raise ValueError(f'map expansion files differ in version: {versions}')
     return next(iter(versions.values()), '')
 
 
 def read_infos(path: str | Path) -> dict:
-    """Read an info file of format v2, pickle or JSON.
+    """Read an info file of format v2, pickle or JSON; see `read_info_file`.
 
-    Raises:
-        ValueError: it has no `metainfo` and `data_list`.
+    Every frame must have a token.
     """
-    from ddp_perception.checkpoints.plain_pickle import load_info_file
-    content = load_info_file(path)
-    if not isinstance(content, dict) or not {'metainfo', 'data_list'} <= set(
-            content):
-        raise ValueError(f'{path} is not an info file of format v2: it must '
-                         'hold metainfo and data_list')
-    return content
+    return read_info_file(path, ('token', ))
 
 
 def write_infos(path: Path, content: dict) -> None:
@@ -214,17 +217,29 @@ def _require_tables(root: Path, version: str, tables: Iterable[str]) -> None:
 
 
 def _open(root: Path, version: str) -> NuScenes:
-    """Open the tables, after checking the map pictures they name."""
+    """Open the tables, after checking them and the map pictures they name."""
     from nuscenes import NuScenes
-    pictures = [record['filename'] for record in json.loads(
-        (root / version / 'map.json').read_text())]
-    missing = [name for name in pictures if not (root / name).is_file()]
+
+    class CheckedTables(NuScenes):
+        """The devkit's tables, each read once."""
+
+        def __load_table__(self, table_name: str) -> list[dict]:
+            return (tables.pop(table_name) if table_name in tables
+                    else super().__load_table__(table_name))
+
+    print(f'reading the tables of {version} ...', flush=True)
+    tables = read_tables(root / version)
+    missing = [record['filename'] for record in tables['map']
+               if not (root / record['filename']).is_file()]
     if missing:
         raise FileNotFoundError(
             f'{root} lacks the map pictures {", ".join(missing)}, which the '
             f'{version} archive holds in its folder maps')
-    print(f'reading the tables of {version} ...', flush=True)
-    return NuScenes(version, str(root), verbose=False)
+    try:
+        return CheckedTables(version, str(root), verbose=False)
+    except (AssertionError, LookupError, TypeError) as error:  # lidarseg, panoptic
+        raise ValueError(f'nuscenes-devkit cannot open {root / version}: '
+                         f'{error}') from error
 
 
 def _scenes_of_splits(nusc: NuScenes, version: str) -> dict[str, list[dict]]:

@@ -281,7 +281,8 @@ install_tools() {
     spconv=
     pip uninstall -y spconv || return 1
   fi
-  pip install -c "$PINS" pytest ruff mypy onnx onnxscript onnxruntime $spconv
+  pip install -c "$PINS" pytest pytest-random-order ruff mypy onnx onnxscript \
+    onnxruntime $spconv
 }
 
 install_package() {

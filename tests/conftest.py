@@ -1,5 +1,6 @@
 """Fixtures and limits that every test shares."""
 import os
+import sys
 
 os.environ.setdefault('MPLBACKEND', 'Agg')
 os.environ.setdefault('OMP_NUM_THREADS', '2')
@@ -22,6 +23,32 @@ def _beside_the_project(name, purpose):
         pytest.skip(f'{purpose} are not part of the repository and no '
                     f'../shared/{name} lies beside it')
     return path
+
+
+def _global_state():
+    """Dictionaries in which mmengine keeps what holds for a whole process."""
+    if 'mmengine.runner.checkpoint' not in sys.modules:
+        return []
+    from mmengine.fileio.handlers.registry_utils import file_handlers
+    from mmengine.registry import DefaultScope
+    from mmengine.runner.checkpoint import CheckpointLoader
+    return [DefaultScope._instance_dict, file_handlers, CheckpointLoader._schemes]
+
+
+@pytest.fixture(autouse=True)
+def process_as_it_was():
+    """Undo what a test leaves to the process, so that any order of tests will do.
+
+    A default scope, for one, changes which classes a configuration means.
+    """
+    before = [state.copy() for state in _global_state()]
+    yield
+    after = _global_state()
+    if after and not before:  # mmengine was loaded meanwhile
+        before = [{}, *(state.copy() for state in after[1:])]
+    for state, content in zip(after, before, strict=True):
+        state.clear()
+        state.update(content)
 
 
 @pytest.fixture(scope='session')

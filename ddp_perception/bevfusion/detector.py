@@ -19,12 +19,12 @@ from ddp_perception.bevfusion.view_transforms import ViewTransform
 from ddp_perception.bevfusion.voxelize import (
     Voxels,
     check_points,
-    coordinate_order,
     frozen_norms,
     placeholder,
     voxelize,
 )
 from ddp_perception.checkpoints.coverage import coverage, describe_coverage
+from ddp_perception.detectors.axis_order import coordinate_order
 from ddp_perception.detectors.feature_grid import complete_head, default_feature
 from ddp_perception.registry import MODELS, scope_of_parts
 

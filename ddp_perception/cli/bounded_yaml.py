@@ -4,8 +4,8 @@ mmengine reads YAML with PyYAML's full loader, which calls whatever a tag names,
 and a few lines of aliases stand for more nodes than any memory holds.
 """
 import yaml
-from mmengine.fileio import register_handler
 from mmengine.fileio.handlers import YamlHandler
+from mmengine.fileio.handlers.registry_utils import file_handlers
 
 try:
     from yaml import CSafeLoader as _SafeLoader
@@ -69,10 +69,14 @@ def _require_bounded(text):
                              'its aliases meant?')
 
 
-@register_handler(['yaml', 'yml'])
 class BoundedYamlHandler(YamlHandler):
-    """What mmengine's `load` and `Config` use for YAML from now on."""
+    """Reads YAML for mmengine's `load` and `Config`."""
 
     def load_from_fileobj(self, file):
         """Return the content of an open file; see `load_yaml`."""
         return load_yaml(file.read())
+
+
+def use_bounded_yaml():
+    """Let mmengine's `load` and `Config` read YAML by `load_yaml` from now on."""
+    file_handlers.update(dict.fromkeys(('yaml', 'yml'), BoundedYamlHandler()))

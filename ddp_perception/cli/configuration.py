@@ -39,8 +39,8 @@ def load_config(path, cfg_options=(), data_root=None):
 def _read_config(path):
     from mmengine.config import Config
 
-    # YAML is read by way of it from here on.
-    from ddp_perception.cli import bounded_yaml  # noqa: F401
+    from ddp_perception.cli.bounded_yaml import use_bounded_yaml
+    use_bounded_yaml()
     if not path.is_file():
         near = sorted(str(file) for file in path.parent.glob('*.py')
                       if path.parent.name and file.stem != '__init__')[:8]

@@ -82,12 +82,12 @@ def build_dataset(cfg, info_file, data_root, data_prefix='auto', truth=True,
         mmengine.dataset.BaseDataset: In test mode.
 
     Raises:
-        UserError: the configuration has no test data set or the info file
-            is of another format.
+        UserError: the configuration has no test data set, or the info file
+            or a map cannot be read or holds wrong values; names it and what.
     """
     from mmengine.registry import init_default_scope
 
-    from ddp_perception.checkpoints.plain_pickle import RefusedObject, load_info_file
+    from ddp_perception.datasets.info_files import read_info_file
     from ddp_perception.datasets.nuscenes_map import (
         FLAT_PREFIX,
         NUSCENES_PREFIX,
@@ -98,13 +98,9 @@ def build_dataset(cfg, info_file, data_root, data_prefix='auto', truth=True,
     if not loader:
         raise UserError('the configuration has no test_dataloader')
     try:
-        content = load_info_file(info_file)
-        frames = content['data_list']
-    except RefusedObject as error:
-        raise UserError(str(error)) from None
-    except (KeyError, TypeError, ValueError, EOFError) as error:
-        raise UserError(f'{info_file} is not an info file of format v2 (with '
-                        f'metainfo and data_list): {error}') from error
+        frames = read_info_file(info_file)['data_list']
+    except (OSError, ValueError) as error:
+        raise UserError(str(error)) from error
     if not frames:
         raise UserError(f'{info_file} has no frames')
     settings = copy.deepcopy(dict(innermost_dataset(loader['dataset'])))
@@ -120,7 +116,10 @@ def build_dataset(cfg, info_file, data_root, data_prefix='auto', truth=True,
     if settings.get('load_map'):
         settings['load_map'] = with_map
     init_default_scope(cfg.get('default_scope', 'mmdet3d'))
-    return DATASETS.build(settings)
+    try:
+        return DATASETS.build(settings)
+    except (OSError, ValueError) as error:  # a map or a frame lacks something
+        raise UserError(str(error)) from error
 
 
 def _moved(step, root):

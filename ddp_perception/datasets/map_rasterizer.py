@@ -10,6 +10,8 @@ import numpy as np
 import shapely
 from shapely import affinity
 
+from ddp_perception.ops import Axis
+
 from .map_classes import LINE_LAYERS, MAP_CLASSES, MAP_LAYERS, check_map_classes
 
 if TYPE_CHECKING:
@@ -50,8 +52,7 @@ class MapRasterizer:
     def __init__(self, xbound: Sequence[float], ybound: Sequence[float],
                  classes: Sequence[str] = MAP_CLASSES) -> None:
         self.classes = check_map_classes(classes)
-        self.shape = (cell_count(xbound, 'xbound'),
-                      cell_count(ybound, 'ybound'))
+        self.shape = (Axis.of(xbound, 'xbound').cells, Axis.of(ybound, 'ybound').cells)
         self.centre = np.array([(xbound[0] + xbound[1]) / 2,
                                 (ybound[0] + ybound[1]) / 2, 0., 1.])
         self.size = (xbound[1] - xbound[0], ybound[1] - ybound[0])
@@ -84,22 +85,6 @@ class MapRasterizer:
                 else:
                     _draw_polygons(mask, found)
         return np.ascontiguousarray(masks.transpose(0, 2, 1))
-
-
-def cell_count(bound: Sequence[float], name: str = 'bound') -> int:
-    """Return the number of cells of [min, max, step] in metres.
-
-    Raises:
-        ValueError: step is not positive or does not divide the extent.
-    """
-    if len(bound) != 3 or bound[2] <= 0 or bound[1] <= bound[0]:
-        raise ValueError(f'{name} must be [min, max, step] with min < max and '
-                         f'step > 0, got {bound}')
-    cells = (bound[1] - bound[0]) / bound[2]
-    if abs(cells - round(cells)) > 1e-6 * cells:
-        raise ValueError(f'{name} must hold a whole number of steps, got '
-                         f'{bound}: {cells} cells')
-    return round(cells)
 
 
 class _Patch:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from mmdet3d.datasets import NuScenesDataset
 
-from ddp_perception import compat
-from ddp_perception.checkpoints.plain_pickle import load_info_file
 from ddp_perception.registry import DATASETS
 
+from .info_files import read_info_file
+from .info_schema import required_fields
 from .map_classes import MAP_CLASSES, MAP_PALETTE
 from .transforms.images import CAMERAS
 from .transforms.map_masks import LoadMapMasks
-from .vector_map import require_map_files
+from .vector_map import load_vector_map, require_map_files
 
 NUSCENES_PREFIX = {'pts': 'samples/LIDAR_TOP', 'sweeps': 'sweeps/LIDAR_TOP',
                    **{name: f'samples/{name}' for name in CAMERAS}}
@@ -49,7 +49,9 @@ class NuScenesMapDataset(NuScenesDataset):
     test_mode.
 
     Raises:
-        ValueError: frames lack `map_location`; says how to add it.
+        ValueError: frames lack `map_location`; says how to add it. The info file
+            or a map cannot be read or holds wrong values; names file, frame and
+            key (see `check_infos`).
         FileNotFoundError: the info file or a map expansion file is missing.
     """
 
@@ -98,21 +100,29 @@ class NuScenesMapDataset(NuScenesDataset):
             default_cam_key=default_cam_key, show_ins_var=show_ins_var)
 
     def load_data_list(self) -> list[dict]:
-        """Read the info file and check what the map needs of it."""
-        compat.load_pickles_safely(self.ann_file)
-        frames = super().load_data_list()
+        """Read and check the info file, and the maps where masks are drawn."""
+        content = read_info_file(self.ann_file, required_fields(
+            self.modality, self.load_map, velocity=self.with_velocity,
+            boxes=not self.test_mode or self.load_eval_anns))
         if self.load_map:
-            lacking = [str(frame.get('token')) for frame in frames
-                       if not frame.get('map_location')]
-            if lacking:
-                raise ValueError(
-                    f'{self.ann_file}: {len(lacking)} of {len(frames)} frames '
-                    f'have no map_location (first: {lacking[0]}). Add the map '
-                    'fields with "python -m data_tools.prepare_nuscenes '
-                    f'{self.data_root} --extend {self.ann_file}"')
-            require_map_files(
-                self.data_root, {frame['map_location'] for frame in frames})
-        return frames
+            self._require_maps(content['data_list'])
+        for key, value in content['metainfo'].items():
+            self._metainfo.setdefault(key, value)
+        return [self.parse_data_info(frame) for frame in content['data_list']]
+
+    def _require_maps(self, frames: list[dict]) -> None:
+        lacking = [str(frame.get('token')) for frame in frames
+                   if not frame.get('map_location')]
+        if lacking:
+            raise ValueError(
+                f'{self.ann_file}: {len(lacking)} of {len(frames)} frames '
+                f'have no map_location (first: {lacking[0]}). Add the map '
+                'fields with "python -m data_tools.prepare_nuscenes '
+                f'{self.data_root} --extend {self.ann_file}"')
+        locations = {frame['map_location'] for frame in frames}
+        require_map_files(self.data_root, locations)
+        for location in sorted(locations):  # workers that fork share them
+            load_vector_map(self.data_root, location)
 
     def parse_data_info(self, info: dict) -> dict:
         """Add lidar2ego, map_root and test_mode to mmdet3d's sample."""
@@ -138,12 +148,11 @@ def detect_data_prefix(data_root: str | Path, ann_file: str) -> dict:
     """
     if Path(data_root or '', 'samples').is_dir():
         return NUSCENES_PREFIX
-    frames = load_info_file(
-        Path(data_root or '', ann_file)).get('data_list') or [{}]
-    frame = frames[0]
-    names = [frame.get('lidar_points', {}).get('lidar_path')]
-    names += [view.get('img_path') for view in frame.get('images', {}).values()
-              ]
+    content = read_info_file(Path(data_root or '', ann_file))
+    frame = content['data_list'][0] if content['data_list'] else {}
+    names = [(frame.get('lidar_points') or {}).get('lidar_path')]
+    names += [view.get('img_path')
+              for view in (frame.get('images') or {}).values()]
     flat = any(name and Path(data_root or '', name).is_file()
                for name in names)
     return FLAT_PREFIX if flat else NUSCENES_PREFIX

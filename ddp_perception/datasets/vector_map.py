@@ -5,12 +5,14 @@ import functools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
 from shapely.geometry import Polygon
 
 from .map_classes import LINE_LAYERS, MAP_LAYERS
+from .map_tables import MapTables
 
 ALL_LAYERS = tuple(dict.fromkeys(
     layer for layers in MAP_LAYERS.values() for layer in layers))
@@ -46,32 +48,20 @@ class VectorMap:
             layers: Layers to keep.
 
         Raises:
-            ValueError: the map's version is below 1.3 or a table is missing.
+            ValueError: see `MapTables`; or an outline meets itself so often that
+                drawing it would take seconds. Names layer and record.
         """
-        version = str(records.get('version', '1.0'))
-        if _version(version) < (1, 3):
-            raise ValueError(
-                f'map expansion version must be at least 1.3, got {version}')
-        wanted = ('node', 'line', 'polygon', *layers)
-        missing = [table for table in wanted if table not in records]
-        if missing:
-            raise ValueError(f'map expansion lacks the tables {missing}')
-        nodes = {node['token']: (node['x'], node['y'])
-                 for node in records['node']}
-        lines = {line['token']: line for line in records['line']}
-        polygons = {item['token']: item for item in records['polygon']}
+        tables = MapTables(records, layers)
         geometries = {}
         for layer in layers:
             if layer in LINE_LAYERS:
-                items = [_line(lines[record['line_token']], nodes)
-                         for record in records[layer]]
-            elif layer == 'drivable_area':  # one record, many polygons
-                items = [_repaired(_polygon(polygons[token], nodes))
-                         for record in records[layer]
-                         for token in record['polygon_tokens']]
+                items = [_line(tables, *line) for line in tables.lines(layer)]
+            elif layer == 'drivable_area':
+                items = [_repaired(tables, name, _polygon(*rings))
+                         for name, *rings in tables.polygons(layer)]
             else:
-                items = [_polygon(polygons[record['polygon_token']], nodes)
-                         for record in records[layer]]
+                items = [_polygon(*rings)
+                         for _, *rings in tables.polygons(layer)]
                 items = [item for item in items
                          if item is not None and item.is_valid]
             geometries[layer] = [item for item in items if item is not None]
@@ -127,42 +117,34 @@ def load_vector_map(data_root: str | Path, location: str) -> VectorMap:
 def _read(path: Path, modified: int) -> VectorMap:
     """Read a map once; `modified` has a rewritten file read again."""
     try:
-        with open(path) as handle:
-            records = json.load(handle)
-        return VectorMap.from_records(records)
-    except (ValueError, KeyError, TypeError) as error:
+        return VectorMap.from_records(json.loads(path.read_bytes()))
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{path}: not a usable map expansion: {error}'
                          ) from error
 
 
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split('.') if part.isdigit())
+def _line(tables: MapTables, name: str,
+          points: np.ndarray) -> shapely.LineString | None:
+    if len(points) < 2:
+        return None
+    line = shapely.LineString(points)
+    if not line.is_simple:
+        tables.require_few_crossings(name, [shapely.get_coordinates(line)])
+    return line
 
 
-def _points(tokens: Iterable[str],
-            nodes: dict[str, tuple[float, float]]) -> list[tuple[float, float]]:
-    return [nodes[token] for token in tokens]
-
-
-def _line(record: dict,
-          nodes: dict[str, tuple[float, float]]) -> shapely.LineString | None:
-    points = _points(record['node_tokens'], nodes)
-    return shapely.LineString(points) if len(points) > 1 else None
-
-
-def _polygon(record: dict,
-             nodes: dict[str, tuple[float, float]]) -> shapely.Polygon | None:
-    exterior = _points(record['exterior_node_tokens'], nodes)
-    holes = [_points(hole['node_tokens'], nodes) for hole in record['holes']]
+def _polygon(exterior: np.ndarray,
+             holes: Sequence[np.ndarray]) -> shapely.Polygon | None:
     if len(exterior) < 3:
         return None
     return shapely.Polygon(exterior, [hole for hole in holes if len(hole) > 2])
 
 
-def _repaired(polygon: shapely.Polygon | None) -> (
-        shapely.Polygon | shapely.MultiPolygon | None):
+def _repaired(tables: MapTables, name: str, polygon: shapely.Polygon | None) -> Any:
     if polygon is None or polygon.is_valid:
         return polygon
+    tables.require_few_crossings(name, [
+        shapely.get_coordinates(ring) for ring in shapely.get_rings(polygon)])
     parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(polygon)))
     # Without the lines that are left of spikes: they have no area.
     return shapely.MultiPolygon(

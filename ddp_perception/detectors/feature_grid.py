@@ -15,8 +15,8 @@ from mmdet3d.registry import MODELS
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
-from ddp_perception.ops import BEVGrid
-from ddp_perception.ops.axis import Axis
+from ddp_perception.detectors.axis_order import coordinate_order
+from ddp_perception.ops import Axis, BEVGrid
 
 PARTS = {'pts_backbone': 'pts_neck', 'backbone': 'neck'}
 """BEV backbone of mmdet3d's detectors, and the neck behind it."""
@@ -163,8 +163,8 @@ def _same(key: str, given: Any, derived: Any) -> bool:
     return given == derived
 
 
-def voxel_limits(detector: nn.Module) -> tuple[tuple[float, ...], tuple[int, int]]:
-    """Return (x_low, y_low, x_high, y_high) in metres and (nx, ny) voxels.
+def voxel_limits(detector: nn.Module) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Return (x_low, y_low, x_high, y_high) in metres and (nx, ny, nz) voxels.
 
     Raises:
         ValueError: no voxelization is found, or the range is no whole number
@@ -178,13 +178,12 @@ def voxel_limits(detector: nn.Module) -> tuple[tuple[float, ...], tuple[int, int
         raise ValueError('it has no data_preprocessor.voxel_layer')
     region, size = ([float(value) for value in getattr(found[0], name)]
                     for name in ('point_cloud_range', 'voxel_size'))
-    counts = [(region[axis + 3] - region[axis]) / size[axis] for axis in (0, 1)]
-    if any(abs(count - round(count)) > 1e-3 for count in counts):
-        raise ValueError(
-            f'point_cloud_range {region} of its voxel_layer is {counts} voxels of '
-            f'voxel_size {size} along x and y, which must be whole numbers')
+    axes = [Axis.of((region[dim], region[dim + 3], size[dim]),
+                    'point_cloud_range and voxel_size of its voxel_layer along '
+                    + 'xy'[dim]) for dim in (0, 1)]
+    layers = round((region[5] - region[2]) / size[2])
     return ((region[0], region[1], region[3], region[4]),
-            (round(counts[0]), round(counts[1])))
+            (axes[0].cells, axes[1].cells, layers))
 
 
 def _first_map(detector: nn.Module
@@ -204,8 +203,7 @@ def _first_map(detector: nn.Module
         raise ValueError('it has no pts_middle_encoder')
     kind = type(encoder).__name__
     if hasattr(encoder, 'sparse_shape'):
-        order = getattr(encoder, 'coordinate_order', None) or _order_of_shape(
-            encoder.sparse_shape, voxels)
+        order = coordinate_order(encoder, voxels)
         dims = tuple(order.index(axis) for axis in 'xy')
         cells = tuple(encoder.sparse_shape[dim] for dim in dims)
         setting = 'sparse_shape'
@@ -215,22 +213,16 @@ def _first_map(detector: nn.Module
     else:
         raise ValueError(f'the middle encoder {kind} says neither sparse_shape nor '
                          'output_shape')
-    if tuple(cells) != voxels:
+    if tuple(cells) != voxels[:2]:
         raise ValueError(
             f'{setting} of its {kind} is {cells} along (x, y), but '
             'point_cloud_range and voxel_size of the voxel_layer make '
-            f'{voxels}: one of the three keys is wrong')
+            f'{voxels[:2]}: one of the three keys is wrong')
     if dims is not None:
         cells = tuple(_strided(cells[axis], encoder, dim)
                       for axis, dim in enumerate(dims))
     axes = getattr(detector, 'bev_axes', 'xy' if order == 'xyz' else 'yx')
     return limits, cells, axes
-
-
-def _order_of_shape(shape: tuple[int, ...], voxels: Sequence[int]) -> str:
-    """Tell (z, y, x) from (x, y, z) by where the voxels of x and y stand."""
-    is_zyx = tuple(shape[1:]) == tuple(voxels[::-1])
-    return 'xyz' if tuple(shape[:2]) == tuple(voxels) and not is_zyx else 'zyx'
 
 
 def _strided(cells: int, encoder: nn.Module, dim: int) -> int:

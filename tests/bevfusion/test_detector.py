@@ -9,7 +9,7 @@ from mmdet3d.structures import Det3DDataSample
 from mmengine.structures import InstanceData
 from torch import nn
 
-from ddp_perception.bevfusion.voxelize import coordinate_order
+from ddp_perception.detectors.axis_order import coordinate_order
 from ddp_perception.registry import MODELS
 from tests.bevfusion import tiny
 

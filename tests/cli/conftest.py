@@ -46,15 +46,9 @@ def _forget_runs():
 
 
 @pytest.fixture(autouse=True)
-def restored_globals():
-    """Undo what a command changes for its process."""
-    from mmengine.fileio.handlers.registry_utils import file_handlers
-    from mmengine.runner.checkpoint import CheckpointLoader
-    schemes, handlers = CheckpointLoader._schemes.copy(), file_handlers.copy()
+def forgotten_runs():
+    """Let no run of a test be one of another's."""
     yield
-    CheckpointLoader._schemes = schemes
-    file_handlers.clear()
-    file_handlers.update(handlers)
     _forget_runs()
 
 

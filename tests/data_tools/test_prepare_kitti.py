@@ -71,6 +71,15 @@ def test_focal_lengths_come_from_the_calibration(root, capsys):
     assert status == 1 and 'no P_rect_02' in err
 
 
+@pytest.mark.parametrize('value', ['nan', '-7.2e+02', '0', 'inf'])
+def test_focal_length_that_none_can_be_is_named(root, capsys, value):
+    path = root / 'input' / '2011_09_26' / 'calib_cam_to_cam.txt'
+    path.write_bytes(b'corner_dist: \xff\n' + f'P_rect_02: {value} 0\n'.encode())
+    status, _, err = run(capsys, root, '--write-splits')
+    assert status == 1 and f'{path}: P_rect_02 must begin with a focal' in err
+    assert not list(root.glob('*.txt'))
+
+
 def test_drives_are_divided_whole():
     drives = {f'd{i}': [Frame(f'{i}/{j}', 'x', None) for j in range(3)]
               for i in range(10)}

@@ -10,7 +10,6 @@ from benchmarks.map_masks import devkit_masks, expansion_records, random_pose, t
 from ddp_perception.datasets.map_classes import MAP_CLASSES
 from ddp_perception.datasets.map_rasterizer import (
     MapRasterizer,
-    cell_count,
     planar_similarity,
 )
 from ddp_perception.datasets.vector_map import VectorMap
@@ -234,9 +233,9 @@ def test_chosen_classes_keep_their_order():
     np.testing.assert_array_equal(chosen, everything[[STOP, WALKWAY]])
 
 
-def test_cell_count_rejects_bounds_that_do_not_fit():
-    assert cell_count([-51.2, 51.2, .8]) == 128
-    with pytest.raises(ValueError, match='whole number'):
-        cell_count([-50., 50., .3], 'xbound')
+def test_bounds_that_do_not_fit_are_rejected():
+    assert MapRasterizer([-51.2, 51.2, .8], [-50., 50., .5]).shape == (128, 200)
+    with pytest.raises(ValueError, match='xbound.*whole number'):
+        MapRasterizer([-50., 50., .3], [-50., 50., .5])
     with pytest.raises(ValueError, match='ybound'):
-        cell_count([50., -50., .5], 'ybound')
+        MapRasterizer([-50., 50., .5], [50., -50., .5])

@@ -258,7 +258,7 @@ def test_sparse_shape_that_does_not_fit_the_voxels_is_named():
 def test_range_of_broken_voxels_is_named():
     model = settings(PILLAR).model
     model.detector.data_preprocessor.voxel_layer.voxel_size = [.7, .8, 8.]
-    with pytest.raises(ValueError, match='voxel_size.*whole numbers'):
+    with pytest.raises(ValueError, match='voxel_size.*whole number'):
         MODELS.build(model)
 
 

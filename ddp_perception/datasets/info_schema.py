@@ -1,0 +1,190 @@
+"""What a frame of an info file (mmdet3d's format v2, nuScenes) must hold.
+
+Checked whole when a file is read: a wrong record is named at once, not after an
+hour of training. Fields that are not listed here may hold anything.
+"""
+from .record_checks import (
+    LATEST,
+    Array,
+    Intrinsics,
+    Number,
+    Pose,
+    Records,
+    Text,
+    Truth,
+    labelled,
+    shown,
+)
+
+NEARBY = 1e3
+"""Metres. Sensors of one vehicle are not further apart, nor moves it further
+between two of their readings of a frame."""
+
+_TIME = Number(0, LATEST)
+_LABEL = Number(-1, 9, whole=True)  # nuScenes: 10 classes, -1 for none of them
+_COUNT = Number(0, 2 ** 31, whole=True)
+_LIDAR = {
+    'lidar_path': Text(),
+    'num_pts_feats': Number(1, 1000, whole=True),
+    'lidar2ego': Pose(NEARBY),
+}
+
+FRAME = {
+    'sample_idx': Number(0, 2 ** 53, whole=True),
+    'token': Text(),
+    'timestamp': _TIME,
+    'ego2global': Pose(),
+    'map_location': Text(part=True),
+    'scene_token': Text(),
+    'scene_name': Text(),
+    'log_token': Text(),
+    'lidar_points': _LIDAR,
+    'lidar_sweeps[]': {
+        'timestamp': _TIME,
+        'sample_data_token': Text(),
+        'ego2global': Pose(),
+        'lidar_points': {**_LIDAR, 'lidar2sensor': Pose()},
+    },
+    'images{}': {
+        'img_path': Text(),
+        'cam2img': Intrinsics(),
+        'lidar2cam': Pose(NEARBY),
+        'cam2ego': Pose(NEARBY),
+        'timestamp': _TIME,
+        'sample_data_token': Text(),
+    },
+    'instances[]': {
+        'bbox_3d': Array((7, )),
+        'bbox_label': _LABEL,
+        'bbox_label_3d': _LABEL,
+        'velocity': Array((2, ), nan=True),  # unknown where seen once
+        'num_lidar_pts': _COUNT,
+        'num_radar_pts': _COUNT,
+        'bbox_3d_isvalid': Truth(),
+    },
+}
+"""Field: its kind, a record of fields, or a list (the field ends in []) or
+dictionary ({}) of such records."""
+
+CAMERA_FIELDS = ('images', 'images.img_path', 'images.cam2img',
+                 'images.lidar2cam')
+LIDAR_FIELDS = ('lidar_points', 'lidar_points.lidar_path',
+                'lidar_points.num_pts_feats', 'lidar_sweeps.lidar_points',
+                'lidar_sweeps.lidar_points.lidar_path',
+                'lidar_sweeps.lidar_points.lidar2sensor',
+                'lidar_sweeps.timestamp')
+MAP_FIELDS = ('ego2global', 'lidar_points', 'lidar_points.lidar2ego')
+BOX_FIELDS = ('instances.bbox_3d', 'instances.bbox_label_3d',
+              'instances.num_lidar_pts')
+"""What is read of every frame with cameras, LiDAR, map masks and boxes. A field
+of a list or dictionary must be in each of its records, if there are any."""
+
+
+ALL_FIELDS = (*CAMERA_FIELDS, *LIDAR_FIELDS, *MAP_FIELDS, *BOX_FIELDS,
+              'map_location', 'instances.velocity')
+
+
+def check_infos(content, path, required=()):
+    """Check the whole content of an info file.
+
+    Args:
+        content: What was read from the file.
+        path (str | Path): For messages.
+        required (Sequence[str]): Fields that every frame must have, out of
+            `CAMERA_FIELDS` and the others.
+
+    Returns:
+        dict: The content; `metainfo` is a dictionary, `data_list` a list of
+        dictionaries.
+
+    Raises:
+        ValueError: not of format v2, or a frame lacks a field or holds another
+            value than `FRAME` says. One line with file, frame, key, what was
+            expected and what is there.
+    """
+    if not isinstance(content, dict) or not {'metainfo', 'data_list'} <= set(
+            content):
+        raise ValueError(f'{path} is not an info file of format v2: it must '
+                         'hold metainfo and data_list')
+    for key, kind in (('metainfo', dict), ('data_list', list)):
+        if not isinstance(content[key], kind):
+            raise ValueError(f'{path}: {key} must be a {kind.__name__}, got '
+                             f'{shown(content[key])}')
+    frames = content['data_list']
+    metainfo = Records([content['metainfo']], lambda index: 'metainfo')
+
+    def name(index):
+        return labelled(frames, index, 'frame')
+
+    try:
+        metainfo.check('version', Text(), optional=True)
+        records = Records(frames, name)
+        _check(records, FRAME, set(required), '')
+        _require_columns(records)
+        if 'images' in required:
+            _require_cameras(records)
+        if 'lidar_sweeps.timestamp' in required:
+            swept = [i for i, frame in enumerate(frames)
+                     if frame.get('lidar_sweeps')]
+            Records([frames[i] for i in swept], lambda i: name(swept[i])).check(
+                'timestamp', _TIME)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from None
+    return content
+
+
+def required_fields(modality, with_map, boxes, velocity=True):
+    """Return the fields that a data set reads of every frame.
+
+    Args:
+        modality (dict): use_camera and use_lidar.
+        with_map (bool): Map masks are drawn.
+        boxes (bool): Instances are read.
+        velocity (bool): Theirs too.
+
+    Returns:
+        tuple[str, ...]: See `check_infos`.
+    """
+    return ((CAMERA_FIELDS if modality.get('use_camera') else ())
+            + (LIDAR_FIELDS if modality.get('use_lidar') else ())
+            + (MAP_FIELDS if with_map else ())
+            + (BOX_FIELDS if boxes else ())
+            + (('instances.velocity', ) if boxes and velocity else ()))
+
+
+def _check(records, fields, required, prefix):
+    if not len(records):
+        return
+    for field, kind in fields.items():
+        key = field.rstrip('[]{}')
+        path = f'{prefix}{key}'
+        optional = path not in required
+        if key != field:
+            _check(records.children(key, list if field[-1] == ']' else dict,
+                                    optional), kind, required, f'{path}.')
+        elif isinstance(kind, dict):
+            _check(records.child(key, optional), kind, required, f'{path}.')
+        else:
+            records.check(key, kind, optional)
+
+
+def _require_columns(records):
+    """Check that all instances of a frame have the keys of its first one."""
+    for index, frame in enumerate(records.items):
+        instances = frame.get('instances') or [{}]
+        keys = instances[0].keys()
+        for place, item in enumerate(instances):
+            if item.keys() != keys:
+                odd = sorted(map(str, keys ^ item.keys()))
+                raise ValueError(
+                    f'{records.at(index, "instances")}[{place}] must have the keys '
+                    f'of the first instance, they differ in {shown(odd)}')
+
+
+def _require_cameras(records):
+    """Check that all frames have the cameras of the first one."""
+    for index, frame in enumerate(records.items):
+        odd = frame['images'].keys() ^ records.items[0]['images'].keys()
+        if odd:
+            raise ValueError(f'{records.at(index, "images")} must hold the cameras of '
+                             f'frame 0, they differ in {shown(sorted(map(str, odd)))}')
