@@ -5,6 +5,7 @@ import functools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
@@ -123,7 +124,7 @@ def _read(path: Path, modified: int) -> VectorMap:
 
 
 def _line(tables: MapTables, name: str,
-          points: Sequence[Sequence[float]]) -> shapely.LineString | None:
+          points: np.ndarray) -> shapely.LineString | None:
     if len(points) < 2:
         return None
     line = shapely.LineString(points)
@@ -132,15 +133,14 @@ def _line(tables: MapTables, name: str,
     return line
 
 
-def _polygon(exterior: Sequence[Sequence[float]],
-             holes: Sequence[Sequence[Sequence[float]]]) -> shapely.Polygon | None:
+def _polygon(exterior: np.ndarray,
+             holes: Sequence[np.ndarray]) -> shapely.Polygon | None:
     if len(exterior) < 3:
         return None
     return shapely.Polygon(exterior, [hole for hole in holes if len(hole) > 2])
 
 
-def _repaired(tables: MapTables, name: str, polygon: shapely.Polygon | None) -> (
-        shapely.Polygon | shapely.MultiPolygon | None):
+def _repaired(tables: MapTables, name: str, polygon: shapely.Polygon | None) -> Any:
     if polygon is None or polygon.is_valid:
         return polygon
     tables.require_few_crossings(name, [
