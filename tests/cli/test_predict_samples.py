@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from ddp_perception.cli.sample_input import build_samples, input_kind
 from tests.cli import tiny  # noqa: F401  registers the data sets
@@ -12,7 +13,6 @@ CONFIGS = Path(__file__).parent / 'configs'
 
 
 def load(name):
-    from mmengine.registry import init_default_scope
     cfg = Config.fromfile(CONFIGS / name)
     init_default_scope(cfg.get('default_scope', 'mmdet3d'))
     return cfg
@@ -26,11 +26,8 @@ def test_what_input_is_follows_from_the_test_data(name, kind):
 
 
 def test_a_detectors_own_data_set_takes_frames(repository_dir):
-    cfg = Config.fromfile(repository_dir / 'projects/map_head_for_your_detector/configs/'
-                          'centerpoint-pillar_map.py')
-    from mmengine.registry import init_default_scope
-    init_default_scope('mmdet3d')
-    assert input_kind(cfg) == 'frames'
+    configs = repository_dir / 'projects/map_head_for_your_detector/configs'
+    assert input_kind(load(configs / 'centerpoint-pillar_map.py')) == 'frames'
 
 
 def test_a_folder_replaces_the_data_root_and_a_file_the_annotations(tiny_root):
