@@ -6,7 +6,8 @@ import torch
 
 from ddp_perception.cli.main import COMMANDS, command_parser
 
-DOCUMENTS = ('README.md', 'CONTRIBUTING.md')
+DOCUMENTS = ('README.md', 'CONTRIBUTING.md', 'examples/optical_flow/README.md',
+             'examples/bev_occupancy/README.md')
 
 
 @pytest.fixture(scope='module')
@@ -93,7 +94,7 @@ def test_linked_and_named_files_exist(document, repository_dir):
     text = (repository_dir / document).read_text()
     links = re.findall(r'\]\((?!https?://)([^)#]+)\)', text)
     paths = re.findall(r'\b((?:projects|tests|benchmarks|scripts|ddp_perception|'
-                       r'data_tools)/[\w./-]*\w)', text)
+                       r'data_tools|examples)/[\w./-]*\w)', text)
     missing = [path for path in {*links, *paths}
                if not (repository_dir / path).exists()
                and not path.startswith('ddp_perception/cli.')]

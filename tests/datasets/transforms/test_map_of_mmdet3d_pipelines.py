@@ -89,7 +89,8 @@ def test_vehicles_and_points_stay_on_what_they_stand_on(
 
 @pytest.mark.parametrize('late', [flip(1, 0), turn(), BEVFusionRandomFlip3D(0, 1)])
 def test_augmentation_after_the_map_is_refused(dataset, synthetic_root, late):
-    with pytest.raises(ValueError, match='move ddp.LoadMapMasks behind'):
+    with pytest.raises(ValueError, match='after gt_masks_bev was drawn; move .*'
+                                         'ddp.LoadMapMasks'):
         run(dataset, 0, [load_map(), late], synthetic_root)
 
 
