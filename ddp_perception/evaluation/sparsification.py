@@ -157,7 +157,7 @@ def ause(counts: DepthCounts, error: str) -> float:
 
     Within a bin of uncertainty, and within one of error for the oracle, pixels
     are left out evenly: exact where the values of a bin are equal. The
-    oracle's curve is otherwise too high by at most 0.8 % of itself, as the
+    oracle's curve is otherwise too high by at most 1/32 of itself, as the
     errors of a bin are within 1/32 of each other.
     """
     _, own, oracle = sparsification(counts, error)

@@ -381,7 +381,7 @@ def test_oracle_of_any_errors_is_within_the_stated_bound():
         exact = np.cumsum(np.sort(values)) / np.arange(1, 1001)
         exact = np.sqrt(exact) if name == 'rmse' else exact
         high = sparsification(counts, name)[2] * exact[-1] / exact
-        assert high.min() > 1 - 1e-12 and 1 + 1e-6 < high.max() < 1.008
+        assert high.min() > 1 - 1e-12 and 1 + 1e-6 < high.max() < 1 + 1 / 32
 
 
 def test_correlations_equal_scipy():
@@ -617,26 +617,28 @@ def test_sizes_and_names_that_differ_are_named():
         evaluate([sample], CONFIGS['labels'][1])
 
 
-def _rank(rank, path, queue):
+def _rank(rank, metrics, path, queue):
     dist.init_process_group('gloo', init_method=f'file://{path}', rank=rank,
                             world_size=2)
-    found = {}
-    for kind, (make, config) in CONFIGS.items():
-        metric = METRICS.build(dict(config))
-        # As a distributed sampler deals five frames: the first one twice.
-        for index in (*range(rank, 5, 2), *([0] if rank else [])):
-            metric.process(None, [make(index)])
-        found[kind] = metric.evaluate(5)
-    queue.put(found)
+    queue.put({kind: metric.evaluate(5) for kind, metric in metrics.items()})
     dist.barrier()
     dist.destroy_process_group()
 
 
 def test_two_processes_give_what_one_gives(tmp_path):
+    # Counted before the fork: logarithms of torch may wait for threads that only
+    # the parent has.
+    shares = [{}, {}]
+    for rank, metrics in enumerate(shares):
+        for kind, (make, config) in CONFIGS.items():
+            metrics[kind] = METRICS.build(dict(config))
+            # As a distributed sampler deals five frames: the first one twice.
+            for index in (*range(rank, 5, 2), *([0] if rank else [])):
+                metrics[kind].process(None, [make(index)])
     context = multiprocessing.get_context('fork')
     queue = context.Queue()
-    ranks = [context.Process(target=_rank, args=(rank, tmp_path / 'store', queue))
-             for rank in range(2)]
+    ranks = [context.Process(target=_rank, daemon=True, args=(
+        rank, shares[rank], tmp_path / 'store', queue)) for rank in range(2)]
     for process in ranks:
         process.start()
     found = [queue.get(timeout=60) for _ in ranks]
