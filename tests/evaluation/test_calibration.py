@@ -240,6 +240,16 @@ def test_map_measures_equal_scikit_learn_per_class():
     assert ranking_measures(counts.ranked[0])['error_rate'] == wrong.mean()
 
 
+def test_reliability_bins_hold_their_upper_edge():
+    probability = torch.tensor([[[0., .25, .5, .75, 1., .26]]])
+    label = torch.tensor([[[0, 1, 0, 1, 1, 1]]])
+    data = reliability(count_maps(probability, label, bins=4))
+    assert data['edges'].tolist() == [0, .25, .5, .75, 1]
+    assert data['cells'].tolist() == [[2, 2, 1, 1]]
+    assert data['frequency'].tolist() == [[.5, .5, 1, 1]]
+    np.testing.assert_allclose(data['probability'], [[.125, .38, .75, 1]])
+
+
 def test_threshold_decides_which_cells_are_wrong():
     probability = torch.tensor([[[.4, .35, .2]]])
     label = torch.ones(1, 1, 3, dtype=torch.uint8)
