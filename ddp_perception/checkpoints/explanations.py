@@ -1,6 +1,6 @@
 """Say in words why a checkpoint does not fit a model, and what would help."""
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ddp_perception.wording import few
 

@@ -37,11 +37,11 @@ def test_tables_of_indices_must_be_those_that_the_model_computes(tmp_path):
     model, path = Windowed(), tmp_path / 'windowed.pth'
     torch.save({**model.state_dict(), 'bias': torch.ones(4),
                 'calls': torch.tensor(7)}, path)
-    checkpoints.load_weights(model, path, 'config.py')
+    checkpoint_checks.load_weights(model, path, 'config.py')
     assert model.calls == 7
     torch.save({**model.state_dict(), 'places': torch.tensor([[0, 1], [2, 2**40]])},
                path)
-    for check in (checkpoints.load_weights, checkpoints.require_overlap):
+    for check in (checkpoint_checks.load_weights, checkpoint_checks.require_overlap):
         with pytest.raises(UserError, match=r'windowed\.pth.*\n.*1 tables of indices.*'
                            'places'):
             check(model, path, 'config.py')
