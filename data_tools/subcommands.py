@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Mapping
+from typing import Any
 
 
 class _DatasetParser(argparse.ArgumentParser):
@@ -18,7 +19,7 @@ class _DatasetParser(argparse.ArgumentParser):
 
     module: str | None = None
 
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Let the module add its options, then parse."""
         if self.module is not None:
             module = importlib.import_module(self.module)

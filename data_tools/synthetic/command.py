@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def image_size(text: str) -> tuple[int, int]:
@@ -23,7 +24,7 @@ class _Help(argparse.RawDescriptionHelpFormatter,
     """Keeps the description's lines and shows every default."""
 
 
-def add_common(parser: argparse.ArgumentParser, options: type) -> None:
+def add_common(parser: argparse.ArgumentParser, options: Any) -> None:
     """Add the options of every writer.
 
     Args:

@@ -5,6 +5,7 @@ ray through (u, v) of the intrinsic matrix, as in OpenCV.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numba
@@ -104,7 +105,7 @@ def pixel_rays(intrinsic: np.ndarray, size: tuple[int, int],
 
 
 def _light(weather: Weather) -> Light:
-    values = (getattr(weather, name) for name in Light._fields)
+    values: Any = (getattr(weather, name) for name in Light._fields)
     return Light(*(value if isinstance(value, np.ndarray) else float(value)
                    for value in values))
 

@@ -200,7 +200,7 @@ class Hits(NamedTuple):
     origin: np.ndarray
     solids: np.ndarray
     t: np.ndarray
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # hides that of tuple
     side: np.ndarray
 
 

@@ -51,11 +51,11 @@ def open_regular(path: str | Path) -> BinaryIO:
     return os.fdopen(handle, 'rb')
 
 
-def require_regular(state, path):
+def require_regular(state: os.stat_result, path: str | Path) -> None:
     """Raise unless what lies behind a path is a file.
 
     Args:
-        state (os.stat_result): Of the path.
+        state: what `os.stat` says of the path.
         path (str | Path): For the message.
 
     Raises:

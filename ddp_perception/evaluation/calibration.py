@@ -329,7 +329,7 @@ def _chosen(cells: Cells, names: Sequence[str], field: Tensor | None) -> list[Te
     if missing:
         raise ValueError(f'there is no uncertainty {missing}: it must be among '
                          f"{tuple(known)}, and 'field' must be given")
-    return [known[name] for name in names]
+    return [value for name in names if (value := known[name]) is not None]
 
 
 def _expanded(field: Tensor | None, shape: Sequence[int]) -> Tensor | None:

@@ -138,7 +138,7 @@ class CalibrationMetric(BaseMetric):
             figures |= {f'calibration/{name}/{key}': float(values[index])
                         for index, name in enumerate(names)
                         for key, values in measures.items()}
-        bounds = {}
+        bounds: dict = {}
         for name, ranked in zip(self.uncertainties, counts.ranked, strict=True):
             ranking = ranking_measures(ranked)
             figures['uncertainty/error_rate'] = ranking.pop('error_rate')

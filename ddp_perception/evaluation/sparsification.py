@@ -146,7 +146,8 @@ def sparsification(counts: DepthCounts, error: str
         curve = mean_of_kept(cells, sums, kept)
         curve = np.sqrt(curve) if error == 'rmse' else curve
         curves.append(curve / curve[-1] if curve[-1] else np.full(POINTS, math.nan))
-    return kept, *curves
+    by_uncertainty, by_error = curves
+    return kept, by_uncertainty, by_error
 
 
 def ause(counts: DepthCounts, error: str) -> float:
