@@ -6,6 +6,6 @@ package can be built from a config as ``ddp.<Type>``.
 """
 from ddp_perception._register import register_with_mmengine
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'
 
 register_with_mmengine()
