@@ -152,7 +152,7 @@ def _replace_root(node, old, new):
         for key in list(node):
             if key == 'data_root' and isinstance(node[key], str):
                 node[key] = new + '/' * node[key].endswith('/')
-            else:
+            elif key != 'type':  # no path, though a root may be named like one
                 node[key] = _replace_root(node[key], old, new)
         return node
     if isinstance(node, (list, tuple)):

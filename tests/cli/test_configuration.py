@@ -202,3 +202,11 @@ def test_data_sets_of_others_without_a_list_pass(tmp_path):
     cfg = Config({'val_dataloader': {'dataset': {
         'type': 'ADE20KDataset', 'data_root': str(tmp_path)}}})
     missing_data.require_info_files(cfg, ['val_dataloader'])
+
+
+def test_a_data_root_named_like_a_type_leaves_the_type_alone():
+    cfg = Config({'optimizer': {'type': 'Adam'}, 'data': {
+        'data_root': 'Adam', 'file': 'Adam/a.json'}})
+    configuration.set_data_root(cfg, 'tiny')
+    assert cfg.optimizer.type == 'Adam'
+    assert cfg.data.to_dict() == {'data_root': 'tiny', 'file': 'tiny/a.json'}

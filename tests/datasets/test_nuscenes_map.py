@@ -298,11 +298,11 @@ def test_masks_of_a_data_set_are_those_of_its_samples(tiny_root):
 @pytest.mark.slow
 def test_synthetic_nuscenes_from_preparation_to_masks(tmp_path):
     """The masks of a written world are the devkit's, in every location."""
-    from data_tools.synthetic_nuscenes.__main__ import main as synthesize
+    from ddp_perception.cli.main import main
     root = tmp_path / 'nuscenes'
-    synthesize([str(root), '--scenes', '2', '--keyframes', '2', '--image-size',
-                '160x90', '--lidar-sweeps', '1', '--beams', '8', '--azimuths',
-                '180', '--workers', '1'])
+    main(['synthesize', 'nuscenes', str(root), '--scenes', '2', '--keyframes', '2',
+          '--image-size', '160x90', '--lidar-sweeps', '1', '--beams', '8',
+          '--azimuths', '180', '--workers', '1'])
     prepare(root, 'v1.0-mini', progress=False)
     frames = 0
     for split in ('train', 'val'):

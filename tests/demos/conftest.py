@@ -1,1 +1,1 @@
-from tests.cli.conftest import restored_globals, run  # noqa: F401
+from tests.cli.conftest import forgotten_runs, run  # noqa: F401

@@ -16,7 +16,6 @@ from ddp_perception.compat import load_checkpoints_safely
 from tests.cli.conftest import (  # noqa: F401
     CONFIGS,
     _forget_runs,
-    restored_globals,
     tiny_root,
 )
 

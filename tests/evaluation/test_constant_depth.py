@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from data_tools.prepare_kitti import main as prepare_kitti
+from ddp_perception.cli.main import main
 from ddp_perception.datasets import KITTIDepthDataset
 from ddp_perception.datasets.transforms import KBCrop, LoadKITTIDepth
 from ddp_perception.evaluation import (
@@ -53,7 +53,7 @@ def test_figures_of_a_constant_map():
 
 def test_depths_of_a_data_set_are_read_without_its_images(tmp_path):
     root = write_tiny_kitti(tmp_path)
-    assert prepare_kitti([str(root), '--write-splits']) == 0
+    assert main(['prepare', 'kitti', str(root), '--write-splits']) == 0
     data = KITTIDepthDataset('kitti_train.txt', root)
     for path in (root / 'input').rglob('*.png'):
         path.write_bytes(b'')  # still there, never decoded
