@@ -237,7 +237,7 @@ def _open(root: Path, version: str) -> NuScenes:
     class CheckedTables(NuScenes):
         """The devkit's tables, each read once."""
 
-        def __load_table__(self, table_name):
+        def __load_table__(self, table_name: str) -> list[dict]:
             return (tables.pop(table_name) if table_name in tables
                     else super().__load_table__(table_name))
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class _DatasetParser(argparse.ArgumentParser):
@@ -18,7 +19,8 @@ class _DatasetParser(argparse.ArgumentParser):
 
     module: str | None = None
 
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(self, args: Sequence[str] | None = None,  # type: ignore[override]
+                         namespace: Any = None) -> tuple[Any, list[str]]:
         """Let the module add its options, then parse."""
         if self.module is not None:
             module = importlib.import_module(self.module)

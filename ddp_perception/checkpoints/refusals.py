@@ -51,12 +51,12 @@ def open_regular(path: str | Path) -> BinaryIO:
     return os.fdopen(handle, 'rb')
 
 
-def require_regular(state, path):
+def require_regular(state: os.stat_result, path: str | Path) -> None:
     """Raise unless what lies behind a path is a file.
 
     Args:
-        state (os.stat_result): Of the path.
-        path (str | Path): For the message.
+        state: Of the path.
+        path: For the message.
 
     Raises:
         ValueError: it is a folder, a pipe, a device or a socket.

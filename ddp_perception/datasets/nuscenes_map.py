@@ -110,7 +110,7 @@ class NuScenesMapDataset(NuScenesDataset):
             self._metainfo.setdefault(key, value)
         return [self.parse_data_info(frame) for frame in content['data_list']]
 
-    def _require_maps(self, frames):
+    def _require_maps(self, frames: list[dict]) -> None:
         lacking = [str(frame.get('token')) for frame in frames
                    if not frame.get('map_location')]
         if lacking:
