@@ -3,13 +3,16 @@
 Only what nuscenes-devkit and the info files need of them is checked: fields may
 be added, and tables hold references that nothing here follows.
 """
+from collections.abc import Container, Sequence
 from pathlib import Path
+from typing import Any
 
 from ddp_perception.checkpoints.plain_pickle import load_info_file
 from ddp_perception.datasets.record_checks import (
     LATEST,
     Array,
     Intrinsics,
+    Kind,
     Number,
     Records,
     Rotation,
@@ -23,9 +26,9 @@ from ddp_perception.datasets.record_checks import (
 _TIME = Number(0, LATEST * 1_000_000, whole=True)  # microseconds
 _PLACE = Array((3, ))
 _COUNT = Number(0, 2 ** 31, whole=True)
-_LINKS = {'prev': Text(empty=True), 'next': Text(empty=True)}
+_LINKS: dict[str, Kind] = {'prev': Text(empty=True), 'next': Text(empty=True)}
 
-FIELDS = {
+FIELDS: dict[str, dict[str, Kind]] = {
     'category': {'name': Text()},
     'attribute': {'name': Text()},
     'visibility': {},
@@ -68,15 +71,16 @@ CHAINS = ('sample', 'sample_data', 'sample_annotation')
 """Tables whose records are linked by prev and next."""
 
 
-def read_tables(folder, names=tuple(FIELDS)):
+def read_tables(folder: str | Path, names: Sequence[str] = tuple(FIELDS)
+                ) -> dict[str, list[dict[str, Any]]]:
     """Read and check tables.
 
     Args:
-        folder (str | Path): Holds the tables of one version.
-        names (Sequence[str]): Tables to read.
+        folder: Holds the tables of one version.
+        names: Tables to read.
 
     Returns:
-        dict[str, list[dict]]: Records by table.
+        Records by table.
 
     Raises:
         FileNotFoundError: a table is missing.
@@ -115,11 +119,11 @@ def read_tables(folder, names=tuple(FIELDS)):
     return {name: table.items for name, table in tables.items()}
 
 
-def _read(path, fields):
+def _read(path: Path, fields: dict[str, Kind]) -> Records:
     table = table_of(load_info_file(path), str(path))
     tokens = table.check('token', Text())
     if len(set(tokens)) < len(tokens):
-        seen = {}
+        seen: dict[str, int] = {}
         for index, token in enumerate(tokens):
             if seen.setdefault(token, index) != index:
                 raise ValueError(f'{table.at(index, "token")} is that of record '
@@ -129,7 +133,8 @@ def _read(path, fields):
     return table
 
 
-def _check_references(table, field, target, known):
+def _check_references(table: Records, field: str, target: str,
+                      known: Container[str]) -> None:
     for index, item in enumerate(table.items):
         tokens = item[field]
         for token in (tokens, ) if isinstance(tokens, str) else tokens:
@@ -138,7 +143,7 @@ def _check_references(table, field, target, known):
                                  f'which {target}.json lacks')
 
 
-def _check_chain(table, indices):
+def _check_chain(table: Records, indices: dict[str, int]) -> None:
     """Check that prev and next agree and that every record has a first one."""
     items = table.items
     for index, item in enumerate(items):
@@ -167,7 +172,7 @@ def _check_chain(table, indices):
         raise ValueError(f'{table.at(index, "next")} leads round in a circle')
 
 
-def _check_order(table, times):
+def _check_order(table: Records, times: dict[str, int]) -> None:
     """Check that next is later; velocities are divided by the difference."""
     for index, item in enumerate(table.items):
         if item['next'] and times[item['next']] <= times[item['token']]:
@@ -177,7 +182,8 @@ def _check_order(table, times):
                 f'expected one after {times[item["token"]]}')
 
 
-def _check_scenes(scenes, samples, indices):
+def _check_scenes(scenes: Records, samples: list[dict[str, Any]],
+                  indices: dict[str, int]) -> None:
     """Check that a scene leads from its first sample to its last."""
     for index, scene in enumerate(scenes.items):
         first, last = (samples[indices[scene[f'{which}_sample_token']]]
@@ -200,7 +206,8 @@ def _check_scenes(scenes, samples, indices):
             sample = samples[indices[sample['next']]]
 
 
-def _check_cameras(tables, indices):
+def _check_cameras(tables: dict[str, Records], indices: dict[str, dict[str, int]]
+                   ) -> None:
     """Check the intrinsics of cameras; other sensors have none."""
     sensors, calibrated = tables['sensor'].items, tables['calibrated_sensor']
     cameras = [i for i, item in enumerate(calibrated.items) if _is_camera(
@@ -211,11 +218,11 @@ def _check_cameras(tables, indices):
                 'camera_intrinsic', Intrinsics())
 
 
-def _is_camera(sensor):
+def _is_camera(sensor: dict[str, Any]) -> bool:
     return sensor['modality'] == 'camera' or sensor['channel'].startswith('CAM_')
 
 
-def _check_maps(tables, folder):
+def _check_maps(tables: dict[str, Records], folder: str | Path) -> None:
     """Check that every log is of some map; the devkit stops otherwise."""
     if not tables['map'].items:
         raise ValueError(f'{folder}/map.json has no record')

@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from data_tools.synthetic.options import SetOptions
 
 
 def image_size(text: str) -> tuple[int, int]:
@@ -24,7 +25,7 @@ class _Help(argparse.RawDescriptionHelpFormatter,
     """Keeps the description's lines and shows every default."""
 
 
-def add_common(parser: argparse.ArgumentParser, options: Any) -> None:
+def add_common(parser: argparse.ArgumentParser, options: type[SetOptions]) -> None:
     """Add the options of every writer.
 
     Args:

@@ -13,6 +13,7 @@ class SetOptions:
         RANGES: Field -> least and greatest value.
     """
 
+    seed: int
     image_size: tuple[int, int]
     GENERATOR: ClassVar[int]
     RANGES: ClassVar[dict[str, tuple[int, int]]]

@@ -56,7 +56,7 @@ def require_regular(state: os.stat_result, path: str | Path) -> None:
 
     Args:
         state: what `os.stat` says of the path.
-        path (str | Path): For the message.
+        path: named in the message.
 
     Raises:
         ValueError: it is a folder, a pipe, a device or a socket.

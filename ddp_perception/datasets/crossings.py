@@ -1,33 +1,36 @@
 """At how many places an outline meets itself."""
+from collections.abc import Sequence
+
 import numpy as np
 import shapely
+from numpy.typing import ArrayLike
 
 _CHUNK = 16  # segments asked about at a time: small, so that counting ends early
 
 
-def count_crossings(rings, most):
+def count_crossings(rings: Sequence[ArrayLike], most: int) -> int:
     """Count the pairs of segments that meet and are not neighbours.
 
     Args:
-        rings (Sequence[ndarray]): (n, 2) points each; a ring is closed where its
+        rings: (n, 2) points each; a ring is closed where its
             last point is its first.
-        most (int): Stop counting beyond it. An outline of n points in random
+        most: Stop counting beyond it. An outline of n points in random
             order has about n^2 / 6 crossings, all of which nobody needs to know.
 
     Returns:
-        int: Crossings, touches and overlaps among the segments of all rings; any
+        Crossings, touches and overlaps among the segments of all rings; any
         number above `most` where there are more than that.
     """
-    rings = [_without_repeats(np.asarray(ring, float)) for ring in rings]
-    rings = [ring for ring in rings if len(ring) > 1]
-    if not rings:
+    paths = [_without_repeats(np.asarray(ring, float)) for ring in rings]
+    paths = [path for path in paths if len(path) > 1]
+    if not paths:
         return 0
-    ends = np.concatenate([np.stack([ring[:-1], ring[1:]], 1) for ring in rings])
+    ends = np.concatenate([np.stack([path[:-1], path[1:]], 1) for path in paths])
     following = np.arange(1, len(ends) + 1)
     stop = 0
-    for ring in rings:
-        start, stop = stop, stop + len(ring) - 1
-        closed = (ring[0] == ring[-1]).all()
+    for path in paths:
+        start, stop = stop, stop + len(path) - 1
+        closed = (path[0] == path[-1]).all()
         following[stop - 1] = start if closed else -1
     segments = shapely.linestrings(ends)
     tree = shapely.STRtree(segments)
@@ -44,6 +47,6 @@ def count_crossings(rings, most):
     return int(count)
 
 
-def _without_repeats(points):
+def _without_repeats(points: np.ndarray) -> np.ndarray:
     moved = (np.diff(points, axis=0) != 0).any(1)
     return points[np.concatenate([[True], moved])] if len(points) else points

@@ -3,6 +3,10 @@
 Checked whole when a file is read: a wrong record is named at once, not after an
 hour of training. Fields that are not listed here may hold anything.
 """
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
 from .record_checks import (
     LATEST,
     Array,
@@ -23,13 +27,13 @@ between two of their readings of a frame."""
 _TIME = Number(0, LATEST)
 _LABEL = Number(-1, 9, whole=True)  # nuScenes: 10 classes, -1 for none of them
 _COUNT = Number(0, 2 ** 31, whole=True)
-_LIDAR = {
+_LIDAR: dict[str, Any] = {
     'lidar_path': Text(),
     'num_pts_feats': Number(1, 1000, whole=True),
     'lidar2ego': Pose(NEARBY),
 }
 
-FRAME = {
+FRAME: dict[str, Any] = {
     'sample_idx': Number(0, 2 ** 53, whole=True),
     'token': Text(),
     'timestamp': _TIME,
@@ -84,17 +88,18 @@ ALL_FIELDS = (*CAMERA_FIELDS, *LIDAR_FIELDS, *MAP_FIELDS, *BOX_FIELDS,
               'map_location', 'instances.velocity')
 
 
-def check_infos(content, path, required=()):
+def check_infos(content: Any, path: str | Path, required: Iterable[str] = ()
+                ) -> dict[str, Any]:
     """Check the whole content of an info file.
 
     Args:
         content: What was read from the file.
-        path (str | Path): For messages.
-        required (Sequence[str]): Fields that every frame must have, out of
+        path: For messages.
+        required: Fields that every frame must have, out of
             `CAMERA_FIELDS` and the others.
 
     Returns:
-        dict: The content; `metainfo` is a dictionary, `data_list` a list of
+        The content; `metainfo` is a dictionary, `data_list` a list of
         dictionaries.
 
     Raises:
@@ -113,7 +118,7 @@ def check_infos(content, path, required=()):
     frames = content['data_list']
     metainfo = Records([content['metainfo']], lambda index: 'metainfo')
 
-    def name(index):
+    def name(index: int) -> str:
         return labelled(frames, index, 'frame')
 
     try:
@@ -135,17 +140,18 @@ def check_infos(content, path, required=()):
     return content
 
 
-def required_fields(modality, with_map, boxes, velocity=True):
+def required_fields(modality: Mapping[str, Any], with_map: bool, boxes: bool,
+                    velocity: bool = True) -> tuple[str, ...]:
     """Return the fields that a data set reads of every frame.
 
     Args:
-        modality (dict): use_camera and use_lidar.
-        with_map (bool): Map masks are drawn.
-        boxes (bool): Instances are read.
-        velocity (bool): Theirs too.
+        modality: use_camera and use_lidar.
+        with_map: Map masks are drawn.
+        boxes: Instances are read.
+        velocity: Theirs too.
 
     Returns:
-        tuple[str, ...]: See `check_infos`.
+        See `check_infos`.
     """
     return ((CAMERA_FIELDS if modality.get('use_camera') else ())
             + (LIDAR_FIELDS if modality.get('use_lidar') else ())
@@ -154,7 +160,8 @@ def required_fields(modality, with_map, boxes, velocity=True):
             + (('instances.velocity', ) if boxes and velocity else ()))
 
 
-def _check(records, fields, required, prefix):
+def _check(records: Records, fields: dict[str, Any], required: set[str], prefix: str
+           ) -> None:
     if not len(records):
         return
     for field, kind in fields.items():
@@ -170,7 +177,7 @@ def _check(records, fields, required, prefix):
             records.check(key, kind, optional)
 
 
-def _require_columns(records):
+def _require_columns(records: Records) -> None:
     """Check that all instances of a frame have the keys of its first one."""
     for index, frame in enumerate(records.items):
         instances = frame.get('instances') or [{}]
@@ -183,18 +190,21 @@ def _require_columns(records):
                     f'of the first instance, they differ in {shown(odd)}')
 
 
-def _check_labels(records):
+def _check_labels(records: Records) -> None:
     """Check all labels of boxes, each of which mmdet3d looks up, None too."""
     boxes = records.children('instances', optional=True)
     keys = {key for keys in set(map(tuple, boxes.items)) for key in keys
             if isinstance(key, str) and 'label' in key and key != 'attr_label'}
     for key in sorted(keys):
         owners = [i for i, box in enumerate(boxes.items) if key in box]
-        Records([boxes.items[i] for i in owners],
-                lambda i, owners=owners: boxes.name(owners[i])).check(key, _LABEL)
+
+        def name(index: int, owners: list[int] = owners) -> str:
+            return boxes.name(owners[index])
+
+        Records([boxes.items[i] for i in owners], name).check(key, _LABEL)
 
 
-def _require_cameras(records):
+def _require_cameras(records: Records) -> None:
     """Check that all frames have the cameras of the first one."""
     for index, frame in enumerate(records.items):
         odd = frame['images'].keys() ^ records.items[0]['images'].keys()

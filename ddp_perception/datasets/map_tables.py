@@ -1,4 +1,9 @@
 """The records of a map expansion file, checked and joined to outlines."""
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import ArrayLike
+
 from .crossings import count_crossings
 from .record_checks import Number, Records, Text, Texts, shown, table_of
 
@@ -12,13 +17,15 @@ MOST_CROSSINGS_OF_MAP = 3000
 
 _COORDINATE = Number()
 
+_Point = tuple[float, float]
+
 
 class MapTables:
     """Give the outlines of each layer of a map expansion.
 
     Args:
-        records (dict): The parsed JSON, or `NuScenesMap.json_obj`.
-        layers (Sequence[str]): Layers that will be asked for.
+        records: The parsed JSON, or `NuScenesMap.json_obj`.
+        layers: Layers that will be asked for.
 
     Raises:
         ValueError: the version is below 1.3, a table is missing or not a list of
@@ -27,7 +34,7 @@ class MapTables:
             what they read. Names table, record and field.
     """
 
-    def __init__(self, records, layers):
+    def __init__(self, records: Any, layers: Sequence[str]) -> None:
         if not isinstance(records, dict):
             raise ValueError('a map expansion must be an object of tables, got '
                              f'{shown(records)}')
@@ -43,20 +50,21 @@ class MapTables:
         nodes = table_of(records['node'], 'node')
         x, y = (nodes.check(axis, _COORDINATE) for axis in 'xy')
         tokens = _unique_tokens(nodes)
-        self._nodes = dict(zip(tokens, zip(x, y, strict=True), strict=True))
-        self._shapes = {}
+        self._nodes: dict[str, _Point] = dict(
+            zip(tokens, zip(x, y, strict=True), strict=True))
+        self._shapes: dict[str, dict[str, dict[str, Any]]] = {}
         for table in ('line', 'polygon'):
             shapes = table_of(records[table], table)
             self._shapes[table] = dict(zip(_unique_tokens(shapes), shapes.items,
                                            strict=True))
         self._crossings = 0
 
-    def lines(self, layer):
+    def lines(self, layer: str) -> list[tuple[str, list[_Point]]]:
         """Return the lines of a layer.
 
         Returns:
-            list[tuple[str, list]]: What to call each in a message, and its
-            points (x, y) in metres; each line once.
+            What to call each in a message, and its points (x, y) in metres;
+            each line once.
         """
         lines = self._shapes_of(layer, 'line')
         lines.check('node_tokens', Texts())
@@ -64,12 +72,13 @@ class MapTables:
                                                  'node_tokens'))
                 for index, line in enumerate(lines.items)]
 
-    def polygons(self, layer):
+    def polygons(self, layer: str
+                 ) -> list[tuple[str, list[_Point], list[list[_Point]]]]:
         """Return the polygons of a layer.
 
         Returns:
-            list[tuple[str, list, list[list]]]: What to call each in a message,
-            the points of its exterior and those of its holes; each polygon once.
+            What to call each in a message, the points of its exterior and those of
+            its holes; each polygon once.
         """
         polygons = self._shapes_of(layer, 'polygon')
         polygons.check('exterior_node_tokens', Texts())
@@ -84,12 +93,12 @@ class MapTables:
             result.append((polygons.name(index), exterior, holes))
         return result
 
-    def require_few_crossings(self, name, rings):
+    def require_few_crossings(self, name: str, rings: Sequence[ArrayLike]) -> None:
         """Check an outline that is known to meet itself.
 
         Args:
-            name (str): What to call it.
-            rings (Sequence[Sequence]): Its points; closed where the first is
+            name: What to call it.
+            rings: Its points; closed where the first is
                 repeated at the end.
 
         Raises:
@@ -107,7 +116,7 @@ class MapTables:
                 f'than {MOST_CROSSINGS_OF_MAP} places; their nodes are probably '
                 'out of order')
 
-    def _shapes_of(self, layer, table):
+    def _shapes_of(self, layer: str, table: str) -> Records:
         """Return the lines or polygons that a layer refers to, each once."""
         records = self._layers[layer]
         if layer == 'drivable_area':  # one record, many polygons
@@ -115,7 +124,7 @@ class MapTables:
         else:
             field = f'{table}_token'
             groups = [[token] for token in records.check(field, Text())]
-        owners = {}
+        owners: dict[str, int] = {}
         for index, group in enumerate(groups):
             for token in group:
                 owners.setdefault(token, index)
@@ -126,13 +135,14 @@ class MapTables:
                                  f'{shown(token)}, which is not in the file')
         tokens = list(owners)
 
-        def name(index):
+        def name(index: int) -> str:
             return f'{records.name(owners[tokens[index]])}: {table} ' + (
                 f'(token {shown(tokens[index])})')
 
         return Records([shapes[token] for token in tokens], name)
 
-    def _points(self, shapes, index, tokens, field):
+    def _points(self, shapes: Records, index: int, tokens: Sequence[str],
+                field: str) -> list[_Point]:
         try:
             return [self._nodes[token] for token in tokens]
         except KeyError as error:
@@ -141,11 +151,11 @@ class MapTables:
                              ) from None
 
 
-def _unique_tokens(table):
+def _unique_tokens(table: Records) -> list[str]:
     """Return the tokens of a table; the last record of a token counts."""
     tokens = table.check('token', Text())
     if len(set(tokens)) < len(tokens):
-        seen = {}
+        seen: dict[str, int] = {}
         for index, token in enumerate(tokens):
             before = seen.setdefault(token, index)
             if table.items[before] != table.items[index]:
@@ -154,6 +164,6 @@ def _unique_tokens(table):
     return tokens
 
 
-def _version(text):
+def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split('.')
                  if part.isdecimal() and len(part) < 10)

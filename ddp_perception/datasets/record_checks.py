@@ -4,8 +4,12 @@ A kind of value says whether a whole list of values is right, in one pass of
 NumPy, so that checking a million records takes about as long as reading them.
 Only where the answer is no is the first wrong value looked for.
 """
+from __future__ import annotations
+
 import itertools
 import reprlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +25,7 @@ _SHORT.maxstring = _SHORT.maxother = 60
 _SHORT.maxlevel = 3
 
 
-def shown(value):
+def shown(value: object) -> str:
     """Return a value as a short text of one line."""
     if isinstance(value, np.ndarray):
         value = value.tolist() if value.size <= 16 else (
@@ -33,12 +37,12 @@ class Kind:
     """What a value may be.
 
     Attributes:
-        expected (str): In words, for the message.
+        expected: In words, for the message.
     """
 
     expected = 'a value'
 
-    def holds(self, values):
+    def holds(self, values: Sequence[Any]) -> bool:
         """Tell whether every one of a list of values is right."""
         raise NotImplementedError
 
@@ -47,16 +51,16 @@ class Text(Kind):
     """A string that can name something: not empty, no NUL, at most 4096 long.
 
     Args:
-        part (bool): It must be a single part of a path.
-        empty (bool): The empty string is right too.
+        part: It must be a single part of a path.
+        empty: The empty string is right too.
     """
 
-    def __init__(self, part=False, empty=False):
+    def __init__(self, part: bool = False, empty: bool = False) -> None:
         self.part, self.empty = part, empty
         self.expected = ('a name without "/" that does not begin with "."' if part
                          else 'a text' if empty else 'a text that is not empty')
 
-    def holds(self, values):
+    def holds(self, values: Sequence[Any]) -> bool:
         """Tell whether all are such texts."""
         if not all(issubclass(kind, str) for kind in set(map(type, values))):
             return False
@@ -77,7 +81,7 @@ class Texts(Kind):
 
     expected = 'a list of texts'
 
-    def holds(self, values):
+    def holds(self, values: Sequence[Any]) -> bool:
         """Tell whether all are such lists."""
         return set(map(type, values)) <= {list, tuple} and all(
             issubclass(kind, str)
@@ -88,18 +92,19 @@ class Number(Kind):
     """A finite number.
 
     Args:
-        least, greatest (float): Bounds, both allowed.
-        whole (bool): An integer.
+        least, greatest: Bounds, both allowed.
+        whole: An integer.
     """
 
-    def __init__(self, least=-FARTHEST, greatest=FARTHEST, whole=False):
+    def __init__(self, least: float = -FARTHEST, greatest: float = FARTHEST,
+                 whole: bool = False) -> None:
         self.least, self.greatest = least, greatest
-        self.kinds = (int, np.integer) if whole else (
+        self.kinds: tuple[type, ...] = (int, np.integer) if whole else (
             int, float, np.integer, np.floating)
         self.expected = (f'{"an integer" if whole else "a number"} from '
                          f'{least:.10g} to {greatest:.10g}')
 
-    def holds(self, values):
+    def holds(self, values: Sequence[Any]) -> bool:
         """Tell whether all are such numbers; True and False are not."""
         kinds = set(map(type, values))
         if bool in kinds or not all(issubclass(kind, self.kinds)
@@ -114,7 +119,7 @@ class Truth(Kind):
 
     expected = 'true or false'
 
-    def holds(self, values):
+    def holds(self, values: Sequence[Any]) -> bool:
         """Tell whether all are truth values."""
         return set(map(type, values)) <= {bool, np.bool_}
 
@@ -123,23 +128,24 @@ class Array(Kind):
     """Nested lists or an array of finite numbers.
 
     Args:
-        *shapes (tuple[int, ...]): Of which it must have one.
-        least, greatest (float): Bounds of the numbers, both allowed.
-        nan (bool): NaN is right too.
+        *shapes: Of which it must have one.
+        least, greatest: Bounds of the numbers, both allowed.
+        nan: NaN is right too.
     """
 
-    def __init__(self, *shapes, least=-FARTHEST, greatest=FARTHEST, nan=False):
+    def __init__(self, *shapes: tuple[int, ...], least: float = -FARTHEST,
+                 greatest: float = FARTHEST, nan: bool = False) -> None:
         self.shapes, self.nan = shapes, nan
         self.least, self.greatest = least, greatest
         sizes = ' or '.join('x'.join(map(str, shape)) for shape in shapes)
         self.expected = (f'{sizes} {"" if nan else "finite "}numbers from '
                          f'{least:.10g} to {greatest:.10g}')
 
-    def holds(self, values):
+    def holds(self, values: Sequence[Any]) -> bool:
         """Tell whether all are such arrays."""
         return all(self._right(stack) for stack in _stacks(values))
 
-    def _right(self, stack):
+    def _right(self, stack: np.ndarray) -> bool | np.bool_:
         if stack.dtype.kind not in 'iuf' or stack.shape[1:] not in self.shapes:
             return False
         within = (stack >= self.least) & (stack <= self.greatest)
@@ -147,7 +153,7 @@ class Array(Kind):
             within |= np.isnan(stack)
         return within.all() and self.agrees(stack)
 
-    def agrees(self, stack):
+    def agrees(self, stack: np.ndarray) -> bool | np.bool_:
         """Tell whether an array (n, *shape) of finite numbers is right."""
         return True
 
@@ -156,16 +162,16 @@ class Pose(Array):
     """A rigid 4x4 transform: rotation without mirror or scale, translation.
 
     Args:
-        reach (float): Metres; the greatest translation along an axis.
+        reach: Metres; the greatest translation along an axis.
     """
 
-    def __init__(self, reach=FARTHEST):
+    def __init__(self, reach: float = FARTHEST) -> None:
         super().__init__((4, 4), least=-max(reach, 1.01),
                          greatest=max(reach, 1.01))
         self.expected = ('4x4 finite numbers: a rotation (to 0.001), a translation '
                          f'of at most {reach:g} m, last row 0, 0, 0, 1')
 
-    def agrees(self, stack):
+    def agrees(self, stack: np.ndarray) -> bool | np.bool_:
         """Tell whether the (n, 4, 4) are rigid."""
         turns = stack[:, :3, :3].astype(float)
         gram = turns.transpose(0, 2, 1) @ turns
@@ -181,13 +187,13 @@ class Intrinsics(Array):
 
     MOST = 1e6
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__((3, 3), (3, 4), (4, 4), least=-self.MOST,
                          greatest=self.MOST)
         self.expected = ('3x3 finite numbers: focal lengths above 0 and at most '
                          f'{self.MOST:g} pixels, third row 0, 0, 1')
 
-    def agrees(self, stack):
+    def agrees(self, stack: np.ndarray) -> bool | np.bool_:
         """Tell whether focal lengths are positive and rows as they must be."""
         core = stack[:, :3, :3]
         return ((core[:, [0, 1], [0, 1]] > 0).all()
@@ -197,11 +203,11 @@ class Intrinsics(Array):
 class Rotation(Array):
     """A unit quaternion w, x, y, z."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__((4, ), least=-1.01, greatest=1.01)
         self.expected = '4 finite numbers, a quaternion of length 1 (to 0.01)'
 
-    def agrees(self, stack):
+    def agrees(self, stack: np.ndarray) -> bool | np.bool_:
         """Tell whether their length is 1."""
         return np.abs(np.linalg.norm(stack, axis=1) - 1).max(initial=0) <= .01
 
@@ -210,14 +216,14 @@ class Records:
     """Dictionaries of one kind out of a file, with a way to name each.
 
     Args:
-        items (list): The dictionaries, not yet known to be that.
-        name (Callable[[int], str]): Name of a record.
+        items: The dictionaries, not yet known to be that.
+        name: Name of a record.
 
     Raises:
         ValueError: one is not a dictionary; names it.
     """
 
-    def __init__(self, items, name):
+    def __init__(self, items: list[Any], name: Callable[[int], str]) -> None:
         self.items, self.name = items, name
         if not set(map(type, items)) <= {dict}:
             index = next(i for i, item in enumerate(items)
@@ -225,20 +231,20 @@ class Records:
             raise ValueError(f'{name(index)} must be a record with named fields, '
                              f'got {shown(items[index])}')
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.items)
 
-    def check(self, key, kind, optional=False):
+    def check(self, key: str, kind: Kind, optional: bool = False) -> list[Any]:
         """Check a field of every record.
 
         Args:
-            key (str): The field.
-            kind (Kind): What it must be.
-            optional (bool): It may be missing or None; in `child` and
+            key: The field.
+            kind: What it must be.
+            optional: It may be missing or None; in `child` and
                 `children` only missing.
 
         Returns:
-            list: The values; only those that are there where optional.
+            The values; only those that are there where optional.
 
         Raises:
             ValueError: names the first record that lacks it or has another
@@ -252,18 +258,19 @@ class Records:
                              f'{shown(values[wrong])}')
         return values
 
-    def child(self, key, optional=False):
+    def child(self, key: str, optional: bool = False) -> Records:
         """Return the records that a field holds, one each."""
         values, owners = self._values(key, optional, none=False)
         return Records(values, lambda i: self.at(_owner(owners, i), key))
 
-    def children(self, key, container=list, optional=False):
+    def children(self, key: str, container: type[list] | type[dict] = list,
+                 optional: bool = False) -> Records:
         """Return the records in a field's list or dictionary, of all records.
 
         Args:
-            key (str): The field.
-            container (type): list or dict, which it must be.
-            optional (bool): It may be missing.
+            key: The field.
+            container: list or dict, which it must be.
+            optional: It may be missing.
 
         Raises:
             ValueError: see `child`; or the field is no such container.
@@ -275,12 +282,13 @@ class Records:
             kind = 'list' if container is list else 'dictionary'
             raise ValueError(f'{self.at(_owner(owners, wrong), key)} must be a {kind} '
                              f'of records, got {shown(values[wrong])}')
-        items, ends = [], []
+        items: list[Any] = []
+        ends: list[int] = []
         for value in values:
             items += value if container is list else value.values()
             ends.append(len(items))
 
-        def name(index):
+        def name(index: int) -> str:
             group = int(np.searchsorted(ends, index, side='right'))
             place = index - (ends[group - 1] if group else 0)
             step = (f'[{place}]' if container is list
@@ -289,12 +297,13 @@ class Records:
 
         return Records(items, name)
 
-    def at(self, index, key):
+    def at(self, index: int, key: str) -> str:
         """Name a field of a record."""
         name = self.name(index)
         return f'{name}: {key}' if name.endswith(')') else f'{name}.{key}'
 
-    def _values(self, key, optional, none=True):
+    def _values(self, key: str, optional: bool, none: bool = True
+                ) -> tuple[list[Any], list[int] | None]:
         """Return the values of a field and, if some lack it, their records."""
         absent = None if none else self  # which no file holds
         try:
@@ -311,12 +320,12 @@ class Records:
         return values, None
 
 
-def table_of(items, name):
+def table_of(items: object, name: str) -> Records:
     """Return the records of a table, each named by its index and token.
 
     Args:
         items: What the file holds; must be a list of dictionaries.
-        name (str): Of the table.
+        name: Of the table.
 
     Raises:
         ValueError: it is not; names the table.
@@ -326,23 +335,23 @@ def table_of(items, name):
     return Records(items, lambda index: labelled(items, index, f'{name} record'))
 
 
-def labelled(items, index, kind):
+def labelled(items: list[Any], index: int, kind: str) -> str:
     """Return what to call a record: its kind, index and token."""
     item = items[index]
     token = item.get('token') if isinstance(item, dict) else None
     return f'{kind} {index} (token {shown(token)})'
 
 
-def _plain(key):
+def _plain(key: object) -> str:
     """Return a key as it is where it is a word, quoted otherwise."""
     return key if isinstance(key, str) and key.isidentifier() else shown(key)
 
 
-def _owner(owners, index):
+def _owner(owners: list[int] | None, index: int) -> int:
     return index if owners is None else owners[index]
 
 
-def _first_wrong(kind, values):
+def _first_wrong(kind: Kind, values: list[Any]) -> int:
     """Return the index of the first wrong value, of which there is one."""
     low, high = 0, len(values)  # values[:low] are right, values[:high] not
     while high - low > 1:
@@ -354,7 +363,7 @@ def _first_wrong(kind, values):
     return low
 
 
-def _bounds(values):
+def _bounds(values: Sequence[Any]) -> tuple[float, ...]:
     """Return the least and greatest number; NaN if there is one."""
     if not values:
         return ()
@@ -365,13 +374,13 @@ def _bounds(values):
     return numbers.min(), numbers.max()
 
 
-def _stacks(values):
+def _stacks(values: Sequence[Any]) -> Iterator[np.ndarray]:
     """Yield arrays (n, *shape), one for each shape among the values."""
     try:
         yield np.asarray(values)
         return
     except (ValueError, OverflowError, RecursionError):
-        groups = {}
+        groups: dict[tuple[int, ...], list[np.ndarray]] = {}
     for value in values:
         try:
             one = np.asarray(value)
@@ -386,7 +395,7 @@ def _stacks(values):
         yield np.stack(group)
 
 
-def _encodes(text):
+def _encodes(text: str) -> bool:
     try:  # halves of surrogate pairs, which JSON can hold, name no file
         text.encode()
     except UnicodeEncodeError:

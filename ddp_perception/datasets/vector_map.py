@@ -57,11 +57,11 @@ class VectorMap:
             if layer in LINE_LAYERS:
                 items = [_line(tables, *line) for line in tables.lines(layer)]
             elif layer == 'drivable_area':
-                items = [_repaired(tables, name, _polygon(*rings))
-                         for name, *rings in tables.polygons(layer)]
+                items = [_repaired(tables, name, _polygon(exterior, holes))
+                         for name, exterior, holes in tables.polygons(layer)]
             else:
-                items = [_polygon(*rings)
-                         for _, *rings in tables.polygons(layer)]
+                items = [_polygon(exterior, holes)
+                         for _, exterior, holes in tables.polygons(layer)]
                 items = [item for item in items
                          if item is not None and item.is_valid]
             geometries[layer] = [item for item in items if item is not None]

@@ -1,8 +1,10 @@
 """Checkpoints that an interruption cannot spoil."""
+import inspect
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mmengine import hooks
 from mmengine.dist import is_main_process
@@ -53,7 +55,19 @@ class CheckpointHook(hooks.CheckpointHook):
       too, with empty curves.
 
     Storage other than local files is written as mmengine does it.
+
+    Raises:
+        TypeError: an option that neither mmengine's hook nor
+            `Runner.save_checkpoint` has. mmengine's would keep it, and stop at
+            the first checkpoint.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        known = inspect.signature(Runner.save_checkpoint).parameters
+        unknown = sorted(set(self.args) - set(known))
+        if unknown:
+            raise TypeError(f'CheckpointHook has no option {unknown[0]!r}')
 
     backend_args: dict | None
     file_backend: BaseStorageBackend

@@ -194,3 +194,9 @@ def test_curves_survive_storing_and_plain_numbers_replace_numpys():
     assert back.max_length == 9 and back.mean() == curve.mean() == 2.0
     assert checkpoint['message_hub']['resumed_keys'] == {'loss': True, 'a': True}
     assert hub['log_scalars'] == {'loss': curve}  # the run goes on with these
+
+
+def test_an_option_that_no_checkpoint_has_is_named_before_training():
+    with pytest.raises(TypeError, match="CheckpointHook has no option 'type_'"):
+        CheckpointHook(interval=1, type_='x')
+    assert CheckpointHook(interval=1, meta={}).interval == 1
