@@ -105,9 +105,10 @@ def pixel_rays(intrinsic: np.ndarray, size: tuple[int, int],
 
 
 def _light(weather: Weather) -> Light:
-    values: Any = (getattr(weather, name) for name in Light._fields)
-    return Light(*(value if isinstance(value, np.ndarray) else float(value)
-                   for value in values))
+    values = (getattr(weather, name) for name in Light._fields)
+    fields: list[Any] = [value if isinstance(value, np.ndarray) else float(value)
+                         for value in values]
+    return Light(*fields)
 
 
 def _soften(rgb: np.ndarray, index: np.ndarray) -> None:

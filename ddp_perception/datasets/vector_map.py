@@ -124,7 +124,7 @@ def _read(path: Path, modified: int) -> VectorMap:
 
 
 def _line(tables: MapTables, name: str,
-          points: np.ndarray) -> shapely.LineString | None:
+          points: list[tuple[float, float]]) -> shapely.LineString | None:
     if len(points) < 2:
         return None
     line = shapely.LineString(points)
@@ -133,8 +133,8 @@ def _line(tables: MapTables, name: str,
     return line
 
 
-def _polygon(exterior: np.ndarray,
-             holes: Sequence[np.ndarray]) -> shapely.Polygon | None:
+def _polygon(exterior: list[tuple[float, float]],
+             holes: list[list[tuple[float, float]]]) -> shapely.Polygon | None:
     if len(exterior) < 3:
         return None
     return shapely.Polygon(exterior, [hole for hole in holes if len(hole) > 2])

@@ -13,6 +13,7 @@ import ddp_perception  # noqa: F401
 from ddp_perception.checkpoints.curves import restore_curves, store_curves
 from ddp_perception.checkpoints.reading import load_checkpoint_file
 from ddp_perception.compat import load_checkpoints_safely
+from ddp_perception.registry import HOOKS
 from tests.cli.conftest import (  # noqa: F401
     CONFIGS,
     _forget_runs,
@@ -198,5 +199,6 @@ def test_curves_survive_storing_and_plain_numbers_replace_numpys():
 
 def test_an_option_that_no_checkpoint_has_is_named_before_training():
     with pytest.raises(TypeError, match="CheckpointHook has no option 'type_'"):
-        CheckpointHook(interval=1, type_='x')
-    assert CheckpointHook(interval=1, meta={}).interval == 1
+        HOOKS.build(dict(type='ddp.CheckpointHook', interval=1, type_='x'))
+    assert HOOKS.build(dict(type='ddp.CheckpointHook', interval=1,
+                            meta={})).interval == 1
