@@ -84,7 +84,7 @@ class Demo(ABC):
     def head(self, evaluation: Runner) -> Any:
         """Return the diffusion head of an evaluated model."""
         from ddp_perception.cli.runner import bare_model
-        from ddp_perception.heads.find import heads_of
+        from ddp_perception.prediction_heads import heads_of
         return heads_of(bare_model(evaluation))[-1]
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

@@ -62,17 +62,17 @@ def test_core_rooms_import_torch_and_the_standard_library(room, repository_dir):
 
 TOP = {'demos': {'data_tools', 'ddp_perception'},
        'benchmarks': {'data_tools', 'ddp_perception'},
-       'examples': {'ddp_perception'},
+       'examples': {'data_tools', 'ddp_perception'},
        'data_tools': {'ddp_perception'},
        'ddp_perception': set()}
 """Folders of code, and the others that each may import."""
 FOUNDATION = {'registry', 'files', 'file_names', 'wording', 'pixels', 'compat',
-              'checkpoints'}
+              'prediction_heads', 'checkpoints'}
 ROOMS = {
     **{room: {*others} - {room} for room, others in CORE.items()},
     '_register': {'registry'}, 'registry': set(), 'files': set(), 'file_names': set(),
-    'wording': set(), 'pixels': set(),
-    'checkpoints': {'files', 'wording'}, 'compat': {'checkpoints'},
+    'wording': set(), 'pixels': set(), 'prediction_heads': set(),
+    'checkpoints': {'files', 'wording', 'prediction_heads'}, 'compat': {'checkpoints'},
     'losses': {'registry'}, 'necks': {'registry'}, 'backbones': {'registry'},
     'segmentors': {'registry'},
     'datasets': {*FOUNDATION, 'ops'}, 'visualization': {*FOUNDATION, 'datasets'},

@@ -145,7 +145,7 @@ def _type(value: Tensor) -> str:
 
 
 def _task(model: nn.Module) -> str | None:
-    from ddp_perception.heads.find import heads_of
+    from ddp_perception.prediction_heads import heads_of
     fields = {head.prediction_field for head in heads_of(model)}
     return next((task for field, task in _TASKS.items() if field in fields), None)
 

@@ -24,7 +24,7 @@ def write_predictions(model, sample, stem, metainfo, what, pictures=True,
             cannot be written; names it.
     """
     from ddp_perception.fields import Setting, fields_of
-    from ddp_perception.heads.find import heads_of
+    from ddp_perception.prediction_heads import heads_of
     heads = {head.prediction_field: head for head in heads_of(model)}
     try:
         found = fields_of(sample)

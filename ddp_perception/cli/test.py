@@ -89,7 +89,7 @@ def run(args):
 
 def _record(args, model, figures):
     """Return the figures and what they were measured with."""
-    from ddp_perception.heads.find import heads_of
+    from ddp_perception.prediction_heads import heads_of
     return {'configuration': args.config, 'cfg_options': args.cfg_options,
             'checkpoint': args.checkpoint,
             'decoder_passes': {head.prediction_field: head.passes

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, get, register_backend
+from mmengine.fileio import io as mmengine_io
 from PIL import Image
 
 from ddp_perception.checkpoints.refusals import require_regular
@@ -137,3 +138,5 @@ def bound_local_files() -> None:
     local file backend. May be called again at no cost.
     """
     register_backend('local', BoundedLocalBackend, force=True, prefixes='')
+    # mmengine keeps what it made for an earlier read.
+    mmengine_io.backend_instances.clear()

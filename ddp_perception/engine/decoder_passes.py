@@ -5,7 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ddp_perception.evaluation.passes import describe_passes
-from ddp_perception.heads.find import heads_of
+from ddp_perception.prediction_heads import heads_of
 from ddp_perception.registry import HOOKS
 
 

@@ -13,7 +13,7 @@ from mmengine.structures import BaseDataElement
 
 from ddp_perception.fields import Setting, fields_of
 from ddp_perception.file_names import output_name, output_names
-from ddp_perception.heads.find import heads_of
+from ddp_perception.prediction_heads import heads_of
 from ddp_perception.registry import HOOKS
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import cv2
 import mmcv
 import numpy as np
 import pytest
-from mmengine.fileio import LocalBackend, register_backend
+from mmengine.fileio import LocalBackend, get_file_backend, register_backend
+from mmengine.fileio import io as mmengine_io
 from PIL import Image
 
 from ddp_perception.datasets.bounded_files import bound_local_files, read_file
@@ -34,9 +35,11 @@ def write_png_that_claims(path, height, width, bits=8, colour=2):
 @pytest.fixture
 def bounded_loaders():
     """What the command line does for the loaders of the other packages."""
+    get_file_backend('/earlier', enable_singleton=True)  # kept by mmengine
     bound_local_files()
     yield
     register_backend('local', LocalBackend, force=True, prefixes='')
+    mmengine_io.backend_instances.clear()
 
 
 def _load_by_mmcv(path):

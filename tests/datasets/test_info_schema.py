@@ -142,7 +142,7 @@ def test_wrong_value_is_named(tiny_root, content, tmp_path, case):
     ({'metainfo': [], 'data_list': []}, 'metainfo must be a dict'),
     ({'metainfo': {}, 'data_list': {'a': 1}}, 'data_list must be a list'),
     ({'metainfo': {}, 'data_list': [3]}, 'frame 0 .* must be a record .*got 3'),
-    ({'metainfo': {'version': 4}, 'data_list': []}, 'metainfo.version must be a text'),
+    ({'metainfo': {'version': 4}, 'data_list': []}, 'metainfo.version must be a name'),
 ])
 @pytest.mark.parametrize('suffix', ['.pkl', '.json'])
 def test_file_of_another_structure_is_named(tiny_root, tmp_path, data, message, suffix):
