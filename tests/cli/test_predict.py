@@ -72,7 +72,7 @@ def test_predict_writes_probabilities_and_a_picture_per_frame(
 
 
 @pytest.mark.parametrize('token', [
-    '../../outside', '{tmp}/outside', 'folder/frame', 'x' * 400, 'nul\0byte'])
+    '../../outside', '{tmp}/outside', 'folder/frame', 'x' * 400])
 def test_predict_stays_in_its_folder_whatever_a_token_says(
         run, points_config, checkpoint, tmp_path, token):
     token = token.format(tmp=tmp_path)

@@ -285,8 +285,7 @@ def test_the_peak_of_a_schedule_scales_with_the_learning_rate(
 @pytest.mark.parametrize('arguments, fragments', [
     (['no/such.py'], ['no/such.py does not exist']),
     (['CONFIG', '--data-root', '/no/where'],
-     ['/no/where/train.json', 'does not exist',
-      'ddp-perception prepare nuscenes /no/where', '--data-root']),
+     ['/no/where/train.json', 'does not exist', '--data-root']),
     (['CONFIG', '--data-root', 'ROOT', '--resume', 'a.pth'],
      ['a.pth does not exist']),
     (['CONFIG', '--data-root', 'ROOT', '--resume', 'ROOT'], ['is a folder']),

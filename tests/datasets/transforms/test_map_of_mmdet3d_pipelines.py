@@ -117,5 +117,5 @@ def test_infos_without_map_fields_name_the_command(synthetic_root, synthetic_inf
     frames = NuScenesDataset(str(synthetic_root), str(tmp_path / 'infos.pkl'),
                              pipeline=[], metainfo=dict(classes=CLASSES),
                              data_prefix=dict(pts='samples/LIDAR_TOP', sweeps=''))
-    with pytest.raises(ValueError, match='no map_location.*prepare_nuscenes.*--extend'):
+    with pytest.raises(ValueError, match='no map_location.*prepare nuscenes.*--extend'):
         run(frames, 0, [load_map()], synthetic_root)
