@@ -3,6 +3,10 @@
 mmengine reads YAML with PyYAML's full loader, which calls whatever a tag names,
 and a few lines of aliases stand for more nodes than any memory holds.
 """
+from __future__ import annotations
+
+from typing import IO, Any
+
 import yaml
 from mmengine.fileio.handlers import YamlHandler
 from mmengine.fileio.handlers.registry_utils import file_handlers
@@ -25,11 +29,11 @@ _Loader.add_constructor(
     lambda loader, node: tuple(loader.construct_sequence(node, deep=True)))
 
 
-def load_yaml(text):
+def load_yaml(text: str) -> Any:
     """Return the content of a YAML text.
 
     Args:
-        text (str): One document of plain values, lists and mappings.
+        text: One document of plain values, lists and mappings.
 
     Raises:
         ValueError: aliases and all, it has more than `MOST_NODES` nodes or is
@@ -41,30 +45,32 @@ def load_yaml(text):
     return yaml.load(text, Loader=_Loader)
 
 
-def _require_bounded(text):
+def _require_bounded(text: str) -> None:
     """Count the nodes that the aliases stand for, without making them."""
-    sizes = {}  # nodes behind each anchor
-    open_nodes = [['', 0]]
+    sizes: dict[str | None, int] = {}  # nodes behind each anchor
+    anchors: list[str | None] = ['']  # of the open nodes, from outside in
+    counts = [0]  # nodes within each of them
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
-            open_nodes.append([event.anchor, 1])
-            if len(open_nodes) > MOST_DEPTH + 1:
+            anchors.append(event.anchor)
+            counts.append(1)
+            if len(counts) > MOST_DEPTH + 1:
                 raise ValueError(f'line {event.start_mark.line + 1} is nested more '
                                  f'than {MOST_DEPTH} deep')
         elif isinstance(event, yaml.CollectionEndEvent):
-            anchor, size = open_nodes.pop()
-            sizes[anchor] = size
-            open_nodes[-1][1] += size
+            size = counts.pop()
+            sizes[anchors.pop()] = size
+            counts[-1] += size
         elif isinstance(event, yaml.AliasEvent):
             line = event.start_mark.line + 1
-            if any(anchor == event.anchor for anchor, _ in open_nodes):
+            if event.anchor in anchors:
                 raise ValueError(f'line {line}: the alias *{event.anchor} is '
                                  'within what it stands for')
-            open_nodes[-1][1] += sizes.get(event.anchor, 1)
+            counts[-1] += sizes.get(event.anchor, 1)
         elif isinstance(event, yaml.ScalarEvent):
             sizes[event.anchor] = 1
-            open_nodes[-1][1] += 1
-        if sum(size for _, size in open_nodes) > MOST_NODES:
+            counts[-1] += 1
+        if sum(counts) > MOST_NODES:
             raise ValueError(f'it stands for more than {MOST_NODES:,} nodes; are '
                              'its aliases meant?')
 
@@ -72,11 +78,11 @@ def _require_bounded(text):
 class BoundedYamlHandler(YamlHandler):
     """Reads YAML for mmengine's `load` and `Config`."""
 
-    def load_from_fileobj(self, file):
+    def load_from_fileobj(self, file: IO[str]) -> Any:
         """Return the content of an open file; see `load_yaml`."""
         return load_yaml(file.read())
 
 
-def use_bounded_yaml():
+def use_bounded_yaml() -> None:
     """Let mmengine's `load` and `Config` read YAML by `load_yaml` from now on."""
     file_handlers.update(dict.fromkeys(('yaml', 'yml'), BoundedYamlHandler()))

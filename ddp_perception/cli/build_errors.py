@@ -6,10 +6,19 @@ is about these settings, so it becomes one line that names them. Data that
 cannot be loaded while a run goes on are named likewise; anything else that a
 run raises keeps its traceback.
 """
+from __future__ import annotations
+
 import traceback
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from ddp_perception.cli.errors import UserError, described, shortened
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 _REGISTRY = 'mmengine/registry/build_functions.py'
 _RUNNER = 'mmengine/runner/runner.py'
@@ -25,12 +34,12 @@ _DEBUG = 'DDP_TRACEBACK=1 in the environment shows where'
 
 
 @contextmanager
-def naming_settings(cfg, path):
+def naming_settings(cfg: Config, path: str | Path) -> Iterator[None]:
     """Turn errors of building and of loading data into messages.
 
     Args:
-        cfg (mmengine.config.Config): What things are built from.
-        path (str | Path): Of the configuration, for the message.
+        cfg: What things are built from.
+        path: Of the configuration, for the message.
 
     Raises:
         UserError: names the innermost settings, or what the data set says.
@@ -54,17 +63,18 @@ def naming_settings(cfg, path):
         raise
 
 
-def _frames(error):
+def _frames(error: BaseException) -> list[FrameType]:
     return [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
 
 
-def _is_own_assertion(error):
+def _is_own_assertion(error: BaseException) -> bool:
     frames = _frames(error)
     return isinstance(error, AssertionError) and (
         '/ddp_perception/' in frames[-1].f_code.co_filename.replace('\\', '/'))
 
 
-def _settings_being_built(error):
+def _settings_being_built(
+        error: BaseException) -> tuple[list[object], str | None]:
     """Return the settings from outside in, and the Runner's part, or None."""
     settings, part = [], None
     for frame in _frames(error):
@@ -78,7 +88,7 @@ def _settings_being_built(error):
     return settings, part
 
 
-def _unknown_type(error):
+def _unknown_type(error: BaseException) -> str | None:
     """Return what is wrong where mmengine uses a type that it has not found."""
     for frame in _frames(error):
         found = frame.f_locals
@@ -91,7 +101,7 @@ def _unknown_type(error):
     return None
 
 
-def _place(content, settings):
+def _place(content: dict, settings: Sequence[object]) -> str:
     """Name settings: the path to them in a configuration, and their type."""
     innermost = settings[-1] if settings else None
     if innermost is None:
@@ -109,16 +119,17 @@ def _place(content, settings):
     return f'{found or "a part"}{kind}'
 
 
-def _type(settings):
+def _type(settings: dict) -> str:
     kind = settings['type']
     return kind if isinstance(kind, str) else getattr(kind, '__name__', repr(kind))
 
 
-def _alike(one, other):
+def _alike(one: object, other: object) -> bool:
     return type(one) is type(other) and bool(one) and one == other
 
 
-def _walk(node, place=()):
+def _walk(node: object,
+          place: tuple[str, ...] = ()) -> Iterator[tuple[str, object]]:
     """Yield dotted place and value of everything in a configuration."""
     if place:
         yield '.'.join(place), node
@@ -130,7 +141,7 @@ def _walk(node, place=()):
             yield from _walk(value, (*place, str(index)))
 
 
-def _loading_error(error):
+def _loading_error(error: BaseException) -> str | None:
     """Return what a data set's file raised, or None for any other error."""
     if not isinstance(error, (OSError, ValueError, KeyError)):
         return None

@@ -1,11 +1,18 @@
 """Find checkpoints, and refuse those of another configuration."""
+from __future__ import annotations
+
 import re
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ddp_perception.cli.errors import UserError
 from ddp_perception.wording import few
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 _SHOWN = 4
 _OF_TRAINING = re.compile(r'(epoch|iter)_\d+\.pth')  # as mmengine names them
@@ -23,23 +30,23 @@ class Difference:
         moved: names of tables of indices (integers) that have other values.
     """
 
-    missing: list
-    unexpected: list
-    mismatched: list
+    missing: list[str]
+    unexpected: list[str]
+    mismatched: list[tuple[str, tuple[int, ...], tuple[int, ...]]]
     common: int
-    moved: list = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
 
     @property
-    def not_filled(self):
+    def not_filled(self) -> list[str]:
         """Names of the model that the file gives no fitting values."""
         return [*self.missing, *(name for name, *_ in self.mismatched)]
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         """Whether there is any difference."""
         return bool(self.missing or self.unexpected or self.mismatched
                     or self.moved)
 
-    def __str__(self):
+    def __str__(self) -> str:
         """Describe it in a few lines."""
         lines = []
         if self.missing:
@@ -59,18 +66,19 @@ class Difference:
         return '\n'.join(f'  {line}' for line in lines)
 
 
-def compare_states(model_state, file_state):
+def compare_states(model_state: Mapping[str, Tensor],
+                   file_state: Mapping[str, Tensor]) -> Difference:
     """Compare two state dicts by name and shape, and tables of indices by value.
 
     A table of indices, as windowed attention has them, follows from the model's
     settings; others from a file would reach beyond what they index.
 
     Args:
-        model_state (dict[str, Tensor]): Of the model.
-        file_state (dict[str, Tensor]): Of the file.
+        model_state: Of the model.
+        file_state: Of the file.
 
     Returns:
-        Difference: False where they agree.
+        What differs; it is false where they agree.
     """
     common = model_state.keys() & file_state.keys()
     mismatched = [(name, tuple(model_state[name].shape),
@@ -87,12 +95,12 @@ def compare_states(model_state, file_state):
         mismatched=mismatched, common=len(common) - len(mismatched), moved=moved)
 
 
-def _is_table(value):
+def _is_table(value: Tensor) -> bool:
     """Tell whether a buffer holds indices; counters are numbers without axes."""
     return value.dim() > 0 and not (value.is_floating_point() or value.is_complex())
 
 
-def require_checkpoint(path):
+def require_checkpoint(path: str | Path) -> None:
     """Raise UserError unless the path is a file, or an address to fetch."""
     from ddp_perception.checkpoints.addresses import is_address
     if is_address(path):
@@ -106,15 +114,16 @@ def require_checkpoint(path):
         raise UserError(f'checkpoint {path} does not exist')
 
 
-def read_state(path, trusted=False):
+def read_state(path: str | Path,
+               trusted: bool = False) -> tuple[OrderedDict[str, Tensor], dict]:
     """Read a checkpoint's parameters.
 
     Args:
-        path (str | Path): The file.
-        trusted (bool): See `load_checkpoint_file`.
+        path: The file.
+        trusted: See `load_checkpoint_file`.
 
     Returns:
-        tuple[dict, dict]: State dict without DDP's ``module.`` prefix, and
+        State dict without DDP's ``module.`` prefix, and
         the meta data (empty where there is none).
 
     Raises:
@@ -138,7 +147,7 @@ def read_state(path, trusted=False):
         message = f'{path} cannot be read as a checkpoint: {error}'
         raise UserError(str(error) if str(path) in str(error) else message
                         ) from error
-    meta = {}
+    meta: object = {}
     if isinstance(content, dict):
         meta = content.get('meta')
         content = content.get('state_dict', content)
@@ -150,24 +159,25 @@ def read_state(path, trusted=False):
     state = OrderedDict((name.removeprefix('module.'), value)
                         for name, value in content.items())
     if versions is not None:  # mmdet3d turns sparse weights of no known version
-        state._metadata = OrderedDict(
+        state._metadata = OrderedDict(  # type: ignore[attr-defined]
             (name.removeprefix('module').removeprefix('.'), value)
             if name.split('.')[0] == 'module' else (name, value)
             for name, value in versions.items())
     return state, meta if isinstance(meta, dict) else {}
 
 
-def require_fit(model, path, config_path, trusted=False):
+def require_fit(model: nn.Module, path: str | Path, config_path: str | Path,
+                trusted: bool = False) -> OrderedDict[str, Tensor]:
     """Refuse a checkpoint of another configuration before anything runs.
 
     Args:
-        model (torch.nn.Module): Built from the configuration.
-        path (str | Path): The checkpoint.
-        config_path (str | Path): For the message.
-        trusted (bool): See `load_checkpoint_file`.
+        model: Built from the configuration.
+        path: The checkpoint.
+        config_path: For the message.
+        trusted: See `load_checkpoint_file`.
 
     Returns:
-        dict: The state dict.
+        The state dict.
 
     Raises:
         UserError: names or shapes differ; lists a few.
@@ -185,7 +195,8 @@ def require_fit(model, path, config_path, trusted=False):
     return state
 
 
-def load_weights(model, path, config_path, trusted=False):
+def load_weights(model: nn.Module, path: str | Path, config_path: str | Path,
+                 trusted: bool = False) -> None:
     """Load a checkpoint into a model, every parameter of it.
 
     Raises:
@@ -193,15 +204,17 @@ def load_weights(model, path, config_path, trusted=False):
     """
     state = require_fit(model, path, config_path, trusted)
     if not hasattr(state, '_metadata'):  # the shapes fit as they are
-        state._metadata = model.state_dict()._metadata
+        state._metadata = (  # type: ignore[attr-defined]
+            model.state_dict()._metadata)  # type: ignore[attr-defined]
     model.load_state_dict(state)
 
 
-def require_overlap(model, path, config_path, trusted=False):
+def require_overlap(model: nn.Module, path: str | Path, config_path: str | Path,
+                    trusted: bool = False) -> Difference:
     """Check a checkpoint that is to initialise a part of a model.
 
     Returns:
-        Difference: What stays as initialised, to be shown.
+        What stays as initialised, to be shown.
 
     Raises:
         UserError: not one parameter agrees in name and shape, or a table of
@@ -218,18 +231,18 @@ def require_overlap(model, path, config_path, trusted=False):
     return difference
 
 
-def latest_checkpoint(work_dir, trusted=False):
+def latest_checkpoint(work_dir: str | Path, trusted: bool = False) -> Path | None:
     """Return the checkpoint to go on from in a work directory.
 
     That is the one that the run wrote last. Where its file is gone or cannot
     be read, the newest one beside it that can; what is passed over is printed.
 
     Args:
-        work_dir (str | Path): The directory. It may have moved since.
-        trusted (bool): See `load_checkpoint_file`.
+        work_dir: The directory. It may have moved since.
+        trusted: See `load_checkpoint_file`.
 
     Returns:
-        Path | None: None where there is none.
+        None where there is none.
 
     Raises:
         UserError: not one can be read. Names them all.
@@ -264,6 +277,6 @@ def latest_checkpoint(work_dir, trusted=False):
     return None
 
 
-def _age(path):
+def _age(path: Path) -> tuple[int, int]:
     """Sort the files of a run by when they were written."""
-    return path.stat().st_mtime_ns, int(re.search(r'\d+', path.name)[0])
+    return path.stat().st_mtime_ns, int(re.findall(r'\d+', path.name)[0])

@@ -1,24 +1,32 @@
 """Read a configuration and change what the command line asks for."""
+from __future__ import annotations
+
 import argparse
 import copy
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ddp_perception.cli.errors import UserError, described, shortened
+
+if TYPE_CHECKING:
+    from mmengine.config import Config, ConfigDict
 
 _MOST_BYTES = 1_000_000
 _LONGEST_OPTION = 4_000
 
 
-def load_config(path, cfg_options=(), data_root=None):
+def load_config(path: str | Path, cfg_options: Sequence[str] = (),
+                data_root: str | Path | None = None) -> Config:
     """Read a configuration file.
 
     Args:
-        path (str | Path): The file.
-        cfg_options (Sequence[str]): KEY=VALUE texts.
-        data_root (str | Path, optional): Replaces every data root.
+        path: The file.
+        cfg_options: KEY=VALUE texts.
+        data_root: Replaces every data root.
 
     Returns:
-        mmengine.config.Config: With the changes.
+        The configuration, with the changes.
 
     Raises:
         UserError: the file is missing or cannot be read, an option is not
@@ -35,7 +43,7 @@ def load_config(path, cfg_options=(), data_root=None):
     return cfg
 
 
-def _read_config(path):
+def _read_config(path: Path) -> Config:
     from mmengine.config import Config
 
     from ddp_perception.cli.bounded_yaml import use_bounded_yaml
@@ -56,15 +64,16 @@ def _read_config(path):
     try:
         return Config.fromfile(str(path))
     except (Exception, SystemExit) as error:  # what its own code may raise
+        cause: BaseException = error
         if isinstance(error, ImportError) and error.__cause__:
-            error = error.__cause__  # of custom_imports, whose text has no name
+            cause = error.__cause__  # of custom_imports, whose text has no name
         reason = ('it, or one of its _base_, is a _base_ of itself'
-                  if isinstance(error, RecursionError) else described(error))
+                  if isinstance(cause, RecursionError) else described(cause))
         raise UserError(f'configuration {path} cannot be read: {reason}'
-                        ) from error
+                        ) from cause
 
 
-def _merge_options(cfg, path, cfg_options):
+def _merge_options(cfg: Config, path: Path, cfg_options: Sequence[str]) -> None:
     """Change a configuration in place as KEY=VALUE texts say."""
     from mmengine.config import DictAction
 
@@ -79,7 +88,7 @@ def _merge_options(cfg, path, cfg_options):
                         f'{_LONGEST_OPTION} characters; write a configuration')
     require_known_options(cfg, [text.partition('=')[0] for text in cfg_options])
 
-    def merge(texts, into):
+    def merge(texts: Sequence[str], into: Config) -> None:
         namespace = argparse.Namespace(options=None)
         DictAction(['--cfg-options'], 'options')(None, namespace, texts)
         into.merge_from_dict(namespace.options)
@@ -100,14 +109,15 @@ def _merge_options(cfg, path, cfg_options):
                         f'{path}: {described(error)}') from error
 
 
-def require_keys(cfg, path, keys, done):
+def require_keys(cfg: Config, path: str | Path, keys: Sequence[str],
+                 done: str) -> None:
     """Raise unless a configuration has some keys.
 
     Args:
-        cfg (mmengine.config.Config): The configuration.
-        path (str | Path): For the message.
-        keys (Sequence[str]): What must be there.
-        done (str): What the command does with a configuration: 'tested'.
+        cfg: The configuration.
+        path: For the message.
+        keys: What must be there.
+        done: What the command does with a configuration: 'tested'.
 
     Raises:
         UserError: names the missing ones.
@@ -117,15 +127,15 @@ def require_keys(cfg, path, keys, done):
         raise UserError(f'{path} cannot be {done}: it has no {", ".join(missing)}')
 
 
-def set_data_root(cfg, root):
+def set_data_root(cfg: Config, root: str | Path) -> None:
     """Replace the data root everywhere in a configuration.
 
     Every ``data_root`` becomes `root`, and every text that begins with an old
     one (a metric's annotation file, say) moves along.
 
     Args:
-        cfg (mmengine.config.Config): Changed in place.
-        root (str | Path): The new root.
+        cfg: Changed in place.
+        root: The new root.
     """
     content = cfg._cfg_dict
     old = sorted({value.rstrip('/') for value in _data_roots(content)},
@@ -133,7 +143,7 @@ def set_data_root(cfg, root):
     _replace_root(content, old, str(root).rstrip('/') or '/')
 
 
-def _data_roots(node):
+def _data_roots(node: object) -> Iterator[str]:
     if isinstance(node, dict):
         for key, value in node.items():
             if key == 'data_root' and isinstance(value, str):
@@ -146,7 +156,7 @@ def _data_roots(node):
             yield from _data_roots(value)
 
 
-def _replace_root(node, old, new):
+def _replace_root(node: Any, old: Iterable[str], new: str) -> Any:
     """Replace in place where possible; return the node to store."""
     if isinstance(node, dict):
         for key in list(node):
@@ -164,12 +174,12 @@ def _replace_root(node, old, new):
     return node
 
 
-def innermost_dataset(dataset):
+def innermost_dataset(dataset: dict) -> dict:
     """Return a data set's settings from inside wrappers (CBGS, repeat)."""
     return unwrapped(dataset)[0]
 
 
-def unwrapped(dataset):
+def unwrapped(dataset: dict) -> tuple[dict, int]:
     """Return `innermost_dataset` and how many wrappers are around it."""
     depth = 0
     while 'dataset' in dataset and 'ann_file' not in dataset:
@@ -177,7 +187,7 @@ def unwrapped(dataset):
     return dataset, depth
 
 
-def bare_model_settings(cfg):
+def bare_model_settings(cfg: Config) -> ConfigDict:
     """Return the model's settings from inside test-time augmentation."""
     model = cfg.model
     while 'module' in model:
@@ -185,13 +195,14 @@ def bare_model_settings(cfg):
     return model
 
 
-def default_work_dir(cfg, config_path, work_dir=None):
+def default_work_dir(cfg: Config, config_path: str | Path,
+                     work_dir: str | Path | None = None) -> None:
     """Set where logs and checkpoints go: option, configuration, or by name."""
     cfg.work_dir = str(work_dir or cfg.get('work_dir')
                        or Path('work_dirs') / Path(config_path).stem)
 
 
-def use_tensorboard(cfg):
+def use_tensorboard(cfg: Config) -> None:
     """Let the run write TensorBoard event files into its work directory.
 
     Raises:
@@ -211,20 +222,20 @@ def use_tensorboard(cfg):
     cfg.visualizer.vis_backends = backends
 
 
-def use_amp(cfg):
+def use_amp(cfg: Config) -> None:
     """Train in mixed precision: float16 on a GPU, bfloat16 on a CPU."""
     if 'AmpOptimWrapper' not in str(cfg.optim_wrapper.get('type', '')):
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
-def adapt_amp(cfg):
+def adapt_amp(cfg: Config) -> bool:
     """Replace mmengine's mixed precision by ours where there is no GPU.
 
     Configurations that ask for `AmpOptimWrapper` then train on a CPU too.
 
     Returns:
-        bool: Whether something was replaced.
+        Whether something was replaced.
     """
     import torch
     wrapper = cfg.get('optim_wrapper') or {}
@@ -236,7 +247,7 @@ def adapt_amp(cfg):
     return True
 
 
-def make_resumable(cfg):
+def make_resumable(cfg: Config) -> None:
     """Let an interrupted run lose nothing, and go on as if it had not been.
 
     Adds `ddp.IterationSeedHook` and `ddp.MissedValidationHook`, and puts
@@ -253,24 +264,24 @@ def make_resumable(cfg):
     cfg.custom_hooks, cfg.default_hooks = custom, default
 
 
-def share_buffers(cfg):
+def share_buffers(cfg: Config) -> None:
     """Let every process evaluate the model that is saved."""
     _add_hook(cfg, 'ddp.BroadcastBuffersHook')
 
 
-def report_passes(cfg):
+def report_passes(cfg: Config) -> None:
     """Let the log say which decoder passes the figures average."""
     _add_hook(cfg, 'ddp.DecoderPassesHook')
 
 
-def _add_hook(cfg, kind):
+def _add_hook(cfg: Config, kind: str) -> None:
     hooks = list(cfg.get('custom_hooks') or [])
     if not any(hook['type'] == kind for hook in hooks):
         hooks.append({'type': kind})
     cfg.custom_hooks = hooks
 
 
-def _is_diffusion_head(kind):
+def _is_diffusion_head(kind: str | type) -> bool:
     """Whether a type, by its name in the configuration, samples."""
     from ddp_perception.heads import DiffusionHead
     from ddp_perception.registry import MODELS
@@ -278,14 +289,15 @@ def _is_diffusion_head(kind):
     return isinstance(found, type) and issubclass(found, DiffusionHead)
 
 
-def set_sampling(cfg, num_steps=None, num_seeds=None, seed=None):
+def set_sampling(cfg: Config, num_steps: int | None = None,
+                 num_seeds: int | None = None, seed: int | None = None) -> None:
     """Change the sampler of the diffusion head, of any task.
 
     Args:
-        cfg (mmengine.config.Config): Changed in place.
-        num_steps (int, optional): Denoising steps.
-        num_seeds (int, optional): Noise samples that are averaged.
-        seed (int, optional): Of the noise. Ignored where the head does not
+        cfg: Changed in place.
+        num_steps: Denoising steps.
+        num_seeds: Noise samples that are averaged.
+        seed: Of the noise. Ignored where the head does not
             sample.
 
     Raises:

@@ -1,22 +1,29 @@
 """The learning rate of a configuration, and the batch that a run gives it."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 
-def samples_per_step(runner):
+def samples_per_step(runner: Runner) -> int:
     """Return how many samples all processes together see per optimiser step."""
     counts = runner.cfg.optim_wrapper.get('accumulative_counts', 1)
     return runner.world_size * runner.cfg.train_dataloader.batch_size * counts
 
 
-def describe_mismatch(runner, cfg_options=()):
+def describe_mismatch(runner: Runner, cfg_options: Sequence[str] = ()) -> str | None:
     """Say that a run's batch is not the one that the learning rate is for.
 
     Args:
-        runner (mmengine.runner.Runner): Before its training.
-        cfg_options (Sequence[str]): KEY=VALUE texts; one that sets the learning
+        runner: Before its training.
+        cfg_options: KEY=VALUE texts; one that sets the learning
             rate is consent.
 
     Returns:
-        str | None: None where they agree, where the rate was set or will be
+        None where they agree, where the rate was set or will be
         scaled, or where the configuration does not tell.
     """
     settings = runner.cfg.get('auto_scale_lr') or {}
@@ -33,7 +40,7 @@ def describe_mismatch(runner, cfg_options=()):
             'optim_wrapper.optimizer.lr=RATE')
 
 
-def scale_schedule(runner):
+def scale_schedule(runner: Runner) -> None:
     """Let the schedule's absolute rates follow ``auto_scale_lr`` as well.
 
     mmengine scales the optimiser's rate alone, so that a cyclic schedule whose
@@ -41,7 +48,7 @@ def scale_schedule(runner):
     the large batch. As mmengine does, it counts processes and batch size.
 
     Args:
-        runner (mmengine.runner.Runner): Before its training.
+        runner: Before its training.
     """
     factor = (runner.world_size * runner.cfg.train_dataloader.batch_size
               / runner.cfg.auto_scale_lr.base_batch_size)

@@ -1,18 +1,27 @@
 """Say what to do where the data of a configuration are missing."""
+from __future__ import annotations
+
 import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from ddp_perception.cli.configuration import innermost_dataset, unwrapped
 from ddp_perception.cli.errors import UserError
 
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
-def require_info_files(cfg, loaders):
+    from ddp_perception.datasets.missing_list import Advice
+
+
+def require_info_files(cfg: Config, loaders: Sequence[str]) -> None:
     """Raise before anything is built where the list of samples is missing.
 
     That is an annotation file or, without one, the folder of images.
 
     Args:
-        cfg (mmengine.config.Config): The configuration.
-        loaders (Sequence[str]): Names such as 'train_dataloader'.
+        cfg: The configuration.
+        loaders: Names such as 'train_dataloader'.
 
     Raises:
         UserError: names it and, where the class of the data set tells, the
@@ -23,7 +32,8 @@ def require_info_files(cfg, loaders):
             continue
         dataset = innermost_dataset(cfg[name]['dataset'])
         root = dataset.get('data_root') or ''
-        listed, exists, what = dataset.get('ann_file'), os.path.isfile, 'file'
+        listed, what = dataset.get('ann_file'), 'file'
+        exists: Callable[[str], bool] = os.path.isfile
         if not listed and not dataset.get('backend_args'):
             listed = (dataset.get('data_prefix') or {}).get('img_path')
             exists, what = os.path.isdir, 'image folder'
@@ -32,7 +42,7 @@ def require_info_files(cfg, loaders):
             raise UserError(_message(cfg, name, dataset, what, path))
 
 
-def _message(cfg, name, dataset, what, path):
+def _message(cfg: Config, name: str, dataset: dict, what: str, path: str) -> str:
     root = dataset.get('data_root') or ''
     where = root or '.'
     reason = ('' if os.path.isdir(where) else
@@ -51,7 +61,7 @@ def _message(cfg, name, dataset, what, path):
     return '\n  '.join(lines)
 
 
-def _advice(cfg, dataset):
+def _advice(cfg: Config, dataset: dict) -> Advice | None:
     """Return the advice of a data set's class or the nearest base, or None."""
     from ddp_perception.datasets.missing_list import advice_for
     from ddp_perception.registry import DATASETS
@@ -65,7 +75,8 @@ def _advice(cfg, dataset):
     return advice_for(names)
 
 
-def _use_written(cfg, kind, root, advice, steps):
+def _use_written(cfg: Config, kind: str | type, root: str, advice: Advice,
+                 steps: str) -> str:
     """Say how a configuration of other lists takes those that we write."""
     there = all(os.path.isfile(os.path.join(root, written))
                 for written in advice.written.values())
@@ -76,8 +87,8 @@ def _use_written(cfg, kind, root, advice, steps):
         dataset, depth = unwrapped(cfg[name]['dataset'])
         if dataset.get('type') == kind:
             options.append(f'{name}{".dataset" * (depth + 1)}.ann_file={written}')
-    options = '--cfg-options ' + ' '.join(options)
+    option = '--cfg-options ' + ' '.join(options)
     if there:  # the command would refuse to replace them
         files = ' and '.join(dict.fromkeys(advice.written.values()))
-        return f'Use {files}, which are there:  {options}'
-    return f'{steps}\n  and use the lists that it writes:  {options}'
+        return f'Use {files}, which are there:  {option}'
+    return f'{steps}\n  and use the lists that it writes:  {option}'

@@ -5,12 +5,19 @@ range there ends far away in code that does not know the setting's name, or in
 nothing at all. What models, data sets and pipelines take, their constructors
 check; see `build_errors`.
 """
+from __future__ import annotations
+
 import difflib
 import logging
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeGuard
 
 from ddp_perception.cli.errors import UserError, shortened
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 _MOST_WORKERS = 256
 
@@ -19,50 +26,50 @@ class _Rule(NamedTuple):
     """Which values a setting takes.
 
     Attributes:
-        place (str): Keys between dots; ``a|b`` stands for each of them and
+        place: Keys between dots; ``a|b`` stands for each of them and
             ``[]`` for every item of a list.
-        expected (str): For the message.
-        holds (Callable): Whether a value is one of these.
-        optional (bool): Whether None is, too.
+        expected: For the message.
+        holds: Whether a value is one of these.
+        optional: Whether None is, too.
     """
 
     place: str
     expected: str
-    holds: object
+    holds: Callable[[object], bool]
     optional: bool = False
 
 
-def _is(*kinds):
+def _is(*kinds: type) -> Callable[[object], bool]:
     return lambda value: isinstance(value, kinds)
 
 
-def _is_whole(least, most=math.inf):
+def _is_whole(least: float, most: float = math.inf) -> Callable[[object], bool]:
     return lambda value: (isinstance(value, int) and not isinstance(value, bool)
                           and least <= value <= most)
 
 
-def _is_number(value):
+def _is_number(value: object) -> TypeGuard[float]:
     return (isinstance(value, (int, float)) and not isinstance(value, bool)
             and math.isfinite(value))
 
 
-def _is_at_least_zero(value):
+def _is_at_least_zero(value: object) -> bool:
     return _is_number(value) and value >= 0
 
 
-def _is_positive(value):
+def _is_positive(value: object) -> bool:
     return _is_number(value) and value > 0
 
 
-def _has_type(value):
+def _has_type(value: object) -> TypeGuard[dict]:
     return isinstance(value, dict) and bool(value.get('type'))
 
 
-def _is_interval(value):
+def _is_interval(value: object) -> bool:
     return value == -1 or _is_whole(1)(value)
 
 
-def _is_optimizer(value):
+def _is_optimizer(value: object) -> bool:
     # mmengine's constructors build several from one dict each.
     return isinstance(value, dict) and bool(
         value.get('type') or value.get('optimizer') or value.get('constructor'))
@@ -162,12 +169,12 @@ _OPTIONAL = {
 """What mmengine reads beside the arguments of its Runner."""
 
 
-def require_settings(cfg, path):
+def require_settings(cfg: Config, path: str | Path) -> None:
     """Raise unless the settings that all configurations have are well-formed.
 
     Args:
-        cfg (mmengine.config.Config): The configuration.
-        path (str | Path): For the message.
+        cfg: The configuration.
+        path: For the message.
 
     Raises:
         UserError: names the key, what it must be, and what it is.
@@ -180,12 +187,12 @@ def require_settings(cfg, path):
             _require_dataset(loader, name, path)
 
 
-def require_known_options(cfg, options):
+def require_known_options(cfg: Config, options: Iterable[str]) -> None:
     """Raise where an option's first key is neither in `cfg` nor one of mmengine.
 
     Args:
-        cfg (mmengine.config.Config): Before the options.
-        options (Iterable[str]): Dotted keys.
+        cfg: Before the options.
+        options: Dotted keys.
 
     Raises:
         UserError: names the key, and one that is alike.
@@ -207,7 +214,7 @@ def require_known_options(cfg, options):
                             + (f'; did you mean {near[0]!r}?' if near else ''))
 
 
-def _require_dataset(loader, place, path):
+def _require_dataset(loader: dict, place: str, path: str | Path) -> None:
     """Check a loader's data set and whatever it wraps."""
     depth = 0
     while True:
@@ -223,18 +230,21 @@ def _require_dataset(loader, place, path):
             _refuse(place, 'at most 20 wrappers', dataset, path)
 
 
-def _apply(rules, content, prefix, path):
+def _apply(rules: Iterable[_Rule], content: dict, prefix: str,
+           path: str | Path) -> None:
     for rule in rules:
         for place, value in _found(content, rule.place.split('.'), ()):
             if not (value is None and rule.optional or rule.holds(value)):
                 _refuse(prefix + place, rule.expected, value, path)
 
 
-def _found(node, keys, place):
+def _found(node: object, keys: Sequence[str],
+           place: tuple[str, ...]) -> Iterator[tuple[str, object]]:
     """Yield dotted place and value of what a rule's keys lead to."""
     if not keys:
         yield '.'.join(place), node
         return
+    items: Sequence[tuple[object, object]]
     if keys[0] == '[]':
         items = list(enumerate(node)) if isinstance(node, (list, tuple)) else []
     else:
@@ -244,6 +254,6 @@ def _found(node, keys, place):
         yield from _found(value, keys[1:], (*place, str(key)))
 
 
-def _refuse(place, expected, value, path):
+def _refuse(place: str, expected: str, value: object, path: str | Path) -> NoReturn:
     raise UserError(f'{path}: {place} must be {expected}, got '
                     f'{shortened(repr(value), 120)}')
