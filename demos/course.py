@@ -6,7 +6,7 @@ import copy
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +146,7 @@ class Demo(ABC):
         return 0
 
 
-def _numbered(titles):
+def _numbered(titles: Sequence[str]) -> Iterator[None]:
     """Print one title with its number each time."""
     for number, title in enumerate(titles, 1):
         print(f'{number}/{len(titles)}  {title}', flush=True)

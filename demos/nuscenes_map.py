@@ -96,13 +96,16 @@ class MapDemo(Demo):
         from ddp_perception.cli.runner import bare_model
         from ddp_perception.evaluation.map_iou import THRESHOLDS
         from ddp_perception.visualization import frame_from_sample, save_frame
+
+        def best_threshold(name: str) -> float:
+            return max(THRESHOLDS, key=lambda threshold:
+                       last[f'map/{name}/iou@{threshold:.2f}'])
+
         dataset = evaluation.test_dataloader.dataset
         model, head = bare_model(evaluation).eval(), self.head(evaluation)
         with torch.no_grad():
             sample = model.test_step(pseudo_collate([dataset[len(dataset) // 4]]))[0]
-        thresholds = [max(THRESHOLDS, key=lambda threshold, name=name:
-                          last[f'map/{name}/iou@{threshold:.2f}'])
-                      for name in head.classes]
+        thresholds = [best_threshold(name) for name in head.classes]
         grid = head.output_grid
         return save_frame(frame_from_sample(sample, head.classes, xbound=grid.xbound,
                                             ybound=grid.ybound), path, thresholds)

@@ -1,7 +1,8 @@
 """Options that several sub-commands share."""
+import argparse
 
 
-def add_config(parser):
+def add_config(parser: argparse.ArgumentParser) -> None:
     """Add the configuration file and the options that change it."""
     parser.add_argument('config', metavar='CONFIG',
                         help='configuration file (.py), e.g. one of '
@@ -17,7 +18,7 @@ def add_config(parser):
                        'model.seg_head)')
 
 
-def add_trust(parser):
+def add_trust(parser: argparse.ArgumentParser) -> None:
     """Add the option that admits checkpoints with any object in them."""
     parser.add_argument(
         '--trust-checkpoint', action='store_true',
@@ -25,7 +26,7 @@ def add_trust(parser):
         'a file can run any code, so only for files whose origin you trust')
 
 
-def add_distributed(parser):
+def add_distributed(parser: argparse.ArgumentParser) -> None:
     """Add the options for many processes."""
     group = parser.add_argument_group('many GPUs or processes')
     group.add_argument('--launcher', choices=['none', 'pytorch', 'slurm'],
@@ -37,14 +38,14 @@ def add_distributed(parser):
                        'used where LOCAL_RANK is not set')
 
 
-def add_seed(parser):
+def add_seed(parser: argparse.ArgumentParser) -> None:
     """Add the options of randomness."""
     parser.add_argument('--seed', type=int, metavar='N',
                         help='seed of every random number (default: that of '
                         'the configuration, or a new one, which is logged)')
 
 
-def add_sampling(parser):
+def add_sampling(parser: argparse.ArgumentParser) -> None:
     """Add the options of the diffusion sampler."""
     group = parser.add_argument_group('sampling')
     group.add_argument('--num-steps', type=int, metavar='N',

@@ -11,17 +11,27 @@ Examples:
       --config projects/nuscenes_map_seg/configs/ddp_fusion_released_nus-map.py
   ddp-perception convert-checkpoint FILE OUT --config CONFIG --dry-run
 """
+from __future__ import annotations
+
+import argparse
 import hashlib
 import math
 from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ddp_perception.cli import checkpoint_checks, configuration
 from ddp_perception.cli.arguments import add_trust
 from ddp_perception.cli.errors import UserError
 
+if TYPE_CHECKING:
+    from torch import nn
 
-def add_arguments(parser):
+    from ddp_perception.checkpoints.conversion import Conversion
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this sub-command."""
     parser.add_argument('checkpoint', metavar='IN',
                         help='the checkpoint to convert')
@@ -38,7 +48,7 @@ def add_arguments(parser):
     add_trust(parser)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Run this sub-command."""
     import torch
 
@@ -76,15 +86,17 @@ def run(args):
     return 0
 
 
-def _meta(conversion, source, meta, config):
+def _meta(conversion: Conversion, source: Path, meta: Mapping[str, Any],
+          config: str) -> dict[str, Any]:
     """Say where the parameters come from, and keep what is known of them."""
     from ddp_perception import __version__
     digest = hashlib.sha256()
     with open(source, 'rb') as file:
         for block in iter(lambda: file.read(1 << 22), b''):
             digest.update(block)
-    kept = {key: meta[key] for key in ('epoch', 'iter')
-            if isinstance(meta.get(key), int)}
+    kept: dict[str, Any] = {
+        key: meta[key] for key in ('epoch', 'iter')
+        if isinstance(meta.get(key), int)}
     if meta.get('CLASSES'):
         kept['dataset_meta'] = dict(classes=list(meta['CLASSES']))
         if meta.get('PALETTE') is not None:
@@ -95,7 +107,7 @@ def _meta(conversion, source, meta, config):
                 complete=conversion.complete, ddp_perception_version=__version__)
 
 
-def _every_tensor(conversion, model):
+def _every_tensor(conversion: Conversion, model: nn.Module) -> str:
     """Return a table of all tensors of the file, then those it lacks."""
     rows = [('in the file', 'shape', '', 'in the model', '')]
     rows += [(row.source, _shape(row.shape), row.action, row.target or '-', row.note)
@@ -106,9 +118,9 @@ def _every_tensor(conversion, model):
     return _table(rows)
 
 
-def _summary(conversion, source, model):
+def _summary(conversion: Conversion, source: Path, model: nn.Module) -> str:
     """Return a table by part of the model, and what was left out and why."""
-    parts = OrderedDict()
+    parts: OrderedDict[str, list[int]] = OrderedDict()
     for name, value in model.state_dict().items():
         part, inner = name.split('.')[:2]
         if inner == 'diffusion':
@@ -123,11 +135,11 @@ def _summary(conversion, source, model):
         + [(part, str(taken), str(total), f'{numbers:,}')
            for part, (taken, numbers, total) in parts.items()])]
     dropped = Counter(row.note for row in conversion.rows if row.action == 'dropped')
-    for reason, count in dropped.items():
+    for reason, times in dropped.items():
         names = [row.source for row in conversion.rows
                  if row.action == 'dropped' and row.note == reason]
-        lines.append(f'left out {count}: {reason} ({", ".join(names[:2])}'
-                     f'{", ..." if count > 2 else ""})')
+        lines.append(f'left out {times}: {reason} ({", ".join(names[:2])}'
+                     f'{", ..." if times > 2 else ""})')
     if conversion.missing:
         lines.append(f'{len(conversion.missing)} parameters of the model stay as they '
                      'are initialised: the file is to start a training from '
@@ -135,11 +147,11 @@ def _summary(conversion, source, model):
     return '\n'.join(lines)
 
 
-def _shape(shape):
+def _shape(shape: Iterable[int]) -> str:
     return 'x'.join(map(str, shape)) or 'scalar'
 
 
-def _table(rows):
+def _table(rows: Sequence[Sequence[str]]) -> str:
     """Align columns; the first row is the heading."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     ruled = [rows[0], ['-' * width for width in widths], *rows[1:]]

@@ -1,5 +1,6 @@
 """Which images ``ddp-perception predict`` reads and which files it writes."""
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from ddp_perception.cli.errors import UserError
@@ -9,22 +10,21 @@ SUFFIXES = ('.png', '.jpg', '.jpeg')
 INFO_SUFFIXES = ('.json', '.pkl', '.pickle')
 
 
-def is_image(path):
+def is_image(path: str | Path) -> bool:
     """Whether a name ends like an image's, in upper or lower case."""
     return Path(path).suffix.lower() in SUFFIXES
 
 
-def find_images(path, out_dir):
+def find_images(path: str | Path, out_dir: str | Path) -> tuple[Path, list[Path]]:
     """Return the images that are meant.
 
     Args:
-        path (str | Path): An image, or a folder that is searched with all
+        path: An image, or a folder that is searched with all
             folders below it, but for `out_dir`.
-        out_dir (str | Path): Where predictions go.
+        out_dir: Where predictions go.
 
     Returns:
-        tuple[Path, list[Path]]: A folder and the images in it, relative to it
-        and sorted.
+        A folder and the images in it, relative to it and sorted.
 
     Raises:
         UserError: there is none, or `path` is something else.
@@ -56,7 +56,7 @@ def find_images(path, out_dir):
     return path, images
 
 
-def output_stems(images):
+def output_stems(images: Sequence[Path]) -> list[Path]:
     """Name the outputs of each image, so that no two share a name.
 
     An image's outputs begin with its path without the suffix, its name as
@@ -64,19 +64,20 @@ def output_stems(images):
     ``a_png`` and ``a_jpg``.
 
     Args:
-        images (Sequence[Path]): Relative paths.
+        images: Relative paths.
 
     Returns:
-        list[Path]: Relative paths to which an ending is added.
+        Relative paths to which an ending is added.
 
     Raises:
         UserError: two would still have the same name.
     """
-    def folded(path):
+    def folded(path: Path) -> str:
         return str(path).casefold()  # some disks do not tell a from A
 
     shared = Counter(folded(image.with_suffix('')) for image in images)
-    stems, owners = [], {}
+    stems: list[Path] = []
+    owners: dict[str, Path] = {}
     for image in images:
         stem = image.with_suffix('')
         if shared[folded(stem)] > 1:

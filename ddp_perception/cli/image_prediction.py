@@ -1,6 +1,10 @@
 """What ``ddp-perception predict`` does with images; usable from Python too."""
+from __future__ import annotations
+
 import copy
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ddp_perception.cli.errors import UserError
 from ddp_perception.cli.image_files import output_stems
@@ -8,16 +12,21 @@ from ddp_perception.cli.predicted_files import write_predictions
 from ddp_perception.cli.sample_input import test_datasets
 from ddp_perception.visualization import read_image
 
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.dataset import Compose
+    from mmengine.model import BaseModel
 
-def build_pipeline(cfg):
+
+def build_pipeline(cfg: Config) -> Compose:
     """Build the steps of the configuration's test pipeline that need no truth.
 
     Args:
-        cfg (mmengine.config.Config): The pipeline is that of its test data,
+        cfg: The pipeline is that of its test data,
             or, where test-time augmentation replaced it, of its validation.
 
     Returns:
-        mmengine.dataset.Compose: From ``dict(img_path=...)`` to what the
+        From ``dict(img_path=...)`` to what the
         model's ``test_step`` takes; the metainfo has ``kb_crop`` where the
         image was cropped so.
 
@@ -44,11 +53,11 @@ def build_pipeline(cfg):
     return pipeline
 
 
-def read_metainfo(cfg):
+def read_metainfo(cfg: Config) -> dict[str, Any]:
     """Return the metainfo of the configuration's test data set.
 
     Returns:
-        dict: With classes and palette; no file of the data set is read.
+        With classes and palette; no file of the data set is read.
 
     Raises:
         UserError: the configuration has no test data set.
@@ -67,24 +76,26 @@ def read_metainfo(cfg):
                         ) from error
 
 
-def predict_images(model, pipeline, metainfo, folder, images, out_dir,
-                   pictures=True, progress=True):
+def predict_images(model: BaseModel, pipeline: Callable[[dict], Any],
+                   metainfo: Mapping[str, Any], folder: Path,
+                   images: Sequence[Path], out_dir: str | Path,
+                   pictures: bool = True, progress: bool = True) -> str:
     """Predict images one by one and write the files.
 
     Args:
-        model (torch.nn.Module): A segmentor of mmseg's kind, its weights
+        model: A segmentor of mmseg's kind, its weights
             loaded.
-        pipeline (Callable): See `build_pipeline`.
-        metainfo (dict): See `read_metainfo`.
-        folder (Path): Where the images lie.
-        images (Sequence[Path]): Relative to `folder`.
-        out_dir (str | Path): Keeps the relative layout. Files are those of the
+        pipeline: See `build_pipeline`.
+        metainfo: See `read_metainfo`.
+        folder: Where the images lie.
+        images: Relative to `folder`.
+        out_dir: Keeps the relative layout. Files are those of the
             `Field` that the model predicts.
-        pictures (bool): Draw them.
-        progress (bool): Show a bar with the time left.
+        pictures: Draw them.
+        progress: Show a bar with the time left.
 
     Returns:
-        str: What was predicted, such as 'label maps'.
+        What was predicted, such as 'label maps'.
 
     Raises:
         UserError: an image cannot be read or does not suit the pipeline;
@@ -107,13 +118,13 @@ def predict_images(model, pipeline, metainfo, folder, images, out_dir,
     return plural
 
 
-def _name(step):
+def _name(step: Mapping[str, Any]) -> str:
     kind = step['type']
     kind = kind if isinstance(kind, str) else kind.__name__
     return kind.rsplit('.', 1)[-1]
 
 
-def _prepare(pipeline, path):
+def _prepare(pipeline: Callable[[dict], Any], path: Path) -> Any:
     try:
         return pipeline({'img_path': str(path), 'seg_fields': []})
     except (OSError, ValueError, KeyError) as error:
@@ -121,7 +132,7 @@ def _prepare(pipeline, path):
                         f'configuration: {error}') from error
 
 
-def _require_image(path):
+def _require_image(path: Path) -> None:
     """Raise UserError for an image that is damaged or cut off."""
     try:
         read_image(path)

@@ -4,6 +4,8 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Sequence
+from types import ModuleType
 
 from ddp_perception import __version__
 from ddp_perception.cli.errors import UserError
@@ -47,7 +49,7 @@ environment, an error shows where it comes from too.
 """
 
 
-def top_parser():
+def top_parser() -> argparse.ArgumentParser:
     """Return the parser that lists the sub-commands."""
     parser = argparse.ArgumentParser(
         prog='ddp-perception', usage='ddp-perception COMMAND ...',
@@ -64,7 +66,7 @@ def top_parser():
     return parser
 
 
-def command_parser(name, module):
+def command_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
     """Return the parser of one sub-command."""
     parser = argparse.ArgumentParser(
         prog=f'ddp-perception {name}', description=module.__doc__,
@@ -73,14 +75,14 @@ def command_parser(name, module):
     return parser
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv (list[str], optional): Arguments, by default the process's own.
+        argv: Arguments, by default the process's own.
 
     Returns:
-        int: Exit status; 2 where the user can set something right.
+        Exit status; 2 where the user can set something right.
     """
     # Before torch loads OpenMP: threads that wait by spinning take the cores
     # from the workers that load data.

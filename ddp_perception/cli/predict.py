@@ -33,15 +33,27 @@ Examples:
   ddp-perception predict CONFIG CHECKPOINT street.png --out labels
   ddp-perception predict CONFIG CHECKPOINT drive/image_02 --out depth
 """
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 from ddp_perception.cli import arguments
 from ddp_perception.cli.errors import UserError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.model import BaseModel
+
+    from ddp_perception.cli.sample_input import Samples
 
 DEFAULTS = {'split': 'val', 'data_prefix': 'auto', 'threshold': 0.5}
 FRAMES_ONLY = ('split', 'data_prefix')
 NOT_FOR_IMAGES = (*FRAMES_ONLY, 'threshold', 'no_truth', 'data_root')
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this sub-command."""
     arguments.add_config(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT',
@@ -77,7 +89,7 @@ def add_arguments(parser):
     arguments.add_trust(parser)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Run this sub-command."""
     from mmengine.registry import init_default_scope
 
@@ -108,7 +120,7 @@ def run(args):
     return 0
 
 
-def _predict_frames(args, cfg):
+def _predict_frames(args: argparse.Namespace, cfg: Config) -> str:
     from ddp_perception.cli import prediction
     info_file = prediction.find_info_file(args.input, _option(args, 'split'))
     root = args.data_root or info_file.parent
@@ -118,14 +130,15 @@ def _predict_frames(args, cfg):
     return _predict_dataset(args, cfg, dataset, 'frame')
 
 
-def _predict_samples(args, cfg):
+def _predict_samples(args: argparse.Namespace, cfg: Config) -> str:
     from ddp_perception.cli import sample_input
     _refuse(args, FRAMES_ONLY, 'a data set that reads no info files of nuScenes')
     dataset = sample_input.build_samples(cfg, args.input, args.data_root)
     return _predict_dataset(args, cfg, dataset, 'sample')
 
 
-def _predict_dataset(args, cfg, dataset, unit):
+def _predict_dataset(args: argparse.Namespace, cfg: Config, dataset: Samples,
+                     unit: str) -> str:
     from ddp_perception.cli import prediction
     return prediction.predict_all(
         _load_model(args, cfg), dataset, args.out, pictures=not args.no_pictures,
@@ -133,7 +146,7 @@ def _predict_dataset(args, cfg, dataset, unit):
         truth=not args.no_truth, unit=unit)
 
 
-def _predict_images(args, cfg):
+def _predict_images(args: argparse.Namespace, cfg: Config) -> str:
     from ddp_perception.cli import image_files, image_prediction
     _refuse(args, NOT_FOR_IMAGES, 'images, which the test pipeline of this '
             'configuration starts from')
@@ -151,19 +164,19 @@ _PREDICT = {'frames': _predict_frames, 'images': _predict_images,
             'samples': _predict_samples}
 
 
-def _option(args, name):
+def _option(args: argparse.Namespace, name: str) -> Any:
     given = getattr(args, name)
     return DEFAULTS[name] if given is None else given
 
 
-def _refuse(args, names, where):
+def _refuse(args: argparse.Namespace, names: Sequence[str], where: str) -> None:
     """Raise UserError where one of some options was given."""
     given = [name for name in names if getattr(args, name) not in (None, False)]
     if given:
         raise UserError(f'--{given[0].replace("_", "-")} means nothing for {where}')
 
 
-def _load_model(args, cfg):
+def _load_model(args: argparse.Namespace, cfg: Config) -> BaseModel:
     from ddp_perception.cli import checkpoint_checks, prediction
     model = prediction.build_model(cfg, prediction.choose_device(args.device))
     checkpoint_checks.load_weights(model, args.checkpoint, args.config,

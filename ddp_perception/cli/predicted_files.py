@@ -1,23 +1,34 @@
 """Write what a model predicts for one sample, whatever it is."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from ddp_perception.cli.errors import UserError
 
+if TYPE_CHECKING:
+    from mmengine.structures import BaseDataElement
+    from torch import nn
 
-def write_predictions(model, sample, stem, metainfo, what, pictures=True,
-                      threshold=0.5, truth=True):
+
+def write_predictions(model: nn.Module, sample: BaseDataElement, stem: Path,
+                      metainfo: Mapping[str, Any], what: str, pictures: bool = True,
+                      threshold: float = 0.5, truth: bool = True) -> str:
     """Save and draw every registered field that a sample predicts.
 
     Args:
-        model (torch.nn.Module): That predicted.
-        sample (BaseDataElement): With the prediction.
-        stem (Path): Of the files, without their endings.
-        metainfo (Mapping): Of the data set: classes, palettes.
-        what (str): The sample, for messages.
-        pictures (bool): Draw them too.
-        threshold (float): Probability from which a picture shows a class.
-        truth (bool): Draw the truth too where the sample has it.
+        model: That predicted.
+        sample: With the prediction.
+        stem: Of the files, without their endings.
+        metainfo: Of the data set: classes, palettes.
+        what: The sample, for messages.
+        pictures: Draw them too.
+        threshold: Probability from which a picture shows a class.
+        truth: Draw the truth too where the sample has it.
 
     Returns:
-        str: What was predicted, such as 'maps'.
+        What was predicted, such as 'maps'.
 
     Raises:
         UserError: the sample predicts nothing that is registered, or it

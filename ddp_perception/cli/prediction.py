@@ -1,7 +1,11 @@
 """What ``ddp-perception predict`` does with frames; usable from Python too."""
+from __future__ import annotations
+
 import copy
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ddp_perception import compat
 from ddp_perception.cli.configuration import bare_model_settings, innermost_dataset
@@ -11,16 +15,24 @@ from ddp_perception.cli.predicted_files import write_predictions
 from ddp_perception.engine.pictures import name_images
 from ddp_perception.file_names import output_names
 
+if TYPE_CHECKING:
+    import torch
+    from mmengine.config import Config
+    from mmengine.dataset import BaseDataset
+    from mmengine.model import BaseModel
 
-def find_info_file(frames, split='val'):
+    from ddp_perception.cli.sample_input import Samples
+
+
+def find_info_file(frames: str | Path, split: str = 'val') -> Path:
     """Return the info file that is meant.
 
     Args:
-        frames (str | Path): Info file, or nuScenes root that has one.
-        split (str): Which of a root's info files.
+        frames: Info file, or nuScenes root that has one.
+        split: Which of a root's info files.
 
     Returns:
-        Path: An existing file, absolute.
+        An existing file, absolute.
 
     Raises:
         UserError: there is none; says how to write it.
@@ -48,7 +60,7 @@ def find_info_file(frames, split='val'):
             f'{frames}'))
 
 
-def choose_device(name=None):
+def choose_device(name: str | None = None) -> torch.device:
     """Return the torch device of a name, a GPU by default where there is one.
 
     Raises:
@@ -67,20 +79,21 @@ def choose_device(name=None):
     return device
 
 
-def build_dataset(cfg, info_file, data_root, data_prefix='auto', truth=True,
-                  limit=None):
+def build_dataset(cfg: Config, info_file: Path, data_root: str | Path,
+                  data_prefix: str = 'auto', truth: bool = True,
+                  limit: int | None = None) -> BaseDataset:
     """Build the configuration's test data set over other frames.
 
     Args:
-        cfg (mmengine.config.Config): Has ``test_dataloader``.
-        info_file (Path): Frames.
-        data_root (str | Path): Where their files lie.
-        data_prefix (str): 'nuscenes', 'flat' or 'auto' to look.
-        truth (bool): Load the true map too where the root has the map.
-        limit (int, optional): Only the first frames.
+        cfg: Has ``test_dataloader``.
+        info_file: Frames.
+        data_root: Where their files lie.
+        data_prefix: 'nuscenes', 'flat' or 'auto' to look.
+        truth: Load the true map too where the root has the map.
+        limit: Only the first frames.
 
     Returns:
-        mmengine.dataset.BaseDataset: In test mode.
+        In test mode.
 
     Raises:
         UserError: the configuration has no test data set, or the info file
@@ -123,27 +136,27 @@ def build_dataset(cfg, info_file, data_root, data_prefix='auto', truth=True,
         raise UserError(str(error)) from error
 
 
-def _moved(step, root):
+def _moved(step: Mapping[str, Any], root: str | Path) -> Mapping[str, Any]:
     """Return a pipeline step that finds the map under another root."""
     return {**step, 'map_root': str(root)} if step.get('map_root') else step
 
 
-def _has_maps(root, frames):
+def _has_maps(root: str | Path, frames: Iterable[Mapping[str, Any]]) -> bool:
     places = {frame.get('map_location') for frame in frames}
     return None not in places and all(
         os.path.isfile(os.path.join(root, 'maps', 'expansion', f'{place}.json'))
         for place in places)
 
 
-def build_model(cfg, device):
+def build_model(cfg: Config, device: torch.device) -> BaseModel:
     """Build the configuration's model for inference, without its weights.
 
     Args:
-        cfg (mmengine.config.Config): Has ``model``.
-        device (torch.device): Where the model goes.
+        cfg: Has ``model``.
+        device: Where the model goes.
 
     Returns:
-        torch.nn.Module: In evaluation mode.
+        In evaluation mode.
     """
     from mmengine.model import revert_sync_batchnorm
     from mmengine.registry import MODELS, init_default_scope
@@ -156,25 +169,27 @@ def build_model(cfg, device):
     return model.to(device).eval()
 
 
-def predict_all(model, dataset, out_dir, pictures=True, threshold=0.5,
-                progress=True, limit=None, truth=True, unit='frame'):
+def predict_all(model: BaseModel, dataset: Samples, out_dir: str | Path,
+                pictures: bool = True, threshold: float = 0.5,
+                progress: bool = True, limit: int | None = None,
+                truth: bool = True, unit: str = 'frame') -> str:
     """Predict every sample of a data set and write the files.
 
     Args:
-        model (torch.nn.Module): Its weights loaded.
-        dataset (torch.utils.data.Dataset): In test mode.
-        out_dir (str | Path): Where the files of the `Field` go that the model
+        model: Its weights loaded.
+        dataset: In test mode.
+        out_dir: Where the files of the `Field` go that the model
             predicts, named after the token, the image or, where a sample has
             neither, its number; see `output_names`.
-        pictures (bool): Draw them.
-        threshold (float): Probability from which a picture shows a class.
-        progress (bool): Show a bar with the time left.
-        limit (int, optional): Only the first samples.
-        truth (bool): Draw the truth too where a sample has it.
-        unit (str): What a sample is, for messages.
+        pictures: Draw them.
+        threshold: Probability from which a picture shows a class.
+        progress: Show a bar with the time left.
+        limit: Only the first samples.
+        truth: Draw the truth too where a sample has it.
+        unit: What a sample is, for messages.
 
     Returns:
-        str: What was predicted, such as '20 maps'.
+        What was predicted, such as '20 maps'.
 
     Raises:
         UserError: the model predicts nothing that is registered, or a
@@ -206,7 +221,7 @@ def predict_all(model, dataset, out_dir, pictures=True, threshold=0.5,
     return f'{len(labels)} {plural}'
 
 
-def _labels(dataset):
+def _labels(dataset: Samples) -> list[str]:
     """Name the samples of a data set by token, by image or by number."""
     count = len(dataset)
     infos = [dataset.get_data_info(index) for index in range(count)] if hasattr(

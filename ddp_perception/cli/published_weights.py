@@ -1,8 +1,16 @@
 """Weights that a training starts from and that are published elsewhere."""
+from __future__ import annotations
+
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ddp_perception.cli.errors import UserError
+
+if TYPE_CHECKING:
+    from mmengine.model import BaseModule
+    from torch import nn
 
 
 @dataclass
@@ -17,19 +25,19 @@ class Part:
     """
 
     key: str
-    module: object
+    module: BaseModule
     source: str
     from_timm: bool
 
 
-def published_parts(model):
+def published_parts(model: nn.Module) -> list[Part]:
     """Find the parts of a model that load weights before a training.
 
     Args:
-        model (torch.nn.Module): The bare model.
+        model: The bare model.
 
     Returns:
-        list[Part]: In the model's order, without those initialised already.
+        In the model's order, without those initialised already.
     """
     from ddp_perception.backbones import TimmBackbone
     parts = []
@@ -46,12 +54,12 @@ def published_parts(model):
     return parts
 
 
-def leave_out_filled(model, missing):
+def leave_out_filled(model: nn.Module, missing: Sequence[str]) -> None:
     """Load no published weights into parts that a checkpoint fills anyway.
 
     Args:
-        model (torch.nn.Module): The bare model; parts are marked as initialised.
-        missing (Sequence[str]): Names in the model's state dict that the
+        model: The bare model; parts are marked as initialised.
+        missing: Names in the model's state dict that the
             checkpoint does not fill.
     """
     for part in published_parts(model):
@@ -59,18 +67,18 @@ def leave_out_filled(model, missing):
             part.module.is_init = True
 
 
-def explain_failures(model):
+def explain_failures(model: BaseModule) -> None:
     """Make a message of published weights that are not there, or not reached.
 
     Args:
-        model (torch.nn.Module): The bare model, before a training calls its
+        model: The bare model, before a training calls its
             ``init_weights``.
     """
     if not hasattr(model, 'init_weights'):
         return
     load = model.init_weights
 
-    def init_weights():
+    def init_weights() -> None:
         parts = published_parts(model)
         try:
             load()
@@ -82,13 +90,13 @@ def explain_failures(model):
     model.init_weights = init_weights
 
 
-def _is_about_a_file(error):
+def _is_about_a_file(error: Exception) -> bool:
     from ddp_perception.checkpoints.reading import RefusedObject
     return isinstance(error, (OSError, RefusedObject)) or (
         'cannot be read as a checkpoint' in str(error))
 
 
-def _message(parts, error):
+def _message(parts: Sequence[Part], error: Exception) -> str:
     lines = [f'the published weights that the training starts from cannot be read: '
              f'{error}']
     for part in parts:
@@ -111,6 +119,6 @@ def _message(parts, error):
     return '\n'.join(lines)
 
 
-def _cache():
+def _cache() -> str:
     from torch import hub
     return os.path.join(hub.get_dir(), 'checkpoints')

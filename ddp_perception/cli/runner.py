@@ -1,19 +1,28 @@
 """What train and test do alike around mmengine's Runner."""
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 from ddp_perception import compat
 from ddp_perception.cli import configuration
 from ddp_perception.cli.errors import UserError
 
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.model import BaseModel
+    from mmengine.runner import Runner
 
-def prepare_process(cfg, launcher='none', local_rank=None, trusted=False):
+
+def prepare_process(cfg: Config, launcher: str = 'none',
+                    local_rank: int | None = None, trusted: bool = False) -> None:
     """Apply the workarounds that a run may need, and join the other processes.
 
     Args:
-        cfg (mmengine.config.Config): Changed where there is no GPU.
-        launcher (str): 'none', 'pytorch' or 'slurm'.
-        local_rank (int, optional): As older launchers pass it.
-        trusted (bool): See `load_checkpoints_safely`.
+        cfg: Changed where there is no GPU.
+        launcher: 'none', 'pytorch' or 'slurm'.
+        local_rank: As older launchers pass it.
+        trusted: See `load_checkpoints_safely`.
 
     Raises:
         UserError: the launcher's variables are missing.
@@ -36,7 +45,7 @@ def prepare_process(cfg, launcher='none', local_rank=None, trusted=False):
     compat.adapt_model_wrapper(cfg, launcher)
 
 
-def build_runner(cfg):
+def build_runner(cfg: Config) -> Runner:
     """Build the Runner; wrong settings become messages.
 
     Raises:
@@ -50,7 +59,7 @@ def build_runner(cfg):
     return Runner.from_cfg(cfg)
 
 
-def bare_model(runner):
+def bare_model(runner: Runner) -> BaseModel:
     """Return the model without what wraps it.
 
     That is distributed training, and test-time augmentation: checkpoints hold

@@ -1,29 +1,45 @@
 """What ``ddp-perception predict`` reads, and the data set that reads it."""
+from __future__ import annotations
+
 import copy
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ddp_perception.cli.configuration import innermost_dataset, set_data_root
 from ddp_perception.cli.errors import UserError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config, ConfigDict
+    from mmengine.registry import Registry
 
 LOADERS = ('test_dataloader', 'val_dataloader')
 IMAGES, FRAMES, SAMPLES = 'images', 'frames', 'samples'
 
 
-def test_datasets(cfg):
+class Samples(Protocol):
+    """A data set that knows how many samples it has."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Any: ...
+
+
+def test_datasets(cfg: Config) -> Iterator[ConfigDict]:
     """Yield the settings of the configuration's test and validation data."""
     for loader in LOADERS:
         if cfg.get(loader):
             yield innermost_dataset(cfg[loader]['dataset'])
 
 
-def input_kind(cfg):
+def input_kind(cfg: Config) -> str:
     """Tell what the configuration's test data are made of.
 
     Args:
-        cfg (mmengine.config.Config): Its default scope is set.
+        cfg: Its default scope is set.
 
     Returns:
-        str: `FRAMES` for a data set of mmdet3d's nuScenes kind, which reads
+        `FRAMES` for a data set of mmdet3d's nuScenes kind, which reads
         info files; `IMAGES` where the pipeline starts from a single image;
         `SAMPLES` for any other data set, which is built over other data.
 
@@ -43,24 +59,25 @@ def input_kind(cfg):
     return IMAGES if _is_kind(TRANSFORMS, first, LoadImageFromFile) else SAMPLES
 
 
-def _is_kind(registry, name, base):
+def _is_kind(registry: Registry, name: str | type | None, base: type) -> bool:
     """Whether a type, by its name in the configuration, derives from another."""
     with registry.switch_scope_and_registry(None) as here:
         found = here.get(name) if isinstance(name, str) else name
     return isinstance(found, type) and issubclass(found, base)
 
 
-def build_samples(cfg, place, data_root=None):
+def build_samples(cfg: Config, place: str | Path,
+                  data_root: str | Path | None = None) -> Samples:
     """Build the configuration's test data set over other data.
 
     Args:
-        cfg (mmengine.config.Config): Has a test data set.
-        place (str | Path): Data root, or annotation file.
-        data_root (str | Path, optional): Where the files of an annotation
+        cfg: Has a test data set.
+        place: Data root, or annotation file.
+        data_root: Where the files of an annotation
             file lie, by default beside it.
 
     Returns:
-        torch.utils.data.Dataset: As configured, but for ``data_root`` and,
+        The data set as configured, but for ``data_root`` and,
         for a file, ``ann_file``.
 
     Raises:

@@ -13,7 +13,12 @@ Examples:
   ddp-perception test CONFIG CHECKPOINT --data-root /data/kitti \\
       --num-steps 10 --out figures.json --show-dir pictures
 """
+from __future__ import annotations
+
+import argparse
 import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ddp_perception import compat
 from ddp_perception.cli import (
@@ -26,8 +31,11 @@ from ddp_perception.cli import (
 )
 from ddp_perception.files import write_file
 
+if TYPE_CHECKING:
+    from torch import nn
 
-def add_arguments(parser):
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this sub-command."""
     arguments.add_config(parser)
     parser.add_argument('checkpoint', metavar='CHECKPOINT',
@@ -49,7 +57,7 @@ def add_arguments(parser):
     arguments.add_distributed(parser)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Run this sub-command."""
     from ddp_perception.cli import operators
     cfg = configuration.load_config(args.config, args.cfg_options,
@@ -87,7 +95,8 @@ def run(args):
     return 0
 
 
-def _record(args, model, figures):
+def _record(args: argparse.Namespace, model: nn.Module,
+            figures: Mapping[str, float]) -> dict[str, Any]:
     """Return the figures and what they were measured with."""
     from ddp_perception.prediction_heads import heads_of
     return {'configuration': args.config, 'cfg_options': args.cfg_options,

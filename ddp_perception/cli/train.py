@@ -13,6 +13,11 @@ Examples:
   torchrun --nproc-per-node=8 -m ddp_perception.cli train CONFIG \\
       --launcher pytorch --amp                    (eight GPUs)
 """
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
 from ddp_perception import compat
 from ddp_perception.cli import (
     arguments,
@@ -26,8 +31,12 @@ from ddp_perception.cli import (
 )
 from ddp_perception.cli.errors import UserError
 
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.runner import Runner
 
-def add_arguments(parser):
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this sub-command."""
     arguments.add_config(parser)
     parser.add_argument('--work-dir', metavar='DIR',
@@ -54,7 +63,7 @@ def add_arguments(parser):
     arguments.add_distributed(parser)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Run this sub-command."""
     if args.resume and args.load_from:
         raise UserError('--resume goes on with a run and --load-from begins '
@@ -96,7 +105,7 @@ def run(args):
     return 0
 
 
-def _check_start(run_, cfg, args):
+def _check_start(run_: Runner, cfg: Config, args: argparse.Namespace) -> None:
     """Refuse a checkpoint that does not fit, before training starts from it."""
     from ddp_perception.cli import operators
     model = runner.bare_model(run_)
@@ -119,7 +128,7 @@ def _check_start(run_, cfg, args):
             run_.logger.warning(mismatch)
 
 
-def _set_start(cfg, args):
+def _set_start(cfg: Config, args: argparse.Namespace) -> None:
     """Decide which checkpoint training starts from, if any."""
     if args.load_from:
         checkpoint_checks.require_checkpoint(args.load_from)

@@ -134,7 +134,7 @@ class NuScenesMapDataset(NuScenesDataset):
         return info
 
 
-def detect_data_prefix(data_root: str | Path, ann_file: str) -> dict:
+def detect_data_prefix(data_root: str | Path, ann_file: str | Path) -> dict:
     """Return the folders of the sensors for an info file.
 
     Args:
