@@ -51,6 +51,12 @@ def process_as_it_was():
         state.update(content)
 
 
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    """A test needs its files, not that they outlast a power cut."""
+    monkeypatch.setattr(os, 'fsync', lambda descriptor: None)
+
+
 @pytest.fixture(scope='session')
 def reference_dir():
     """Folder with the golden numbers of the published implementation."""
