@@ -13,6 +13,8 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 torch.set_num_threads(2)
+# A loader that goes waits this many seconds for each worker that is kept.
+torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.2
 
 ROOT = Path(__file__).resolve().parents[1]
 
