@@ -48,17 +48,18 @@ def _message(cfg: Config, name: str, dataset: dict, what: str, path: str) -> str
     reason = ('' if os.path.isdir(where) else
               f' (the data root {where} does not exist)')
     advice = _advice(cfg, dataset)
-    lines = [f'the {advice.what if advice else what} {path} of {name} is '
-             f'missing{reason}.', 'Data elsewhere:  add --data-root DIR']
-    if advice:
-        steps = advice.steps.format(root=where)
-        listed = dataset.get('ann_file')
-        if advice.written and listed not in advice.written.values():
-            steps = _use_written(cfg, dataset['type'], root, advice, steps)
-        lines.insert(1, steps)
-        lines.append(f'No data at all:  ddp-perception synthesize {advice.command} '
-                     f'{where}  first')
-    return '\n  '.join(lines)
+    missing = (f'the {advice.what if advice else what} {path} of {name} is '
+               f'missing{reason}')
+    if advice is None:
+        file = cfg.filename or 'the configuration'
+        return f'{missing}; correct {file}, or for data elsewhere add --data-root DIR'
+    steps = advice.steps.format(root=where)
+    listed = dataset.get('ann_file')
+    if advice.written and listed not in advice.written.values():
+        steps = _use_written(cfg, dataset['type'], root, advice, steps)
+    return '\n  '.join([
+        f'{missing}.', steps, 'Data elsewhere:  add --data-root DIR',
+        f'No data at all:  ddp-perception synthesize {advice.command} {where}  first'])
 
 
 def _advice(cfg: Config, dataset: dict) -> Advice | None:
