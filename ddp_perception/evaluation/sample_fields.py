@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from ddp_perception.files import write_file
+from ddp_perception.pixels import pixel_data
 
 
 def tensor_of(sample: Mapping[str, Any], key: str, hint: str = '') -> Tensor:
@@ -23,12 +24,10 @@ def tensor_of(sample: Mapping[str, Any], key: str, hint: str = '') -> Tensor:
     Raises:
         ValueError: the sample has no such field.
     """
-    field = sample.get(key)
-    if field is None:
+    data = pixel_data(sample, key)
+    if data is None:
         raise ValueError(f'sample {_name(sample)} has no {key}{hint and ": "}{hint}')
-    if isinstance(field, dict):
-        field = field['data']
-    return field if isinstance(field, Tensor) else field.data
+    return data
 
 
 def plane_of(sample: Mapping[str, Any], key: str, hint: str = '') -> Tensor:
