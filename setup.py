@@ -63,6 +63,6 @@ setup(
         'all': sorted({*OPENMMLAB, *NUSCENES, *DEV}),
     },
     entry_points={
-        'console_scripts': ['ddp-perception = ddp_perception.cli.main:main'],
+        'console_scripts': ['ddp-perception = ddp_perception.cli.main:run_process'],
     },
 )

@@ -16,14 +16,18 @@ spconv fails without a GPU        `patch_spconv_cpu`
 with a launcher and no GPU
 DDP rejects ``device_ids`` on CPU  `adapt_model_wrapper`
 AMP "only available on gpu"       `ddp.CPUAmpOptimWrapper` (engine)
+"terminate called without an      `leave_distributed`, `end_process`
+active exception" at the end
 a path to a device never ends     `datasets.bounded_files.bound_local_files`
 ================================  ==========================================
 """
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
-from typing import TYPE_CHECKING, Any, BinaryIO
+import sys
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -159,16 +163,35 @@ def init_distributed(launcher: str) -> None:
 def leave_distributed() -> None:
     """Leave the process group, if there is one, at the end of a run.
 
-    A thread of gloo frees the tensors of the last operation when that is
-    done; where the interpreter ends at that very moment, the process aborts
-    although its work succeeded (torch 2.13: about one run in ten). While a
-    process waits at a barrier, its threads come to their end. Not for a run
-    that fails: the others would not come to the barrier.
+    While a process waits at a barrier, the threads of earlier operations come
+    to their end. Not for a run that fails: the others would not come to the
+    barrier.
     """
     from torch import distributed
     if distributed.is_available() and distributed.is_initialized():
         distributed.barrier()
         distributed.destroy_process_group()
+
+
+def end_process(status: int) -> NoReturn:
+    """End this process, one of several without tearing the interpreter down.
+
+    A thread of gloo frees the tensors of an operation, the barrier of
+    `leave_distributed` included, some time after that is done. Where the
+    interpreter is being torn down at that moment, the thread is ended inside
+    of a destructor, and the process aborts although its work succeeded (seen
+    with torch 2.13 on loaded machines). Exit functions run and streams are
+    flushed in any case.
+
+    Args:
+        status: exit status.
+    """
+    if 'WORLD_SIZE' in os.environ:  # a launcher's variable
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _set_variables_from_slurm() -> None:

@@ -143,3 +143,30 @@ def test_mmengine_reads_pickles_of_plain_values_alone(tmp_path):
     finally:
         file_handlers.update(before)
     assert not target.exists()
+
+
+ENDING = '''
+import atexit, os, sys
+from ddp_perception.compat import end_process
+
+class Module:
+    def __del__(self, write=os.write):
+        write(1, b'torn down')
+
+kept = Module()
+atexit.register(print, 'exit function', end=' ')
+print('work done', end=' ')  # buffered
+end_process(3)
+'''
+
+
+@pytest.mark.parametrize('launched, printed', [
+    (False, 'work done exit function torn down'), (True, 'work done exit function ')])
+def test_one_of_several_processes_ends_without_tearing_python_down(
+        launched, printed, repository_dir):
+    environ = {**os.environ, 'PYTHONPATH': str(repository_dir)}
+    environ.pop('WORLD_SIZE', None)
+    done = subprocess.run(
+        [sys.executable, '-c', ENDING], capture_output=True, text=True, timeout=60,
+        env={**environ, **({'WORLD_SIZE': '2'} if launched else {})})
+    assert (done.returncode, done.stdout, done.stderr) == (3, printed, '')

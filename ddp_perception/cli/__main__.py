@@ -1,7 +1,5 @@
 """``python -m ddp_perception.cli``: the same as ``ddp-perception``."""
-import sys
-
-from ddp_perception.cli.main import main
+from ddp_perception.cli.main import run_process
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_process()

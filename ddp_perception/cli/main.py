@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from types import ModuleType
+from typing import NoReturn
 
 from ddp_perception import __version__
 from ddp_perception.cli.errors import UserError
@@ -112,5 +113,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def run_process() -> NoReturn:
+    """Run the command line as a process of its own: what the shell starts."""
+    from ddp_perception.compat import end_process
+    end_process(main())
+
+
 if __name__ == '__main__':
-    sys.exit(main())
+    run_process()
