@@ -10,6 +10,12 @@ from ddp_perception.diffusion.class_codecs import (
 from ddp_perception.diffusion.codecs import LabelCodec, MultiLabelCodec
 from ddp_perception.diffusion.depth_codec import DepthCodec
 from ddp_perception.diffusion.noise import process_generator, seeded_noise
+from ddp_perception.diffusion.outcomes import (
+    Classes,
+    Outcome,
+    Presences,
+    Quantity,
+)
 from ddp_perception.diffusion.sampler import Sampler
 from ddp_perception.diffusion.sampling import (
     Step,
@@ -25,12 +31,16 @@ from ddp_perception.diffusion.schedule import NoiseLevel, NoiseSchedule, add_noi
 __all__ = [
     'AnalogBitsCodec',
     'ClassCodec',
+    'Classes',
     'DepthCodec',
     'LabelCodec',
     'NoiseLevel',
     'MultiLabelCodec',
     'NoiseSchedule',
     'OneHotCodec',
+    'Outcome',
+    'Presences',
+    'Quantity',
     'Sampler',
     'Step',
     'ancestral',

@@ -59,21 +59,14 @@ class Outcome(ABC):
 
 
 class Classes(Outcome):
-    """Classes that exclude each other; predictions are logits.
-
-    Args:
-        are_probabilities: predictions are probabilities already.
-    """
+    """Classes that exclude each other; predictions are logits."""
 
     has_entropy = True
     unit = 'probability'
 
-    def __init__(self, are_probabilities: bool = False) -> None:
-        self.are_probabilities = are_probabilities
-
     def values(self, prediction: Tensor) -> Tensor:
         """Softmax over the classes."""
-        return prediction if self.are_probabilities else prediction.softmax(-3)
+        return prediction.softmax(-3)
 
     def differs(self, first: Tensor, second: Tensor) -> Tensor:
         """Whether the most probable class is another one."""

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddp_perception.decoder import DecoderOptions, DiffusionOptions, record_of
-from ddp_perception.diffusion import DepthCodec, Sampler
+from ddp_perception.diffusion import DepthCodec, Quantity, Sampler
 from ddp_perception.heads.dense_head import DenseHead
 from ddp_perception.heads.renamed_options import names_options
 from ddp_perception.registry import MODELS
@@ -73,6 +73,7 @@ class DepthHead(DenseHead):
 
     truth_field = 'gt_depth_map'
     prediction_field = 'pred_depth_map'
+    outcome = Quantity(unit='metres')
 
     @names_options
     def __init__(self, in_channels: int | Sequence[int], min_depth: float,

@@ -15,7 +15,13 @@ from ddp_perception.decoder import (
     MapDecoder,
     record_of,
 )
-from ddp_perception.diffusion import LabelCodec, NoiseSchedule, Sampler
+from ddp_perception.diffusion import (
+    LabelCodec,
+    NoiseSchedule,
+    Outcome,
+    Quantity,
+    Sampler,
+)
 
 
 class DiffusionHead:
@@ -28,6 +34,8 @@ class DiffusionHead:
     - :meth:`objective`, its losses;
     - :meth:`meaning`, what of a prediction is averaged over seeds and steps,
       where that is not the prediction itself;
+    - ``outcome``, what a prediction says of a cell: classes, overlapping
+      classes or a quantity;
     - ``truth_field`` and ``prediction_field``, the fields of a data sample
       that it reads and writes. The registered `Field` of that name knows how
       it is packed, drawn and saved.
@@ -38,12 +46,14 @@ class DiffusionHead:
     Attributes:
         diffusion: codec, denoiser and noise schedule.
         sampler: how predictions are sampled.
+        outcome: what a prediction says of a cell; a quantity by default.
         truth_field: field of a data sample that holds the truth.
         prediction_field: field that the prediction is written to.
     """
 
     diffusion: LabelDiffusion
     sampler: Sampler
+    outcome: Outcome = Quantity(unit='')
     truth_field: str
     prediction_field: str
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ddp_perception.decoder import DecoderOptions, DiffusionOptions, record_of
-from ddp_perception.diffusion import MultiLabelCodec, Sampler
+from ddp_perception.diffusion import MultiLabelCodec, Presences, Sampler
 from ddp_perception.diffusion.codecs import Shrink, nearest_shrink
 from ddp_perception.heads.bev_head import Bounds
 from ddp_perception.heads.diffusion_head import DiffusionHead
@@ -86,6 +86,7 @@ class MapSegHead(MapHead, DiffusionHead):
         super().__init__(in_channels, classes, input_grid, output_grid,
                          bev_axes=bev_axes, loss=loss, keep_steps=keep_steps,
                          init_cfg=init_cfg)
+        self.outcome = Presences(threshold)
         decoder = record_of(DecoderOptions, decoder, num_layers=5)
         diffusion = record_of(DiffusionOptions, diffusion, scale=0.01)
         grid = BEVGrid.of(self.output_grid if decoder_grid is None else decoder_grid)

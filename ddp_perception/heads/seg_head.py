@@ -11,6 +11,7 @@ from ddp_perception.decoder import DecoderOptions, DiffusionOptions, record_of
 from ddp_perception.diffusion import (
     AnalogBitsCodec,
     ClassCodec,
+    Classes,
     LabelCodec,
     OneHotCodec,
     Sampler,
@@ -64,6 +65,7 @@ class SegHead(DenseHead):
 
     truth_field = 'gt_sem_seg'
     prediction_field = 'pred_sem_seg'
+    outcome = Classes()
 
     @names_options
     def __init__(
