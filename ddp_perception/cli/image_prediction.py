@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ddp_perception.cli.errors import UserError
 from ddp_perception.cli.image_files import output_stems
 from ddp_perception.cli.predicted_files import write_predictions
+from ddp_perception.cli.refinement import diffusion_head, draw_refinement
 from ddp_perception.cli.sample_input import test_datasets
 from ddp_perception.visualization import read_image
 
@@ -79,7 +80,8 @@ def read_metainfo(cfg: Config) -> dict[str, Any]:
 def predict_images(model: BaseModel, pipeline: Callable[[dict], Any],
                    metainfo: Mapping[str, Any], folder: Path,
                    images: Sequence[Path], out_dir: str | Path,
-                   pictures: bool = True, progress: bool = True) -> str:
+                   pictures: bool = True, progress: bool = True,
+                   refinement: bool = False) -> str:
     """Predict images one by one and write the files.
 
     Args:
@@ -93,6 +95,7 @@ def predict_images(model: BaseModel, pipeline: Callable[[dict], Any],
             `Field` that the model predicts.
         pictures: Draw them.
         progress: Show a bar with the time left.
+        refinement: Draw the steps too; see `draw_refinement`.
 
     Returns:
         What was predicted, such as 'label maps'.
@@ -104,6 +107,8 @@ def predict_images(model: BaseModel, pipeline: Callable[[dict], Any],
     import torch
     from mmengine.dataset import pseudo_collate
     from tqdm import tqdm
+    if refinement:
+        diffusion_head(model)  # or say at once that there is none
     plural = 'images'
     pairs = list(zip(images, output_stems(images), strict=True))
     for image, stem in tqdm(pairs, unit='image', desc='predicting',
@@ -112,9 +117,12 @@ def predict_images(model: BaseModel, pipeline: Callable[[dict], Any],
         _require_image(path)
         data = _prepare(pipeline, path)
         with torch.no_grad():
-            sample = model.test_step(pseudo_collate([data]))[0]
+            batch = pseudo_collate([data])
+            sample = model.test_step(batch)[0]
         plural = write_predictions(model, sample, Path(out_dir) / stem, metainfo,
                                    f'prediction of {path}', pictures)
+        if refinement:
+            draw_refinement(model, batch, Path(out_dir) / stem, metainfo)
     return plural
 
 

@@ -70,6 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='cpu, cuda, cuda:1 (default: cuda if present)')
     parser.add_argument('--no-pictures', action='store_true',
                         help='write the predicted values alone')
+    parser.add_argument('--refinement', action='store_true',
+                        help='also draw the prediction after every step, as a '
+                        'strip (<name>_steps.png) and an animation (.gif)')
     frames = parser.add_argument_group(
         'frames and samples', 'these and --data-root mean nothing for images')
     frames.add_argument('--split', metavar='NAME',
@@ -143,7 +146,7 @@ def _predict_dataset(args: argparse.Namespace, cfg: Config, dataset: Samples,
     return prediction.predict_all(
         _load_model(args, cfg), dataset, args.out, pictures=not args.no_pictures,
         threshold=_option(args, 'threshold'), limit=args.limit,
-        truth=not args.no_truth, unit=unit)
+        truth=not args.no_truth, unit=unit, refinement=args.refinement)
 
 
 def _predict_images(args: argparse.Namespace, cfg: Config) -> str:
@@ -156,7 +159,7 @@ def _predict_images(args: argparse.Namespace, cfg: Config) -> str:
     metainfo = image_prediction.read_metainfo(cfg)
     what = image_prediction.predict_images(
         _load_model(args, cfg), pipeline, metainfo, folder, images, args.out,
-        pictures=not args.no_pictures)
+        pictures=not args.no_pictures, refinement=args.refinement)
     return f'{len(images)} {what}'
 
 

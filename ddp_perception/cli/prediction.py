@@ -12,6 +12,7 @@ from ddp_perception.cli.configuration import bare_model_settings, innermost_data
 from ddp_perception.cli.errors import UserError
 from ddp_perception.cli.image_files import INFO_SUFFIXES, is_image
 from ddp_perception.cli.predicted_files import write_predictions
+from ddp_perception.cli.refinement import diffusion_head, draw_refinement
 from ddp_perception.engine.pictures import name_images
 from ddp_perception.file_names import output_names
 
@@ -172,7 +173,8 @@ def build_model(cfg: Config, device: torch.device) -> BaseModel:
 def predict_all(model: BaseModel, dataset: Samples, out_dir: str | Path,
                 pictures: bool = True, threshold: float = 0.5,
                 progress: bool = True, limit: int | None = None,
-                truth: bool = True, unit: str = 'frame') -> str:
+                truth: bool = True, unit: str = 'frame',
+                refinement: bool = False) -> str:
     """Predict every sample of a data set and write the files.
 
     Args:
@@ -187,6 +189,7 @@ def predict_all(model: BaseModel, dataset: Samples, out_dir: str | Path,
         limit: Only the first samples.
         truth: Draw the truth too where a sample has it.
         unit: What a sample is, for messages.
+        refinement: Draw the steps too; see `draw_refinement`.
 
     Returns:
         What was predicted, such as '20 maps'.
@@ -200,6 +203,8 @@ def predict_all(model: BaseModel, dataset: Samples, out_dir: str | Path,
     from mmengine.dataset import pseudo_collate
     from tqdm import tqdm
 
+    if refinement:
+        diffusion_head(model)  # or say at once that there is none
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     if hasattr(dataset, 'full_init'):
@@ -218,6 +223,9 @@ def predict_all(model: BaseModel, dataset: Samples, out_dir: str | Path,
         plural = write_predictions(
             model, sample, out_dir / names[index], getattr(dataset, 'metainfo', {}),
             f'{unit} {label}', pictures, threshold, truth)
+        if refinement:
+            draw_refinement(model, batch, out_dir / names[index],
+                            getattr(dataset, 'metainfo', {}), threshold)
     return f'{len(labels)} {plural}'
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from mmengine.structures import BaseDataElement
 
 from ddp_perception.fields.field import Field, Setting, prediction_of, values_of
@@ -42,6 +43,12 @@ class DepthField(Field):
             sample, self.prediction, setting)), stem)
         return write_png(stem.with_name(f'{stem.name}_depth.png'),
                          place_in_image(sample, stored))
+
+    def paint(self, sample: BaseDataElement, setting: Setting) -> np.ndarray:
+        """Paint the depth, near bright."""
+        from ddp_perception.visualization.dense import paint_depth
+        depth = place_in_image(sample, prediction_of(sample, self.prediction)[0])
+        return paint_depth(depth, getattr(setting.head, 'max_depth', 80.))
 
     def draw(self, sample: BaseDataElement, path: Path, setting: Setting) -> Path:
         """Draw the image and its depth in colour."""

@@ -89,6 +89,14 @@ class Field(ABC):
             ValueError: the sample lacks what a picture needs.
         """
 
+    def paint(self, sample: BaseDataElement, setting: Setting) -> np.ndarray | None:
+        """Paint the prediction alone, for strips and animations.
+
+        Returns:
+            (H, W, 3) uint8, RGB; None where a field cannot.
+        """
+        return None
+
 
 def fields_of(sample: BaseDataElement) -> list[Field]:
     """Return the registered fields that a sample predicts.

@@ -39,6 +39,15 @@ class LabelField(Field):
             sample, self.prediction, setting)), stem)
         return write_png(stem.with_name(f'{stem.name}_labels.png'), labels)
 
+    def paint(self, sample: BaseDataElement, setting: Setting) -> np.ndarray:
+        """Paint class colours over the image."""
+        from ddp_perception.visualization import overlay_labels
+        labels = prediction_of(sample, self.prediction)[0].astype(np.int64)
+        return overlay_labels(
+            image_of(sample),
+            place_in_image(sample, labels, outside=setting.ignore_index),
+            setting.metainfo['palette'], setting.ignore_index)
+
     def draw(self, sample: BaseDataElement, path: Path, setting: Setting) -> Path:
         """Draw classes in colour over the image, with a legend."""
         from ddp_perception.visualization import save_segmentation

@@ -3,12 +3,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from ddp_perception.visualization.panels import Panels
 from ddp_perception.visualization.uncertain import Uncertainty, colours, upper_end
+
+if TYPE_CHECKING:
+    from matplotlib.colors import PowerNorm
 
 OPACITY = 0.6
 """Of class colours over the image."""
@@ -154,8 +158,7 @@ def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
            uncertainty=None if uncertainty is None else uncertainty.plane)
     if not max_depth > 0:
         raise ValueError(f'max_depth must be positive, got {max_depth}')
-    from matplotlib.colors import PowerNorm
-    norm = PowerNorm(0.5, vmin=0, vmax=max_depth)
+    norm = _depth_norm(max_depth)
     maps = [('predicted depth', _known(prediction))]
     if truth is not None:
         maps.append(('true depth', _known(enlarge_dots(truth))))
@@ -181,6 +184,17 @@ def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
                           np.ma.masked_array(uncertainty.plane, unknown),
                           uncertainty.label)
     return panels.save(path)
+
+
+def paint_depth(depth: np.ndarray, max_depth: float = 80.) -> np.ndarray:
+    """Return (H, W, 3) uint8 RGB of (H, W) metres, in the colours of `save_depth`."""
+    shown = colours('plasma_r')(_depth_norm(max_depth)(_known(depth)), bytes=True)
+    return np.ascontiguousarray(shown[..., :3])
+
+
+def _depth_norm(max_depth: float) -> PowerNorm:
+    from matplotlib.colors import PowerNorm
+    return PowerNorm(0.5, vmin=0, vmax=max_depth, clip=True)
 
 
 def enlarge_dots(depth: np.ndarray) -> np.ndarray:

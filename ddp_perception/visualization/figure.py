@@ -79,7 +79,7 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
     """Draw a frame.
 
     Below the maps, where there is an uncertainty, how many classes are wrong
-    in each cell (with a truth) and the uncertainty of the least certain class.
+    in each cell (with a truth) and the mean uncertainty of the classes.
 
     Args:
         frame: What to show. A map that is None is left out.
@@ -96,6 +96,7 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     maps = _maps(frame, threshold)
     if not maps:
@@ -143,7 +144,8 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
         bottom = row + MARGIN_BELOW + MAP * (1 - index / len(values) - 0.45)
         bar = axes_at((width - block) / 2 + len(values) * (MARGIN_LEFT + MAP) + 0.3,
                       bottom, 0.16, MAP * 0.4)
-        figure.colorbar(image, cax=bar, label=title)
+        whole = MaxNLocator(integer=True) if plane.dtype.kind == 'i' else None
+        figure.colorbar(image, cax=bar, label=title, ticks=whole)
         bar.tick_params(labelsize=8)
     figure.suptitle(frame.title, fontsize=11, y=1 - 0.08 / height, va='top',
                     parse_math=False)  # a token may have a dollar sign

@@ -24,7 +24,7 @@ class Uncertainty:
 
     Args:
         values: (G, H, W) or (H, W), greater where less is known; of several
-            groups the greatest is shown.
+            classes the mean is shown.
         label: what it is, with its unit.
     """
 
@@ -51,7 +51,7 @@ class Uncertainty:
     def plane(self) -> np.ndarray:
         """(H, W) float."""
         values = np.asarray(self.values, float)
-        return values if values.ndim == 2 else values.max(0)
+        return values if values.ndim == 2 else values.mean(0)
 
 
 def colours(name: str) -> Colormap:

@@ -166,6 +166,34 @@ def test_sampling_options_reach_the_head(run, weights, tmp_path):
         assert error(**{**asked, name: other}) > 1 / 256
 
 
+@pytest.mark.parametrize('config', [SEG, DEPTH])
+def test_refinement_shows_every_step_and_ends_with_the_prediction(
+        run, weights, tmp_path, monkeypatch, config):
+    from ddp_perception import visualization
+    from ddp_perception.visualization import strip
+    pixels = write_image(tmp_path / 'a.png', 1)
+    strips = []
+    monkeypatch.setattr(strip, 'save_strip',
+                        lambda path, *shown: strips.append((path, *shown)))
+    run('predict', config, weights[config], tmp_path / 'a.png', '--out',
+        tmp_path / 'o', '--num-steps', 4, '--refinement')
+    (path, pictures, captions), = strips
+    assert path == tmp_path / 'o' / 'a_steps.png' and len(pictures) == 4
+    assert [caption.split(',')[0] for caption in captions] == [
+        f'step {step}' for step in (1, 2, 3, 4)]
+    assert 'changed' not in captions[0] and '% changed' in captions[3]
+    assert (tmp_path / 'o' / 'a_steps.gif').is_file()
+    if config == SEG:
+        labels = read(tmp_path / 'o' / 'a_labels.png').astype(int)
+        expected = visualization.overlay_labels(
+            pixels[..., ::-1], labels, [[128, 64, 128], [220, 20, 60], [0, 0, 142]])
+        np.testing.assert_array_equal(pictures[-1], expected)
+    else:
+        depth = read(tmp_path / 'o' / 'a_depth.png') / 256
+        expected = visualization.dense.paint_depth(depth, 60.)
+        assert np.abs(pictures[-1].astype(int) - expected).max() <= 2  # 1/256 m
+
+
 def test_test_time_augmentation_is_left_out(run, weights, tmp_path):
     write_image(tmp_path / 'a.png', 1)
     for config in (SEG, FLIP):
