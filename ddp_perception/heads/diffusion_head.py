@@ -19,9 +19,11 @@ from ddp_perception.diffusion import (
     LabelCodec,
     NoiseSchedule,
     Outcome,
+    Presences,
     Quantity,
     Sampler,
 )
+from ddp_perception.heads.temperature import Temperature, calibrated
 
 
 class DiffusionHead:
@@ -45,6 +47,8 @@ class DiffusionHead:
 
     Attributes:
         diffusion: codec, denoiser and noise schedule.
+        calibration: temperature of the averaged prediction; None for a
+            quantity.
         sampler: how predictions are sampled.
         outcome: what a prediction says of a cell; a quantity by default.
         truth_field: field of a data sample that holds the truth.
@@ -52,6 +56,7 @@ class DiffusionHead:
     """
 
     diffusion: LabelDiffusion
+    calibration: Temperature | None
     sampler: Sampler
     outcome: Outcome = Quantity(unit='')
     truth_field: str
@@ -93,6 +98,7 @@ class DiffusionHead:
             sample_range=diffusion.sample_range,
             time_difference=diffusion.time_difference,
             self_aligned=diffusion.self_aligned)
+        self.calibration = Temperature.of(self.outcome, codec)
 
     @abstractmethod
     def objective(self, prediction: Tensor, truth: Tensor) -> dict[str, Tensor]:
@@ -101,6 +107,19 @@ class DiffusionHead:
     def meaning(self, prediction: Tensor) -> Tensor:
         """Turn (B, seeds, ...) predictions into what is averaged over seeds."""
         return prediction
+
+    @property
+    def averages_probabilities(self) -> bool:
+        """Whether :meth:`meaning` gives probabilities, rather than logits.
+
+        By default it does for overlapping classes alone.
+        """
+        return isinstance(self.outcome, Presences)
+
+    @property
+    def temperature(self) -> Tensor | None:
+        """Temperature of each group, (G, ); None for a quantity."""
+        return None if self.calibration is None else self.calibration.temperature
 
     @property
     def passes(self) -> dict[str, int]:
@@ -144,6 +163,8 @@ class DiffusionHead:
             steps: what :meth:`prediction_steps` returns.
 
         Returns:
-            (B, ...), seeds and steps averaged.
+            (B, ...), seeds and steps averaged, and calibrated by the temperature.
         """
-        return self.sampler.combine([self.meaning(step) for step in steps])
+        return calibrated(
+            self.sampler.combine([self.meaning(step) for step in steps]),
+            self.temperature, self.outcome, logits=not self.averages_probabilities)
