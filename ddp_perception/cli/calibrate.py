@@ -97,6 +97,9 @@ def run(args: argparse.Namespace) -> int:
     print(result.table())
     for warning in result.warnings():
         print(f'warning: {warning}')
+    if len(result.groups) > 1:
+        print('note: decisions at 0.5 are the same ones; those at any other threshold, '
+              'and IoU over several thresholds, are not')
     _write(args, out, f'{place}.calibration.temperature', head, result)
     print(f'written to {out}')
     return 0

@@ -86,7 +86,7 @@ def _least(scores: Tensor, labels: Tensor, weights: Tensor) -> float:
         _, slope, curvature = _likelihood(scores, labels, weights, inverse)
         low, high = (inverse, high) if slope < 0 else (low, inverse)
         step = inverse - slope / curvature if curvature > 0 else math.nan
-        if abs(step - inverse) <= _PRECISION * inverse or high - low <= _PRECISION * low:
+        if min(abs(step - inverse), high - low) <= _PRECISION * low:
             break
         inverse = step if low < step < high else (low + high) / 2
     return inverse

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from PIL import Image
 
 from ddp_perception.checkpoints.reading import load_checkpoint_file
 from tests.cli.test_evaluation import write_cityscapes, write_kitti
@@ -122,3 +123,14 @@ def test_what_cannot_be_calibrated_is_refused_in_one_message(
         'calibrate', CONFIGS / 'evaluate_flip.py', street['weights'], *common,
         '--split', 'test', *street['options'])
     assert not (tmp_path / 'none.pth').exists()
+
+
+def test_test_draws_the_curves_that_a_metric_writes(run, street, tmp_path):
+    curves = tmp_path / 'curves' / 'street.json'
+    run('test', CONFIGS / 'calibrate_seg.py', street['weights'], *street['options'],
+        '--work-dir', tmp_path / 'work', '--cfg-options',
+        f'test_evaluator.1.curves_file={curves}')
+    with Image.open(curves.with_suffix('.png')) as picture:
+        assert picture.format == 'PNG'
+    assert sorted(file.name for file in curves.parent.iterdir()) == [
+        'street.json', 'street.png']
