@@ -107,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _report_split(cfg: Config, args: argparse.Namespace, loader: DataLoader) -> None:
     """Say what is fitted to, and what that means for later figures."""
-    print(f'fitting to {len(loader.dataset)} samples of {args.split}_dataloader; the '
+    count = len(loader.dataset)  # type: ignore[arg-type]  # it is sized
+    print(f'fitting to {count} samples of {args.split}_dataloader; the '
           'figures below are those of the same samples')
     if split_loader.is_random(loader):
         print('warning: the pipeline has random steps; the temperature is that of '
@@ -117,8 +118,8 @@ def _report_split(cfg: Config, args: argparse.Namespace, loader: DataLoader) -> 
         print('warning: these are the data of test_dataloader: calibration figures of '
               '`test` on them will be better than on unseen data. Fit to another split')
     if args.split == 'train':
-        print('note: a model is surer of what it was trained on than of other data; '
-              'a split of its own gives a better temperature')
+        print('note: if the model was trained on these, it is surer of them than of '
+              'other data; a split of its own gives a better temperature')
 
 
 def _write(args: argparse.Namespace, out: Path, key: str, head: Any,

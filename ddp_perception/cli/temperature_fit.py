@@ -132,7 +132,8 @@ def calibrate_head(model: BaseModel, head: Any, loader: DataLoader,
     for scores, labels in _predictions(model, head, loader, 'fitting', progress):
         counts.append(_counts(head, scores, labels))
         if subsample is None:
-            bound = LARGEST // (len(loader.dataset) * len(scores))
+            samples = len(loader.dataset)  # type: ignore[arg-type]  # it is sized
+            bound = LARGEST // (samples * len(scores))
             subsample = CellSubsample(max(1, min(cells_per_sample, bound)))
         subsample.add(*_cells(head, scores, labels))
     before = pool_counts(counts)

@@ -29,6 +29,7 @@ MOST_COLUMNS = 4
 
 OBSERVED, GAP, IDEAL, CELLS = 'tab:blue', 'tab:red', '0.4', '0.6'
 LINES = ('-', '--', ':', '-.')  # curves may lie on each other
+HIGHEST = 3.  # end of the vertical axis, in errors of all pixels
 WORDS = {'abs_rel': 'mean of |error| / truth', 'rmse': 'RMSE'}
 
 
@@ -93,24 +94,26 @@ def save_sparsification(path: str | Path, curves: Mapping[str, Any]) -> Path:
         The file.
     """
     errors = curves['sparsification']
-    places = _Places(len(errors))
+    places = _Places(len(errors), LEGEND)
     for index, (name, data) in enumerate(errors.items()):
         axes = places.axes(index)
         kept, error, oracle = (_numbers(data[key])
                                for key in ('kept', 'error', 'oracle'))
         left_out = 1 - kept
-        ause = _figure_of(curves, f'uncertainty/ause_{name}')
         axes.axhline(1, color=IDEAL, linestyle='--', linewidth=1, label='chance')
         axes.plot(left_out, error, color=OBSERVED, label='by uncertainty')
         axes.plot(left_out, oracle, color='black', linewidth=1,
                   label='by error (oracle)')
         axes.fill_between(left_out, oracle, error, color=GAP, alpha=0.2, linewidth=0,
-                          label=f'AUSE {ause}')
-        highest = np.nanmax([*error, 1]) if np.isfinite(error).any() else 1
-        axes.set(xlim=(0, 1), ylim=(0, min(max(1.05 * highest, 1.1), 3)))
-        _dress(axes, WORDS.get(name, name), 'share of pixels left out',
-               'error of the others / error of all')
-        axes.legend(loc='lower left', fontsize=7, frameon=False)
+                          label='AUSE')
+        highest = np.nanmax([*error, 1])
+        axes.set(xlim=(0, 1), ylim=(0, min(1.1 * highest, HIGHEST)))
+        ause = _figure_of(curves, f'uncertainty/ause_{name}')
+        _dress(axes, f'{WORDS.get(name, name)}, AUSE {ause}',
+               'share of pixels left out', 'error of the others / error of all')
+    if errors:
+        places.figure.legend(*axes.get_legend_handles_labels(), ncols=4,
+                             loc='lower center', fontsize=9, frameon=False)
     return save_figure(places.figure, path)
 
 

@@ -96,7 +96,7 @@ def test_training_data_are_loaded_as_in_evaluation(run, street, capsys):
         street['out'], *street['options'], '--split', 'train', '--samples', 2)
     printed = capsys.readouterr().out
     assert 'fitting to 2 samples of train_dataloader' in printed
-    assert 'random steps' not in printed and 'was trained on' in printed
+    assert 'random steps' not in printed and 'the model was trained' in printed
     np.random.seed(0)
     run('calibrate', CONFIGS / 'calibrate_seg.py', street['weights'], '--out',
         street['out'], *street['options'], '--cfg-options',
