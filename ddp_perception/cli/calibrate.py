@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     checkpoint_checks.require_checkpoint(args.checkpoint)
     out = checkpoint_checks.require_output(args.out, args.checkpoint, '--out')
     missing_data.require_info_files(cfg, [loader_name])
-    configuration.set_sampling(cfg, args.num_steps, args.num_seeds, args.seed)
+    configuration.set_sampling(cfg, arguments.sampling_changes(args), args.seed)
     runner.prepare_process(cfg, trusted=args.trust_checkpoint)
     with build_errors.naming_settings(cfg, args.config):
         model = prediction.build_model(cfg, prediction.choose_device(args.device))

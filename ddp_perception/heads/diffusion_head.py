@@ -5,6 +5,7 @@ import dataclasses
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -245,7 +246,8 @@ class DiffusionHead:
         kind = self.uncertainty_kind
         if kind is None:
             return None
-        return uncertainty(kind, steps, self.outcome, self.sampler.average)
+        return uncertainty(kind, steps, self.outcome, self.sampler.average, partial(
+            calibrated, temperature=self.temperature, outcome=self.outcome))
 
     def average(self, steps: Sequence[Tensor]) -> Tensor:
         """Average over the passes that count: the last step's, or all.

@@ -59,6 +59,22 @@ def test_nothing_inside_the_sampling_knows_the_temperature():
     assert all(map(torch.equal, before, head.prediction_steps(feats)))
 
 
+@pytest.mark.parametrize('kind', ['classes', 'maps'])
+def test_entropy_is_that_of_the_calibrated_probabilities(kind):
+    head, feats = head_of(kind)
+    steps = head.prediction_steps(feats[0] if kind == 'classes' else feats)
+    before = head.uncertainty(steps)
+    head.calibration.assign(temperatures(head, 3.))
+    stated = head(feats)
+    if kind == 'classes':
+        stated = stated.softmax(1)
+        expected = -(stated * stated.log()).sum(1, keepdim=True)
+    else:
+        expected = -(stated * stated.log() + (1 - stated) * (1 - stated).log())
+    torch.testing.assert_close(head.uncertainty(steps), expected)
+    assert (head.uncertainty(steps) > before).float().mean() > 0.9
+
+
 @pytest.mark.parametrize('temperature', [0.03, 0.7, 3., 50.])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64, torch.bfloat16])
 def test_no_decision_changes_even_at_a_distance_of_one_rounding(temperature, dtype):
