@@ -95,6 +95,24 @@ def compare_states(model_state: Mapping[str, Tensor],
         mismatched=mismatched, common=len(common) - len(mismatched), moved=moved)
 
 
+def expected_state(model: nn.Module,
+                   file_state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what a file must hold to fill a model.
+
+    That is the model's state, where what a module calls optional (a temperature
+    of 1 is not saved) counts only if the file has it.
+    """
+    state = dict(model.state_dict())
+    for place, module in model.named_modules():
+        for name, value in getattr(module, 'optional_state', dict)().items():
+            key = f'{place}.{name}' if place else name
+            if key in file_state:
+                state[key] = value
+            else:
+                state.pop(key, None)
+    return state
+
+
 def _is_table(value: Tensor) -> bool:
     """Tell whether a buffer holds indices; counters are numbers without axes."""
     return value.dim() > 0 and not (value.is_floating_point() or value.is_complex())
@@ -112,6 +130,25 @@ def require_checkpoint(path: str | Path) -> None:
             f'; it has {", ".join(files)}' if files else ''))
     if not path.is_file():
         raise UserError(f'checkpoint {path} does not exist')
+
+
+def require_output(out: str | Path, source: str | Path, option: str = 'OUT') -> Path:
+    """Return the file that a changed checkpoint is to be written to.
+
+    Args:
+        out: The file, which may be there.
+        source: The checkpoint that is changed.
+        option: What names it on the command line.
+
+    Raises:
+        UserError: it is that checkpoint, or a folder.
+    """
+    out, source = Path(out).expanduser(), Path(source).expanduser()
+    if out.exists() and source.exists() and out.samefile(source):
+        raise UserError(f'{out} would be overwritten: name another {option}')
+    if out.is_dir():
+        raise UserError(f'{out} is a folder: name the file to write')
+    return out
 
 
 def read_state(path: str | Path,
@@ -183,7 +220,7 @@ def require_fit(model: nn.Module, path: str | Path, config_path: str | Path,
         UserError: names or shapes differ; lists a few.
     """
     state, meta = read_state(path, trusted)
-    difference = compare_states(model.state_dict(), state)
+    difference = compare_states(expected_state(model, state), state)
     if difference:
         origin = meta.get('experiment_name')
         raise UserError(
@@ -200,13 +237,16 @@ def load_weights(model: nn.Module, path: str | Path, config_path: str | Path,
     """Load a checkpoint into a model, every parameter of it.
 
     Raises:
-        UserError: see `require_fit`.
+        UserError: see `require_fit`; or a value is out of its range.
     """
     state = require_fit(model, path, config_path, trusted)
     if not hasattr(state, '_metadata'):  # the shapes fit as they are
         state._metadata = (  # type: ignore[attr-defined]
             model.state_dict()._metadata)  # type: ignore[attr-defined]
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(f'checkpoint {path} cannot be loaded: {error}') from error
 
 
 def require_overlap(model: nn.Module, path: str | Path, config_path: str | Path,
@@ -221,7 +261,7 @@ def require_overlap(model: nn.Module, path: str | Path, config_path: str | Path,
             indices differs.
     """
     state, _ = read_state(path, trusted)
-    difference = compare_states(model.state_dict(), state)
+    difference = compare_states(expected_state(model, state), state)
     if difference.moved:
         raise UserError(f'checkpoint {path} is not for the model of {config_path}:'
                         f'\n{difference}')

@@ -56,11 +56,8 @@ def run(args: argparse.Namespace) -> int:
     from ddp_perception.checkpoints import UnknownRelease, convert_state
     from ddp_perception.checkpoints.writing import write_checkpoint
     from ddp_perception.cli.prediction import build_model
-    source, out = Path(args.checkpoint).expanduser(), Path(args.out).expanduser()
-    if out.exists() and source.exists() and out.samefile(source):
-        raise UserError(f'{out} would be overwritten: name another OUT')
-    if out.is_dir():
-        raise UserError(f'{out} is a folder: name the file to write')
+    source = Path(args.checkpoint).expanduser()
+    out = checkpoint_checks.require_output(args.out, source)
     state, meta = checkpoint_checks.read_state(source, args.trust_checkpoint)
     cfg = configuration.load_config(args.config, args.cfg_options)
     compat.load_checkpoints_safely(args.trust_checkpoint)

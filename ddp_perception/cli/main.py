@@ -17,6 +17,8 @@ COMMANDS = {
     'train': ('ddp_perception.cli.train', 'train a model from a configuration'),
     'test': ('ddp_perception.cli.test',
              "evaluate a checkpoint on the configuration's test data"),
+    'calibrate': ('ddp_perception.cli.calibrate',
+                  'fit the temperature of a trained head, for truer probabilities'),
     'predict': ('ddp_perception.cli.predict',
                 'predict and draw: maps of frames, labels or depth of images'),
     'convert-checkpoint': ('ddp_perception.cli.convert_checkpoint',

@@ -26,6 +26,7 @@ from ddp_perception.cli import (
     build_errors,
     checkpoint_checks,
     configuration,
+    curve_pictures,
     missing_data,
     runner,
 )
@@ -91,6 +92,9 @@ def run(args: argparse.Namespace) -> int:
         path = write_file(args.out, json.dumps(
             _record(args, model, figures), indent=1, sort_keys=True).encode() + b'\n')
         run_.logger.info(f'figures written to {path}')
+    if run_.rank == 0:
+        for picture in curve_pictures.draw_curves(run_.test_evaluator.metrics):
+            run_.logger.info(f'curves drawn into {picture}')
     compat.leave_distributed()
     return 0
 

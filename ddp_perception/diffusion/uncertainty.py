@@ -1,7 +1,7 @@
 """How uncertain a prediction is, from the passes that made it."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -14,7 +14,8 @@ UNCERTAINTIES = ('entropy', *OF_SEVERAL_PASSES)
 
 
 def uncertainty(kind: str, steps: Sequence[Tensor], outcome: Outcome,
-                average: str = 'last') -> Tensor:
+                average: str = 'last',
+                calibrate: Callable[[Tensor], Tensor] | None = None) -> Tensor:
     """Return an uncertainty for each cell, greater where less is known.
 
     Passes are compared over the seeds of the last step or, where there is one
@@ -22,7 +23,7 @@ def uncertainty(kind: str, steps: Sequence[Tensor], outcome: Outcome,
 
     Args:
         kind: ``'entropy'``: entropy of the mean probabilities of the passes
-            that the prediction averages, in nats.
+            that the prediction averages, in nats, after `calibrate`.
             ``'mutual_information'``: that entropy, of the compared passes,
             less the mean entropy of each: the part on which they do not
             agree, in nats.
@@ -35,6 +36,8 @@ def uncertainty(kind: str, steps: Sequence[Tensor], outcome: Outcome,
         steps: one (B, S, C, H, W) prediction per step.
         outcome: what a prediction says of a cell.
         average: ``'last'`` or ``'all'``, as in `Sampler`.
+        calibrate: from mean probabilities (B, C, H, W) to those that the head
+            states, as by a temperature; by default they are the same.
 
     Returns:
         (B, G, H, W) float32, G groups of classes; see `Outcome`.
@@ -53,7 +56,8 @@ def uncertainty(kind: str, steps: Sequence[Tensor], outcome: Outcome,
         return torch.stack(changes).sum(0) if changes else torch.zeros_like(
             outcome.differs(values[0], values[0]).float().mean(1))
     if kind == 'entropy':
-        return outcome.entropy(_counted(steps, outcome, average).mean(1))
+        mean = _counted(steps, outcome, average).mean(1)
+        return outcome.entropy(calibrate(mean) if calibrate else mean)
     passes = _counted(steps, outcome, average)
     if passes.shape[1] == 1:
         passes = _counted(steps, outcome, 'all')

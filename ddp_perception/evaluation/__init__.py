@@ -38,17 +38,18 @@ from .sparsification import (
     pool_depth,
     sparsification,
 )
+from .temperature import CellSubsample, Fit, fit_temperature
 
 __all__ = [
-    'CalibrationCounts', 'CalibrationMetric', 'DepthCounts', 'DepthExport',
-    'DepthUncertaintyMetric', 'KITTIDepthMetric', 'MapIoUMetric', 'ause',
-    'benchmark_name', 'calibration_measures', 'correlations', 'count_classes',
+    'CalibrationCounts', 'CalibrationMetric', 'CellSubsample', 'DepthCounts',
+    'DepthExport', 'DepthUncertaintyMetric', 'Fit', 'KITTIDepthMetric', 'MapIoUMetric',
+    'ause', 'benchmark_name', 'calibration_measures', 'correlations', 'count_classes',
     'count_depth', 'count_map', 'count_maps', 'crop_box', 'depth_measures',
     'describe_passes', 'evaluate_constant_depth', 'evaluate_constant_labels',
-    'evaluate_constant_map', 'evaluate_depth', 'iou_table', 'iter_depths',
-    'iter_labels', 'iter_masks', 'map_iou', 'mean_measures', 'mean_of_kept',
-    'most_frequent_class', 'pixel_median_depth', 'pool_counts', 'pool_depth',
-    'ranking_bounds', 'ranking_measures', 'reliability', 'risk_coverage',
+    'evaluate_constant_map', 'evaluate_depth', 'fit_temperature', 'iou_table',
+    'iter_depths', 'iter_labels', 'iter_masks', 'map_iou', 'mean_measures',
+    'mean_of_kept', 'most_frequent_class', 'pixel_median_depth', 'pool_counts',
+    'pool_depth', 'ranking_bounds', 'ranking_measures', 'reliability', 'risk_coverage',
     'sparsification', 'to_benchmark', 'training_frequency', 'uncertainty_bins',
     'valid_mask'
 ]

@@ -7,6 +7,7 @@ from ddp_perception.heads.diffusion_head import DiffusionHead
 from ddp_perception.heads.map_head import MapHead
 from ddp_perception.heads.map_seg_head import MapSegHead
 from ddp_perception.heads.seg_head import SegHead
+from ddp_perception.heads.temperature import Temperature, calibrated
 
 __all__ = ['BEVHead', 'ConvMapHead', 'DenseHead', 'DepthHead', 'DiffusionHead',
-           'MapHead', 'MapSegHead', 'SegHead']
+           'MapHead', 'MapSegHead', 'SegHead', 'Temperature', 'calibrated']

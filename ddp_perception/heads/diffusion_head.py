@@ -5,6 +5,7 @@ import dataclasses
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from ddp_perception.diffusion import (
     LabelCodec,
     NoiseSchedule,
     Outcome,
+    Presences,
     Quantity,
     Refinement,
     Sampler,
@@ -29,6 +31,7 @@ from ddp_perception.diffusion import (
     StepCount,
     uncertainty,
 )
+from ddp_perception.heads.temperature import Temperature, calibrated
 
 
 class DiffusionHead:
@@ -52,6 +55,8 @@ class DiffusionHead:
 
     Attributes:
         diffusion: codec, denoiser and noise schedule.
+        calibration: temperature of the averaged prediction; None for a
+            quantity.
         sampler: how predictions are sampled.
         step_count: steps taken since it was last replaced.
         outcome: what a prediction says of a cell; a quantity by default.
@@ -60,6 +65,7 @@ class DiffusionHead:
     """
 
     diffusion: LabelDiffusion
+    calibration: Temperature | None
     sampler: Sampler
     step_count: StepCount
     outcome: Outcome = Quantity(unit='')
@@ -108,6 +114,7 @@ class DiffusionHead:
             sample_range=diffusion.sample_range,
             time_difference=diffusion.time_difference,
             self_aligned=diffusion.self_aligned)
+        self.calibration = Temperature.of(self.outcome, codec)
 
     @abstractmethod
     def objective(self, prediction: Tensor, truth: Tensor) -> dict[str, Tensor]:
@@ -116,6 +123,19 @@ class DiffusionHead:
     def meaning(self, prediction: Tensor) -> Tensor:
         """Turn (B, seeds, ...) predictions into what is averaged over seeds."""
         return prediction
+
+    @property
+    def averages_probabilities(self) -> bool:
+        """Whether :meth:`meaning` gives probabilities, rather than logits.
+
+        By default it does for overlapping classes alone.
+        """
+        return isinstance(self.outcome, Presences)
+
+    @property
+    def temperature(self) -> Tensor | None:
+        """Temperature of each group, (G, ); None for a quantity."""
+        return None if self.calibration is None else self.calibration.temperature
 
     @property
     def passes(self) -> dict[str, int]:
@@ -226,7 +246,8 @@ class DiffusionHead:
         kind = self.uncertainty_kind
         if kind is None:
             return None
-        return uncertainty(kind, steps, self.outcome, self.sampler.average)
+        return uncertainty(kind, steps, self.outcome, self.sampler.average, partial(
+            calibrated, temperature=self.temperature, outcome=self.outcome))
 
     def average(self, steps: Sequence[Tensor]) -> Tensor:
         """Average over the passes that count: the last step's, or all.
@@ -235,9 +256,11 @@ class DiffusionHead:
             steps: what :meth:`prediction_steps` returns.
 
         Returns:
-            (B, ...), seeds and steps averaged.
+            (B, ...), seeds and steps averaged, and calibrated by the temperature.
         """
-        return self.sampler.combine([self.meaning(step) for step in steps])
+        return calibrated(
+            self.sampler.combine([self.meaning(step) for step in steps]),
+            self.temperature, self.outcome, logits=not self.averages_probabilities)
 
 
 def _whole(prediction: Tensor, refined: Tensor, steps: Sequence[Tensor]) -> Tensor:

@@ -100,6 +100,11 @@ class SegHead(DenseHead):
         """Whether predictions are mean probabilities of all steps."""
         return self.sampler.average == 'all'
 
+    @property
+    def averages_probabilities(self) -> bool:
+        """Whether :meth:`meaning` gives probabilities, rather than logits."""
+        return self.accumulates
+
     def pixel_loss(self, loss: nn.Module, prediction: Tensor, truth: Tensor) -> Tensor:
         """Apply one of mmseg's losses to (B, K, H, W) logits."""
         # OhemCrossEntropy knows the ignored label by an option of its own.

@@ -1,4 +1,8 @@
 """Pictures of bird's-eye-view maps, and of what an image's pixels show."""
+from ddp_perception.visualization.calibration import (
+    save_calibration,
+    save_sparsification,
+)
 from ddp_perception.visualization.camera import draw_camera, project_points
 from ddp_perception.visualization.dense import (
     overlay_labels,
@@ -17,5 +21,5 @@ from ddp_perception.visualization.uncertain import Uncertainty
 
 __all__ = ['MapFrame', 'Panels', 'Uncertainty', 'crop_corner', 'draw_camera',
            'draw_frame', 'draw_map', 'frame_from_sample', 'overlay_labels', 'paint_map',
-           'project_points', 'read_image', 'save_depth', 'save_frame',
-           'save_segmentation']
+           'project_points', 'read_image', 'save_calibration', 'save_depth',
+           'save_frame', 'save_segmentation', 'save_sparsification']

@@ -12,6 +12,7 @@ from ddp_perception.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
 # Inches.
@@ -25,6 +26,15 @@ BAR_WIDTH = 0.16
 ROW = 0.25  # of a legend
 LETTER = 0.085  # mean width of one, at the legend's size
 SWATCH = 0.55  # legend's colour and the space around it
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: int = 100) -> Path:
+    """Write a figure; see `Panels.save`."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
+        figure.savefig(part, dpi=dpi, format=path.suffix.removeprefix('.') or None)
+    return path
 
 
 class Panels:
@@ -109,12 +119,7 @@ class Panels:
         Returns:
             The file.
         """
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as part:
-            self.figure.savefig(part, dpi=dpi,
-                                format=path.suffix.removeprefix('.') or None)
-        return path
+        return save_figure(self.figure, path, dpi)
 
     def _corner(self, index: int) -> tuple[float, float]:
         """Lower left corner of a panel in inches."""
