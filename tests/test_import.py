@@ -82,6 +82,7 @@ ROOMS = {
     'bevfusion': {*FOUNDATION, 'ops', 'heads', 'detectors'},
     'fields': {*FOUNDATION, 'datasets', 'evaluation', 'heads', 'visualization'},
     'engine': {*FOUNDATION, 'datasets', 'evaluation', 'heads', 'fields'},
+    'reports': {'datasets', 'evaluation'},
 }
 """Rooms of the package, and the others that each may import; `cli` may all."""
 

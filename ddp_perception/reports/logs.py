@@ -12,6 +12,7 @@ _LINE = re.compile(r'(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - \S+ - [A-Z]+ - (.*)')
 _ITEM = re.compile(r' {4}(\S[^:]*): (.*)')
 _ENVIRONMENT = ('System environment:', 'Runtime environment:')
 _PASSES = 'decoder passes of '
+_PROGRESS = re.compile(r'(?:Epoch|Iter)\((train|val|test)\) ')
 _LONG = 'PyTorch compiling details'
 
 
@@ -22,13 +23,18 @@ class Log:
     Args:
         begun, ended: times of the first and last line, None without lines.
         environment: system and versions, as mmengine found them.
-        tables: printed ones, each the last with its title, columns and passes.
+        tables: printed ones: of each test, and of validations the last with its
+            title, columns and passes.
+        tests: how many tests it tells of.
+        passes: decoder passes of the last evaluation, in words; '' if not said.
     """
 
     begun: datetime | None = None
     ended: datetime | None = None
     environment: dict[str, str] = field(default_factory=dict)
     tables: list[Table] = field(default_factory=list)
+    tests: int = 0
+    passes: str = ''
 
 
 def read_log(path: Path) -> Log:
@@ -53,8 +59,8 @@ def read_log(path: Path) -> Log:
                 moment = _moment(match[1])
                 log.begun = log.begun or moment
                 log.ended = moment or log.ended
-                message = match[2]
-                printed.follow(message)
+                message = match[2] or message  # mmseg starts tables on a new line
+                printed.follow(match[2])
             elif text in _ENVIRONMENT:
                 in_environment = True
             elif in_environment and (item := _ITEM.match(text)):
@@ -65,40 +71,57 @@ def read_log(path: Path) -> Log:
     if block:
         printed.add(message, block)
     log.tables = printed.tables()
+    log.tests, log.passes = printed.tests, printed.passes
     return log
 
 
 class _Printed:
-    """Tables, and the decoder passes that are logged after them."""
+    """Tables, and the evaluation that each belongs to.
+
+    An evaluation prints its tables after its last line of progress, then its
+    decoder passes, then a line of figures.
+
+    Attributes:
+        tests: how many have ended.
+        passes: those of the last evaluation, in words.
+    """
 
     def __init__(self) -> None:
+        self.tests = 0
+        self.passes = ''
         self._done: list[Table] = []
         self._open: list[Table] = []
+        self._said: list[str] = []
 
     def add(self, title: str, lines: list[str]) -> None:
         rows = [[cell.strip() for cell in line.strip('|').split('|')]
                 for line in lines if line.startswith('|')]
-        if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
-            return
-        if any(table.note for table in self._open):  # those were another evaluation's
-            self._close()
-        self._open.append(Table(title.strip().rstrip(':'), rows[0], rows[1:]))
+        if len(rows) > 1 and all(len(row) == len(rows[0]) for row in rows):
+            self._open.append(Table(title.strip().rstrip(':'), rows[0], rows[1:]))
 
     def follow(self, message: str) -> None:
+        progress = _PROGRESS.match(message)
         if message.startswith(_PASSES):
-            for table in self._open:
-                table.note = f'{table.note}; {message}'.removeprefix('; ')
-        elif re.match(r'(Epoch|Iter)\((train|val|test)\)', message):
-            self._close()
+            self._said.append(message)
+        elif progress and ' eta: ' in message:
+            self._close('')
+        elif progress:
+            is_test = progress[1] == 'test'
+            self.tests += is_test
+            self.passes = '; '.join(self._said)
+            self._close(f'test {self.tests}' if is_test else '')
 
     def tables(self) -> list[Table]:
-        self._close()
+        self._close('')
         return list({(table.title, tuple(table.head), table.note): table
                      for table in self._done}.values())
 
-    def _close(self) -> None:
+    def _close(self, evaluation: str) -> None:
+        note = '; '.join(filter(None, [evaluation, *self._said]))
+        for table in self._open:
+            table.note = note
         self._done += self._open
-        self._open = []
+        self._open, self._said = [], []
 
 
 def _moment(text: str) -> datetime | None:

@@ -100,7 +100,10 @@ def _summary(run: Run) -> Iterator[str]:
                    f'{_few_figures(single)}.')
     for evaluation in run.results.evaluations[:1]:
         single = evaluation.figures.single or evaluation.metrics
-        yield f'Test ({evaluation.source}): {_few_figures(single)}.'
+        passes = [_in_words(one) for one in evaluation.passes.values()] or [
+            evaluation.about.get('decoder passes', '')]
+        about = ', '.join(filter(None, [evaluation.source, *passes]))
+        yield f'Test ({about}): {_few_figures(single)}.'
     devices = dict.fromkeys(device for start in starts
                             if (device := _device(start.log.environment)))
     if devices:

@@ -101,7 +101,9 @@ def add_result(results: Results, path: Path, source: str) -> None:
         results.calibrations.append(
             Calibration(source, _numbers(figures), _curves(content)))
     elif isinstance(content.get('probe'), Mapping | list):
-        results.probes[source] = tables_of('probe', content)
+        others = {key: value for key, value in content.items() if key != 'probe'}
+        results.probes[source] = [*tables_of('probe', others),
+                                  *tables_of('probe', content['probe'])]
     elif isinstance(content.get('decoder_passes'), str) and any(
             number(value) is not None for value in content.values()):
         results.demos[source] = tables_of('demo', content)
@@ -150,7 +152,7 @@ def _curves(content: Mapping) -> dict[str, dict[str, dict[str, list]]]:
     for kind, axes in CURVES.items():
         named = content.get(kind)
         for name, data in named.items() if isinstance(named, Mapping) else ():
-            lists = {axis: data[axis] for axis in axes if isinstance(
+            lists = {axis: list(map(number, data[axis])) for axis in axes if isinstance(
                 data.get(axis), list)} if isinstance(data, Mapping) else {}
             if len(lists) == len(axes) and len(set(map(len, lists.values()))) == 1:
                 curves.setdefault(kind, {})[str(name)] = lists

@@ -147,8 +147,8 @@ def read_run(folder: str | Path) -> Run:
             '(20260131_120000/20260131_120000.log), in it or below')
     trainings = [_training(name, starts, folder, damaged)
                  for name, starts in grouped.items()]
-    for starts in grouped.values():
-        _add_dumps(results, starts, folder)
+    for training in trainings:
+        _add_dumps(results, training.starts, folder)
     found = embed(pictures)
     return Run(folder, trainings, results, checkpoints, found,
                damaged | results.damaged | found.damaged)
@@ -189,13 +189,21 @@ def _training(name: str, places: list[Path], folder: Path, damaged: dict[str, st
     return Training(name, starts, curves, text, _relative(config, folder))
 
 
-def _add_dumps(results: Results, places: list[Path], folder: Path) -> None:
-    """Add figures of tests of which only mmengine's own file tells."""
+def _add_dumps(results: Results, starts: list[Start], folder: Path) -> None:
+    """Add figures of tests of which only mmengine's own file tells.
+
+    It keeps those of a start's last test alone; where there were several, which
+    one it was is not known.
+    """
     known = [evaluation.metrics for evaluation in results.evaluations]
-    for place in sorted(places):
+    for start in starts:
+        place = folder / start.source
         path = place / f'{place.name}.json'
-        found = read_dump(path, _relative(path, folder)) if path.is_file() else None
+        if start.log.tests > 1 or not path.is_file():
+            continue
+        found = read_dump(path, _relative(path, folder))
         if found and not any(_same(found.metrics, metrics) for metrics in known):
+            found.about['decoder passes'] = start.log.passes or 'not logged'
             results.evaluations.append(found)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from ddp_perception.reports.tables import number
 
 COUNTERS = ('epoch', 'iter', 'step')
+MOST_STEPS = 10 ** 12
 TIMES = ('time', 'data_time')
 """Seconds per iteration and of loading; of an evaluation they say nothing."""
 
@@ -109,16 +110,24 @@ def read_scalars(path: Path) -> tuple[list[Logged], str]:
 def _parsed(text: str, reached: int) -> Logged | None:
     try:
         line = json.loads(text)
-        step = int(line['step'])
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+        step = _count(line['step'])
+        epoch = None if line.get('epoch') is None else _count(line['epoch'])
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError,
+            OverflowError):
         return None
     values = {str(key): float(value) for key, value in line.items()
               if key not in COUNTERS and number(value) is not None}
     if 'iter' not in line:
         return Logged(step, reached, {key: value for key, value in values.items()
                                       if key not in TIMES}, True)
-    epoch = number(line.get('epoch'))
-    return Logged(step, step, values, False, None if epoch is None else int(epoch))
+    return Logged(step, step, values, False, epoch)
+
+
+def _count(value: float) -> int:
+    count = int(value)
+    if not 0 <= count < MOST_STEPS:
+        raise ValueError(f'no step has the number {count}')
+    return count
 
 
 def join(runs: Sequence[Sequence[Logged]]) -> Curves:

@@ -58,13 +58,13 @@ def shown(value: Cell) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, float) and not math.isfinite(value):
-        return '∞' if value > 0 else '−∞'
+        return '∞' if value > 0 else '-∞'
     if value == int(value) and abs(value) < 1e9:
         return str(int(value))
     if not 1e-4 <= abs(value) < 1e9:
         return f'{value:.3e}'
-    before = math.floor(math.log10(abs(value))) + 1
-    return f'{value:.{max(0, 4 - max(before, 0))}f}'
+    before_point = math.floor(math.log10(abs(value))) + 1
+    return f'{value:.{max(0, 4 - before_point)}f}'
 
 
 @dataclass
