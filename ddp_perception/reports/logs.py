@@ -94,10 +94,11 @@ class _Printed:
         self._said: list[str] = []
 
     def add(self, title: str, lines: list[str]) -> None:
-        rows = [[cell.strip() for cell in line.strip('|').split('|')]
-                for line in lines if line.startswith('|')]
-        if len(rows) > 1 and all(len(row) == len(rows[0]) for row in rows):
-            self._open.append(Table(title.strip().rstrip(':'), rows[0], rows[1:]))
+        head, *rows = [[cell.strip() for cell in line.strip('|').split('|')]
+                       for line in lines if line.startswith('|')] or [[]]
+        if rows and all(len(row) == len(head) for row in rows):
+            self._open.append(Table(title.strip().rstrip(':'), head, [
+                [None if cell == 'nan' else cell for cell in row] for row in rows]))
 
     def follow(self, message: str) -> None:
         progress = _PROGRESS.match(message)

@@ -68,6 +68,8 @@ def render_page(run: Run) -> str:
         curves=[(training, _curves(training)) for training in run.trainings
                 if training.curves.training or training.curves.validation],
         log_tables=list(_log_tables(run))[-MOST_LOG_TABLES:],
+        has_grids=any(evaluation.figures.grids for evaluation in
+                      run.results.evaluations),
         runs=_runs(run), checkpoints=_checkpoints(run),
         environments=list(_environments(run)))
 
@@ -104,6 +106,10 @@ def _summary(run: Run) -> Iterator[str]:
             evaluation.about.get('decoder passes', '')]
         about = ', '.join(filter(None, [evaluation.source, *passes]))
         yield f'Test ({about}): {_few_figures(single)}.'
+    for source, tables in run.results.demos.items():
+        if not run.results.evaluations and tables:
+            figures = {str(name): value for name, value, *_ in tables[0].rows}
+            yield f'Demo ({source}): {_few_figures(figures)}.'
     devices = dict.fromkeys(device for start in starts
                             if (device := _device(start.log.environment)))
     if devices:

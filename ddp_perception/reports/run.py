@@ -203,7 +203,8 @@ def _add_dumps(results: Results, starts: list[Start], folder: Path) -> None:
             continue
         found = read_dump(path, _relative(path, folder))
         if found and not any(_same(found.metrics, metrics) for metrics in known):
-            found.about['decoder passes'] = start.log.passes or 'not logged'
+            found.about['decoder passes'] = (
+                start.log.passes or 'decoder passes not logged')
             results.evaluations.append(found)
 
 

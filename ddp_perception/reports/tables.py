@@ -15,7 +15,7 @@ MEAN = 'mean'
 MOST_ROWS = 200
 MOST_TABLES = 40
 MOST_LEVELS = 6
-_NUMBER = re.compile(r'|nan|[-+]?[\d.]+(e[-+]?\d+)?\s*%?')
+_NUMBER = re.compile(r'|[-+]?[\d.]+(e[-+]?\d+)?\s*%?')
 
 
 @dataclass

@@ -245,13 +245,13 @@ def evaluation_log(iou, mode, passes='three'):
 def test_tables_of_the_log_name_their_evaluation(folder):
     folder.start(1, log=(
         f'{LOGGED}of the data set:\n+---+---+\n| a | b |\n+---+---+\n| c | 4 |\n'
-        '+---+---+\n' + evaluation_log(10, 'val') + evaluation_log(20, 'val')
+        '+---+---+\n' + evaluation_log(10, 'val') + evaluation_log('nan', 'val')
         + evaluation_log(30, 'test') + evaluation_log(40, 'test', 'one')))
     tables = page_of(folder).tables
     title = 'per class results log of 20260102_100001; '
     assert {name.removeprefix(title): rows[1:] for name, rows in tables.items()
             if name.startswith(title)} == {
-        'decoder passes of pred_seg: three': [['road', '20']],
+        'decoder passes of pred_seg: three': [['road', '–']],
         'test 1; decoder passes of pred_seg: three': [['road', '30']],
         'test 2; decoder passes of pred_seg: one': [['road', '40']]}
     assert tables['of the data set log of 20260102_100001'] == [['a', 'b'], ['c', '4']]
@@ -295,6 +295,8 @@ def test_results_of_a_probe_and_of_a_demo_are_tables(folder):
     assert page.figures('probe') == {'sentence': ['no influence']}
     assert page.figures('demo: ours, constant') == {'road': [0.6, 0.4]}
     assert page.figures('demo')['miou'] == [0.278]
+    assert ('Demo (d.json): decoder_passes 1 seed x 3 steps, miou 0.2780.'
+            in page.words)
 
 
 def test_mmengines_own_figures_are_shown_where_no_other_file_has_them(folder):
@@ -350,3 +352,13 @@ def test_a_folder_without_a_run_is_refused(tmp_path, content):
         noise(path / 'a.png')
     with pytest.raises(NoRunError, match='place'):
         read_run(path)
+
+
+def test_the_summary_says_what_was_measured_with_which_passes(folder):
+    folder.start(1, [train_line(1), {'map/road/iou': 0.5, 'map/path/iou': 0.3,
+                                     'map/mean/iou': 0.4, 'step': 1}])
+    folder.json('out.json', evaluated(3, epe=0.5))
+    words = page_of(folder).words
+    assert 'Last validation, iteration 1: map/mean/iou 0.4000.' in words
+    assert ('Test (out.json, 2 seeds x 3 steps, last step only (2 of 6 passes)): '
+            'epe 0.5000.') in words
