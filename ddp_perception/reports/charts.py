@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ddp_perception.reports.tables import number
 
 MOST_POINTS = 600
+GREATEST = 1e30
 COLOURS = ('#0b5394', '#b45309')
 OTHERS = '#8a8a8a'
 WHOLE = ('epoch', 'iteration')
@@ -21,7 +22,8 @@ class Line:
     """A curve of a chart.
 
     Args:
-        x, y: of equal length; where either is not finite there is a gap.
+        x, y: of equal length; where either is no number, or beyond `GREATEST`,
+            there is a gap.
         label: for the legend; '' for a line that needs none.
         is_reference: drawn grey and dashed.
     """
@@ -75,7 +77,7 @@ def draw(lines: Sequence[Line], x_label: str, y_label: str = '') -> str:
 
 
 def _thinned(line: Line) -> tuple[list[float], list[float]]:
-    points = [(_finite(x), _finite(y)) for x, y in zip(line.x, line.y, strict=True)]
+    points = [(_drawable(x), _drawable(y)) for x, y in zip(line.x, line.y, strict=True)]
     if len(points) > MOST_POINTS:
         points = [point for point in points if not any(map(math.isnan, point))]
         group = math.ceil(len(points) / MOST_POINTS)
@@ -86,6 +88,6 @@ def _thinned(line: Line) -> tuple[list[float], list[float]]:
     return [x for x, _ in points], [y for _, y in points]
 
 
-def _finite(value: object) -> float:
+def _drawable(value: object) -> float:
     found = number(value)
-    return float(found) if found is not None and math.isfinite(found) else math.nan
+    return math.nan if found is None or abs(found) > GREATEST else float(found)

@@ -57,7 +57,7 @@ def render_page(run: Run) -> str:
         loader=PackageLoader('ddp_perception.reports', '.'), autoescape=True,
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters['shown'] = shown
-    return environment.get_template('page.html').render(
+    text = environment.get_template('page.html').render(
         run=run, title=_title(run), summary=list(_summary(run)),
         figures=list(_figure_tables(run)), folded_from=FOLDED_FROM,
         calibrations=[
@@ -72,6 +72,7 @@ def render_page(run: Run) -> str:
                       run.results.evaluations),
         runs=_runs(run), checkpoints=_checkpoints(run),
         environments=list(_environments(run)))
+    return text.encode(errors='replace').decode()  # half characters of JSON texts
 
 
 def _title(run: Run) -> str:

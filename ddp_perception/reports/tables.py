@@ -161,9 +161,11 @@ def _tables(title: str, value: Any, levels: int) -> Iterable[Table]:
 def _of_list(title: str, value: list) -> Iterable[Table]:
     if value and all(isinstance(item, Mapping) for item in value):
         keys = list(dict.fromkeys(key for item in value for key in item))
+        if not keys:
+            return
         yield _table(title, keys, [[_cell(item.get(key)) for key in keys]
                                    for item in value])
-    elif value:
+    elif any(item != [] for item in value):
         rows = [item if isinstance(item, list) else [item] for item in value]
         width = max(map(len, rows))
         yield _table(title, [str(column + 1) for column in range(width)], [

@@ -362,3 +362,30 @@ def test_the_summary_says_what_was_measured_with_which_passes(folder):
     assert 'Last validation, iteration 1: map/mean/iou 0.4000.' in words
     assert ('Test (out.json, 2 seeds x 3 steps, last step only (2 of 6 passes)): '
             'epe 0.5000.') in words
+
+
+@pytest.mark.parametrize('value', [1e308, -1e308, 5e-324])
+def test_numbers_that_no_axis_holds_do_not_stop_the_page(folder, value):
+    folder.start(1, [train_line(1, loss=value), train_line(2),
+                     {'iou': value, 'step': 1}])
+    folder.json('curves.json', {'figures': {}, 'risk_coverage': {
+        'entropy': {'coverage': [0.5, value], 'risk': [value, 'text']}}})
+    page = page_of(folder)
+    assert page.figures('Validation')['iou'][0] == value
+    assert len([drawing(attrs) for attrs in page.all('img')]) == 5
+
+
+def test_empty_and_odd_contents_make_no_table(folder):
+    folder.start(1)
+    for number, content in enumerate((
+            {'probe': [{}, {}]}, {'probe': {'a': []}}, {'probe': [[], []]},
+            {'metrics': {}, 'checkpoint': None, 'decoder_passes': {'a': 3}},
+            {'figures': {}, 'reliability': {'a': {'probability': [1]}, 'b': 3}})):
+        folder.json(f'{number}.json', content)
+    assert list(page_of(folder).tables) == ['Starts', 'Log of 20260102_100001']
+
+
+def test_texts_that_are_no_unicode_are_shown_as_far_as_they_are(folder):
+    folder.start(1)
+    folder.json('p.json', {'probe': {'half \ud800': 'a \udfff b'}})
+    assert page_of(folder).figures('probe') == {'half ?': ['a ? b']}
