@@ -95,7 +95,8 @@ def _summary(run: Run) -> Iterator[str]:
         curves, where = training.curves, training.name and f' in {training.name}'
         if curves.iterations:
             epoch = '' if curves.epoch is None else f' (epoch {curves.epoch})'
-            yield f'Trained to iteration {curves.iterations}{epoch}{where}.'
+            yield (f'Training{where} is logged up to iteration '
+                   f'{curves.iterations}{epoch}.')
         single = sort_figures(_last(curves.validation)).single
         if single:
             last = max(series.steps[-1] for series in curves.validation.values())

@@ -326,8 +326,8 @@ def test_trainings_of_folders_below_are_kept_apart(folder):
     page = page_of(folder)
     assert [training.name for training in read_run(folder.root).trainings] == [
         '', 'first model']
-    assert 'Trained to iteration 2. ' in page.words
-    assert 'Trained to iteration 7 in first model.' in page.words
+    assert 'Training is logged up to iteration 2. ' in page.words
+    assert 'Training in first model is logged up to iteration 7.' in page.words
 
 
 def test_the_page_of_a_run_is_always_the_same(folder):
