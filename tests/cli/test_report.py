@@ -38,7 +38,9 @@ def test_report_of_a_training_that_was_resumed(run, work_dir, capsys):
     metrics = json.loads((work_dir / 'figures.json').read_text())['metrics']
     assert page.figures('Test') == {name: [value] for name, value in metrics.items()}
     assert {'iter_12.pth'} <= page.figures('Checkpoints').keys()
-    assert len(page.figures('Starts')) == 3
+    # mmengine names starts by the second, so two may share a folder.
+    assert page.figures('Starts').keys() == {
+        path.name for path in work_dir.iterdir() if path.is_dir()}
     assert 'Device: CPU' in page.words and "type='NoisyModel'" in page.words
     assert 'Not everything could be read' not in page.words
 
