@@ -25,6 +25,8 @@ OPENMMLAB = [
     'timm>=0.9',
     'numpy>=1.23,<2',
     'matplotlib>=3.6',
+    'jinja2>=3.0',
+    'pillow>=9.1',
     'opencv-python>=4.6',
     'tensorboard>=2.10',
 ]
@@ -55,6 +57,7 @@ setup(
     ],
     python_requires='>=3.10',
     packages=find_packages(include=['ddp_perception*', 'data_tools*', 'demos*']),
+    package_data={'ddp_perception.reports': ['page.html']},
     install_requires=['torch>=2.1'],
     extras_require={
         'openmmlab': OPENMMLAB,

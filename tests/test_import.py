@@ -81,7 +81,8 @@ ROOMS = {
     'detectors': {*FOUNDATION, 'ops', 'heads'},
     'bevfusion': {*FOUNDATION, 'ops', 'heads', 'detectors'},
     'fields': {*FOUNDATION, 'datasets', 'evaluation', 'heads', 'visualization'},
-    'engine': {*FOUNDATION, 'datasets', 'evaluation', 'heads', 'fields'},
+    'engine': {*FOUNDATION, 'diffusion', 'datasets', 'evaluation', 'heads', 'fields'},
+    'reports': {'datasets', 'evaluation'},
 }
 """Rooms of the package, and the others that each may import; `cli` may all."""
 

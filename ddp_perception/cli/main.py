@@ -21,6 +21,7 @@ COMMANDS = {
                   'fit the temperature of a trained head, for truer probabilities'),
     'predict': ('ddp_perception.cli.predict',
                 'predict and draw: maps of frames, labels or depth of images'),
+    'report': ('ddp_perception.cli.report', 'write one HTML page about a run'),
     'convert-checkpoint': ('ddp_perception.cli.convert_checkpoint',
                            'convert a released checkpoint (DDP, BEVFusion)'),
     'demo': ('demos.nuscenes_map',
