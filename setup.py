@@ -37,7 +37,8 @@ NUSCENES = [
     'opencv-python>=4.6',
     'tqdm>=4.60',
 ]
-DEV = ['pytest>=7', 'pytest-random-order>=1.1', 'ruff>=0.5', 'mypy>=2']
+DEV = ['pytest>=7', 'pytest-random-order>=1.1', 'scikit-learn>=1.3', 'ruff>=0.5',
+       'mypy>=2']
 
 setup(
     name='ddp_perception',

@@ -11,12 +11,14 @@ PART_PATTERN = r'\.part\d+'
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
-    """Let a file appear under its name once it is complete and on the disk.
+def whole_file(path: str | Path, durable: bool = False) -> Iterator[Path]:
+    """Let a file appear under its name once it is complete.
 
     Args:
         path: of the file, in a folder that exists. A file of that name stays
             until then, and for good where an error occurs.
+        durable: wait until it is on the disk, so that it outlives a failure of
+            the machine: for checkpoints.
 
     Yields:
         Where to write: beside it. What a killed process leaves there is named
@@ -26,10 +28,12 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     part = path.with_name(f'{path.name}.part{os.getpid()}')
     try:
         yield part
-        _flush(part)
+        if durable:
+            _flush(part)
         os.replace(part, path)
-        with suppress(OSError):  # not every file system does it for folders
-            _flush(path.parent)
+        if durable:
+            with suppress(OSError):  # not every file system does it for folders
+                _flush(path.parent)
     finally:
         part.unlink(missing_ok=True)
 

@@ -30,7 +30,7 @@ def write_checkpoint(state: Mapping[str, Tensor], meta: dict, path: str | Path,
         raise ValueError(f'file_format must be one of {FORMATS}, got {file_format!r}')
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part:
+    with whole_file(path, durable=True) as part:
         if file_format == 'pth':
             torch.save(dict(meta=meta, state_dict=state), part)
             return

@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='write the figures, and what they were measured '
                         'with, to a JSON file too')
     parser.add_argument('--show-dir', metavar='DIR',
-                        help='draw predictions and truth into a folder: maps, '
-                        'classes over images, or depth')
+                        help='draw prediction, truth, error and uncertainty of '
+                        'some samples into a folder')
     parser.add_argument('--show-limit', type=int, default=20, metavar='N',
                         help='how many pictures, spread over the split '
                         '(default: %(default)s)')

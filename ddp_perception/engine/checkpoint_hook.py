@@ -29,7 +29,7 @@ class WholeFileBackend(LocalBackend):
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write bytes."""
         Path(filepath).parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(filepath) as part:
+        with whole_file(filepath, durable=True) as part:
             super().put(obj, str(part))
 
 
@@ -117,7 +117,8 @@ class CheckpointHook(hooks.CheckpointHook):
             save_param_scheduler=self.save_param_scheduler, meta=meta,
             by_epoch=self.by_epoch, backend_args=self.backend_args, **self.args)
         if is_main_process():
-            with whole_file(Path(runner.work_dir, 'last_checkpoint')) as part:
+            named = Path(runner.work_dir, 'last_checkpoint')
+            with whole_file(named, durable=True) as part:
                 part.write_text(self.last_ckpt)
         if not self._removing_later:
             self._remove_outdated(runner)

@@ -9,7 +9,7 @@ from mmseg.evaluation.metrics import DepthMetric
 from terminaltables import AsciiTable
 from torch import Tensor
 
-from ddp_perception.pixels import pixel_data
+from ddp_perception.evaluation.sample_fields import plane_of
 from ddp_perception.registry import METRICS
 
 from .depth_export import DepthExport
@@ -237,13 +237,13 @@ class KITTIDepthMetric(DepthMetric):
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Evaluate or write each sample of a batch."""
         for sample in data_samples:
-            prediction = _map(sample, 'pred_depth_map')
+            prediction = plane_of(sample, 'pred_depth_map')
             if self.export:
                 self.export(prediction, sample['img_path'])
             measures = None
             if not self.format_only:
                 measures = evaluate_depth(
-                    prediction, _map(sample, 'gt_depth_map'),
+                    prediction, plane_of(sample, 'gt_depth_map'),
                     self.min_depth_eval, self.max_depth_eval, self.crop)
             self.results.append((sample.get('img_path'), measures))
             passes = sample.get('decoder_passes')
@@ -273,16 +273,3 @@ class KITTIDepthMetric(DepthMetric):
                       'evaluate and are left out', 'current',
                       level=logging.WARNING)
         return means
-
-
-def _map(sample: dict, key: str) -> Tensor:
-    """Return the (H, W) map of a PixelData field, packed or as a dict."""
-    data = pixel_data(sample, key)
-    if data is None:
-        raise ValueError(f'sample {sample.get("img_path", "?")} has no {key}')
-    if data.dim() == 3 and len(data) == 1:
-        data = data[0]
-    if data.dim() != 2:
-        raise ValueError(f'{key} of {sample.get("img_path", "?")} must be '
-                         f'(1, H, W), got {tuple(data.shape)}')
-    return data

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ddp_perception.datasets.map_classes import MAP_CLASSES
 from ddp_perception.evaluation.passes import describe_passes
-from ddp_perception.pixels import pixel_data
+from ddp_perception.evaluation.sample_fields import tensor_of
 from ddp_perception.registry import METRICS
 
 THRESHOLDS = (0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65)
@@ -143,7 +143,7 @@ class MapIoUMetric(BaseMetric):
     def process(self, data_batch: object, data_samples: Sequence[dict]) -> None:
         """Count each sample of a batch."""
         for sample in data_samples:
-            truth = _data(sample, 'gt_map_seg')
+            truth = tensor_of(sample, 'gt_map_seg')
             counts = count_map(self._probability(sample), truth,
                                self.thresholds)
             self.results.append(counts.cpu())
@@ -165,7 +165,7 @@ class MapIoUMetric(BaseMetric):
 
     def _probability(self, sample: dict) -> Tensor:
         if self.step is None:
-            return _data(sample, 'pred_map_seg')
+            return tensor_of(sample, 'pred_map_seg')
         steps = sample.get('pred_map_seg_steps')
         if steps is None:
             raise ValueError('the sample has no pred_map_seg_steps; ask the head '
@@ -198,11 +198,3 @@ def iou_table(metrics: Mapping[str, float], classes: Sequence[str] = MAP_CLASSES
     table = AsciiTable([head, *rows])
     table.inner_footing_row_border = True
     return table.table
-
-
-def _data(sample: dict, key: str) -> Tensor:
-    """Return the tensor of a PixelData field, packed or as a dict."""
-    data = pixel_data(sample, key)
-    if data is None:
-        raise ValueError(f'sample {sample.get("token", "?")} has no {key}')
-    return data
