@@ -81,6 +81,7 @@ ROOMS = {
     'detectors': {*FOUNDATION, 'ops', 'heads'},
     'bevfusion': {*FOUNDATION, 'ops', 'heads', 'detectors'},
     'fields': {*FOUNDATION, 'datasets', 'evaluation', 'heads', 'visualization'},
+    'probing': {*FOUNDATION, *CORE, 'heads'},
     'engine': {*FOUNDATION, 'datasets', 'evaluation', 'heads', 'fields'},
 }
 """Rooms of the package, and the others that each may import; `cli` may all."""

@@ -17,6 +17,8 @@ COMMANDS = {
     'train': ('ddp_perception.cli.train', 'train a model from a configuration'),
     'test': ('ddp_perception.cli.test',
              "evaluate a checkpoint on the configuration's test data"),
+    'probe': ('ddp_perception.cli.probe',
+              "what a head's diffusion contributes: steps, seeds, feedback"),
     'predict': ('ddp_perception.cli.predict',
                 'predict and draw: maps of frames, labels or depth of images'),
     'convert-checkpoint': ('ddp_perception.cli.convert_checkpoint',
