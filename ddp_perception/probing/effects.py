@@ -107,18 +107,23 @@ def sentences(result: ProbeResult) -> list[str]:
     return [_influence(result), _steps(result)]
 
 
+def _has_no_influence(result: ProbeResult) -> bool:
+    compared = [result.of('feedback'), *result.group('truth')]
+    shares = [item.apart for item in (result.of('seeds'), *compared)]
+    gains = [abs(result.gain(item)) for item in compared]
+    return all(share < LEAST_SHARE for share in shares) and all(
+        gain < LEAST_GAIN for gain in gains)
+
+
 def _influence(result: ProbeResult) -> str:
     seeds, feedback = result.of('seeds'), result.of('feedback')
     truths = result.group('truth')
-    compared = [feedback, *truths]
-    gains = [result.gain(item) for item in compared]
-    if any(isnan(gain) for gain in gains):
+    if any(isnan(result.gain(item)) for item in (feedback, *truths)):
         return (f'Whether the noisy map has an influence cannot be said: '
                 f'{result.figure.name} is not a number somewhere.')
     changes = (f'another seed changes {_percent(seeds.apart)} of the decisions, '
                f"another image's map fed back {_percent(feedback.apart)}")
-    shares = [seeds.apart, *(item.apart for item in compared)]
-    if max(shares) < LEAST_SHARE and max(map(abs, gains)) < LEAST_GAIN:
+    if _has_no_influence(result):
         if truths:
             least = min(truths, key=lambda item: item.value)
             changes += (f', and the truth itself at t = {least.value:g} '
@@ -147,8 +152,11 @@ def _steps(result: ProbeResult) -> str:
     found = (f'{result.figure.name} is {result.value(best):.4g} after '
              f'{best.value:g}, {result.value(one):.4g} after one')
     gain = result.figure.gain(result.value(best), result.value(one))
-    return f'More steps help: {found}.' if gain >= LEAST_GAIN \
-        else f'More steps do not help: at best, {found}.'
+    if gain < LEAST_GAIN:
+        return f'More steps do not help: at best, {found}.'
+    means = ', by the time that the decoder is told alone' \
+        if _has_no_influence(result) else ''
+    return f'More steps help{means}: {found}.'
 
 
 def _percent(share: float) -> str:

@@ -81,8 +81,7 @@ class Probe:
                     self.head.truth_field).data.dtype
                 inputs = torch.cat([inputs, beside], 1)
             else:
-                truth = [item.to(next(self.model.parameters()).device)
-                         for item in truth_of(samples, self.head.truth_field)]
+                truth = truth_of(samples, self.head.truth_field)
         with ExitStack() as stack:
             memory = None
             if hasattr(self.model, 'extract_feat'):

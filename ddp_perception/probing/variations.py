@@ -250,7 +250,8 @@ class Truth(Variation):
         assert call.truth is not None
         noise = _noise(head, feats)
         clean = torch.cat([
-            head.diffusion.codec.encode(labels[None], tuple(feats.shape[-2:]))
+            head.diffusion.codec.encode(labels[None].to(feats.device),
+                                        tuple(feats.shape[-2:]))
             for labels in call.truth])
         return [denoise_once(head.diffusion, feats, clean, noise, self.value)]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE = (15.0, 4.8)  # inches
-LINE = 165  # letters of a sentence in one line
+LINE = 180  # letters of a sentence in one line
 RUN, TRUTH, EMPTY, CHANGED = 'tab:blue', 'tab:green', 'tab:grey', 'tab:orange'
 
 
@@ -36,13 +36,13 @@ def draw_probe(content: Mapping[str, Any]) -> Figure:
     for item in content['variations']:
         groups.setdefault(item['group'], []).append(item)
     panels = figure.subplots(1, 3 if 'truth' in groups else 2)
-    figure.subplots_adjust(left=0.06, right=0.985, top=0.78, bottom=0.12, wspace=0.32)
+    figure.subplots_adjust(left=0.06, right=0.985, top=0.78, bottom=0.12, wspace=0.34)
     name = content['metric']['name']
     label = f'{name} ({content["metric"]["rule"]} is better)'
     _draw_steps(panels[0], groups, name, label)
     if 'truth' in groups:
         _draw_truth(panels[1], groups, name, label)
-    _draw_apart(panels[-1], groups)
+    _draw_apart(panels[-1], groups, content['thresholds']['share_of_cells'])
     text = '\n'.join(line for sentence in content['sentences']
                      for line in textwrap.wrap(sentence, LINE))
     figure.suptitle(text, fontsize=11, x=0.012, y=0.985, ha='left', va='top',
@@ -101,7 +101,7 @@ def _draw_truth(axes: Axes, groups: Mapping[str, list], name: str, label: str) -
     _finish(axes)
 
 
-def _draw_apart(axes: Axes, groups: Mapping[str, list]) -> None:
+def _draw_apart(axes: Axes, groups: Mapping[str, list], least: float) -> None:
     bars = [('other seed', groups['seeds'][0]), ('zeros for noise', groups['zeros'][0]),
             ("another image's\nmap fed back", groups['feedback'][0]),
             *((f'truth at t = {item["value"]:g}', item)
@@ -110,9 +110,12 @@ def _draw_apart(axes: Axes, groups: Mapping[str, list]) -> None:
     drawn = axes.barh(range(len(bars)), shares, color=CHANGED)
     axes.bar_label(drawn, [f'{share:.3g} %' for share in shares], padding=3, fontsize=9)
     axes.set_yticks(range(len(bars)), [text for text, _ in bars], fontsize=9)
-    axes.invert_yaxis()
+    axes.set_ylim(len(bars) + 0.3, -0.7)  # room for the legend below
+    axes.axvline(100 * least, color=EMPTY, linestyle=':',
+                 label=f'less than {100 * least:g} % counts as none')
+    axes.legend(fontsize=9, loc='lower right', frameon=False)
     axes.set(title='What changes decisions', xlabel='cells decided apart (%)',
-             xlim=(0, max(*shares, 0.1) * 1.25))
+             xlim=(0, max(*shares, 100 * least) * 1.25))
 
 
 def _finish(axes: Axes) -> None:
