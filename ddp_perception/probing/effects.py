@@ -126,7 +126,7 @@ def _influence(result: ProbeResult) -> str:
     if _has_no_influence(result):
         if truths:
             least = min(truths, key=lambda item: item.value)
-            changes += (f', and the truth itself at t = {least.value:g} '
+            changes += (f', and the truth, noised to t = {least.value:g}, '
                         f'{_percent(least.apart)}')
         return f'The noisy map has no influence on this model: {changes}.'
     if not truths:

@@ -51,7 +51,7 @@ def first_choice(figures: Mapping[str, float], save_best: str | None = None) -> 
     """
     if not figures:
         raise ValueError('the evaluator returns no figure')
-    wanted = [save_best, *HEADLINES]
+    wanted = [*([save_best] if save_best else []), *HEADLINES]
     return next((name for name in wanted if name in figures), next(iter(figures)))
 
 

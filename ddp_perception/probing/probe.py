@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import count
 from typing import Any
 
 import torch
@@ -95,12 +96,12 @@ class Probe:
             for variation in self.variations:
                 if memory is not None:
                     memory.rewind()
-                calls = iter(range(1_000_000))
+                calls = count()
 
                 def call_of(calls: Iterator[int] = calls) -> Call:
-                    if not planes:
-                        return Call(next(calls), truth)
-                    return Call(next(calls), list(memory.truth.to(kind)))
+                    shown = memory.truth if memory is not None and planes else None
+                    return Call(next(calls), truth if shown is None
+                                else list(shown.to(kind)))
                 with variation.applied(self.head, call_of):
                     predicted = self.model(
                         inputs=dict(inputs) if isinstance(inputs, Mapping) else inputs,
@@ -119,11 +120,11 @@ class Probe:
         Returns:
             Number of samples.
         """
-        count = 0
+        predicted = 0
         for variation, samples in self.predictions(batch):
             evaluators[variation.key].process(data_samples=samples, data_batch=batch)
-            count = len(samples)
-        return count
+            predicted = len(samples)
+        return predicted
 
     def measured(self, figures: Mapping[str, Mapping[str, float]]) -> list[Measured]:
         """Return what was counted, beside the figures of each variation."""

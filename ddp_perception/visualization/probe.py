@@ -108,7 +108,8 @@ def _draw_apart(axes: Axes, groups: Mapping[str, list], least: float) -> None:
               for item in groups.get('truth', []))]
     shares = [100 * item['apart'] for _, item in bars]
     drawn = axes.barh(range(len(bars)), shares, color=CHANGED)
-    axes.bar_label(drawn, [f'{share:.3g} %' for share in shares], padding=3, fontsize=9)
+    axes.bar_label(drawn, [f'{share:.3g} %' for share in shares], padding=3, fontsize=9,
+                   bbox=dict(facecolor='white', edgecolor='none', pad=0.5))
     axes.set_yticks(range(len(bars)), [text for text, _ in bars], fontsize=9)
     axes.set_ylim(len(bars) + 0.3, -0.7)  # room for the legend below
     axes.axvline(100 * least, color=EMPTY, linestyle=':',

@@ -65,7 +65,7 @@ def test_the_sentence_has_the_figures():
         'from the noise alone 50; another seed changes 25 % of the decisions, another '
         "image's map fed back 12.5 %.")
     assert sentences(result(truth=50., shares=(0, 0, .0001)))[0].endswith(
-        'and the truth itself at t = 0.1 0.01 %.')
+        'and the truth, noised to t = 0.1, 0.01 %.')
 
 
 @pytest.mark.parametrize('steps, begins', [

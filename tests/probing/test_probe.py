@@ -129,6 +129,17 @@ def test_features_are_computed_once_per_batch_and_all_is_as_before():
     assert 'pred_height' not in batch['data_samples'][0]
 
 
+def test_a_model_that_does_not_ask_its_extract_feat_gives_the_same():
+    class Tapped(toy.HeightModel):
+
+        def forward(self, inputs, data_samples, mode='predict'):
+            self.head.predict(inputs['feats'], data_samples)
+            return data_samples
+    usual, tapped = probed(toy.HeightModel()), probed(Tapped())
+    for one, other in zip(usual.measured, tapped.measured, strict=True):
+        assert one.metrics == pytest.approx(other.metrics, rel=1e-5)
+
+
 def test_without_the_oracle_no_truth_is_needed():
     probe = Probe(toy.HeightModel(), ProbeOptions(oracle=False))
     batch, = toy.batches(5)
