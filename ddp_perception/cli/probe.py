@@ -131,7 +131,7 @@ def _probe(args: argparse.Namespace, cfg: Config, run_: Runner,
     """Run all variations; write the file."""
     from mmengine.runner.amp import autocast
 
-    from ddp_perception.probing import ProbeResult
+    from ddp_perception.probing import ProbeResult, UnknownTruth
     loader = _loader(cfg, run_, args.limit)
     total = len(loader.dataset)  # type: ignore[arg-type]
     hook = _checkpoint_hook(cfg)
@@ -139,10 +139,14 @@ def _probe(args: argparse.Namespace, cfg: Config, run_: Runner,
     trial = _evaluator(cfg, run_, loader)
     done, shown = 0, 0
     for batch in loader:
-        with autocast(enabled=bool((cfg.test_cfg or {}).get('fp16', False))):
-            if not done:
-                _try_out(args, probe, batch, trial, run_.logger, hook)
-            done += probe.process(batch, evaluators)
+        try:
+            with autocast(enabled=bool((cfg.test_cfg or {}).get('fp16', False))):
+                if not done:
+                    _try_out(args, probe, batch, trial, run_.logger, hook)
+                done += probe.process(batch, evaluators)
+        except UnknownTruth as error:
+            raise UserError(f'{error}; --no-oracle leaves out what needs the truth'
+                            ) from None
         if done * 10 // total > shown:
             shown = done * 10 // total
             run_.logger.info(f'{done} of {total} samples')
@@ -173,6 +177,8 @@ def _loader(cfg: Config, run_: Runner, limit: int | None) -> DataLoader:
     dataset = DATASETS.build(settings['dataset'])
     if hasattr(dataset, 'full_init'):
         dataset.full_init()
+    if not len(dataset):
+        raise UserError('the data set of test_dataloader has no sample')
     count = min(limit or len(dataset), len(dataset))
     chosen = [index * len(dataset) // count for index in range(count)]
     order = torch.randperm(count, generator=torch.Generator().manual_seed(_ORDER_SEED))
@@ -200,16 +206,10 @@ def _try_out(args: argparse.Namespace, probe: Probe, batch: Mapping[str, Any],
     """Find out with the first batch what would only show at the end.
 
     Raises:
-        UserError: the truth cannot be had, or the evaluator has not the figure
-            that was asked for.
+        UnknownTruth: the truth cannot be had.
+        UserError: the evaluator has not the figure that was asked for.
     """
-    try:
-        _, samples = next(probe.predictions(batch))
-    except ValueError as error:
-        if not probe.options.oracle:
-            raise
-        raise UserError(f'{error}; --no-oracle leaves out what needs the truth'
-                        ) from error
+    _, samples = next(probe.predictions(batch))
     evaluator.process(data_samples=samples, data_batch=batch)
     try:
         with _quiet(logger):

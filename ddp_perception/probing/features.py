@@ -15,6 +15,10 @@ _ROUNDING = 0.05
 """How far height and width may be resized apart, from whole numbers of pixels."""
 
 
+class UnknownTruth(ValueError):
+    """The truth of a sample cannot be given to the head."""
+
+
 class FeatureMemory:
     """Stands in for a model's ``extract_feat`` while one batch is predicted often.
 
@@ -62,11 +66,11 @@ def truth_of(samples: Sequence[BaseDataElement], field: str) -> list[Tensor]:
     """Return the truth of each sample.
 
     Raises:
-        ValueError: a sample has none; names it.
+        UnknownTruth: a sample has none; names it.
     """
     for sample in samples:
         if field not in sample:
-            raise ValueError(f'the sample {_name(sample)} has no truth {field}')
+            raise UnknownTruth(f'the sample {_name(sample)} has no truth {field}')
     return [sample.get(field).data for sample in samples]
 
 
@@ -87,15 +91,15 @@ def truth_planes(samples: Sequence[BaseDataElement], field: str,
         (B, k, H, W) float, so that images and truth can be cut alike.
 
     Raises:
-        ValueError: no truth, a mirrored image, or truth of another shape.
+        UnknownTruth: no truth, a mirrored image, or truth of another shape.
     """
     planes = []
     height, width = images.shape[-2:]
     for sample, truth in zip(samples, truth_of(samples, field), strict=True):
         meta = sample.metainfo
         if meta.get('flip'):
-            raise ValueError(f'the image {_name(sample)} is mirrored, its truth '
-                             f'{field} may not be')
+            raise UnknownTruth(f'the image {_name(sample)} is mirrored, its truth '
+                               f'{field} may not be')
         truth = truth.to(images).reshape(1, -1, *truth.shape[-2:])
         if tuple(truth.shape[-2:]) != (height, width):
             left, right, top, bottom = meta.get(
@@ -104,7 +108,7 @@ def truth_planes(samples: Sequence[BaseDataElement], field: str,
             ratios = [was / now for was, now in
                       zip(truth.shape[-2:], size, strict=True)]
             if max(ratios) > (1 + _ROUNDING) * min(ratios):
-                raise ValueError(
+                raise UnknownTruth(
                     f'the truth {field} of {_name(sample)} is '
                     f'{tuple(truth.shape[-2:])}, the image that the network gets '
                     f'{size}: they do not show the same area')

@@ -15,7 +15,12 @@ from ddp_perception.decoder.probing import replaced
 from ddp_perception.heads import DiffusionHead
 from ddp_perception.prediction_heads import heads_of
 from ddp_perception.probing.effects import Measured
-from ddp_perception.probing.features import FeatureMemory, truth_of, truth_planes
+from ddp_perception.probing.features import (
+    FeatureMemory,
+    UnknownTruth,
+    truth_of,
+    truth_planes,
+)
 from ddp_perception.probing.variations import (
     Call,
     ProbeOptions,
@@ -69,7 +74,7 @@ class Probe:
             Each variation, and samples of its own that hold its predictions.
 
         Raises:
-            ValueError: the truth is asked for and cannot be had.
+            UnknownTruth: the truth is asked for and cannot be had.
         """
         data = dict(self.model.data_preprocessor(batch, False))
         samples, inputs = data['data_samples'], data['inputs']
@@ -89,8 +94,8 @@ class Probe:
                 memory = FeatureMemory(self.model.extract_feat, planes)
                 stack.enter_context(replaced(self.model, 'extract_feat', memory))
             elif planes:
-                raise ValueError(f'{type(self.model).__name__} has no extract_feat, '
-                                 'so its head cannot be given the truth of images')
+                raise UnknownTruth(f'{type(self.model).__name__} has no extract_feat, '
+                                   'so its head cannot be given the truth of images')
             for variation in self.variations:
                 variation.start_batch()
             for variation in self.variations:

@@ -26,7 +26,7 @@ def test_every_variation_is_in_its_panel():
         [30., 33.], [32.], [20.], [34.]]
     assert [list(line.get_ydata())[0] for line in truth.lines] == [60., 31., 30.]
     assert [bar.get_width() for bar in apart.patches] == [10., 20., 40., 50.]
-    assert [text.get_text() for text in apart.get_yticklabels()][-1] == 'truth at t = 0.5'
+    assert apart.get_yticklabels()[-1].get_text() == 'truth at t = 0.5'
 
 
 @pytest.mark.parametrize('truth', [True, False])
