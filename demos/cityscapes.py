@@ -24,7 +24,6 @@ from demos.report import after_last_step
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-    from mmseg.structures import SegDataSample
 
 DATA: dict[str, Any] = dict(
     seed=0, train_drives=24, val_drives=6, frames=5, stride=20, image_size=(512, 256))
@@ -63,27 +62,6 @@ class CityscapesDemo(ImageDemo):
         miou = evaluate_constant_labels(best, iter_labels(val, load), classes)
         return {'miou_constant': round(miou, 5)}, dict(
             train_samples=len(train), val_samples=len(val))
-
-    def draw_seeds(self, samples: list[SegDataSample], path: Path) -> Path:
-        """Draw an image, its labels and how unsure they are.
-
-        Uncertainty is the entropy of the classes' probabilities, averaged over
-        the seeds, as a share of the greatest possible.
-        """
-        import numpy as np
-        import torch
-        from mmseg.utils import cityscapes_classes, cityscapes_palette
-        from PIL import Image
-
-        from ddp_perception.visualization import save_segmentation
-        mean = torch.stack([sample.seg_logits.data.softmax(0)
-                            for sample in samples]).mean(0)
-        entropy = torch.special.entr(mean).sum(0) / np.log(len(mean))
-        sample = samples[0]
-        return save_segmentation(
-            path, np.asarray(Image.open(sample.img_path).convert('RGB')),
-            mean.argmax(0).numpy(), cityscapes_classes(), cityscapes_palette(),
-            truth=sample.gt_sem_seg.data[0].numpy(), uncertainty=entropy.numpy())
 
     def rows(self, result: dict[str, Any]) -> list[list[str]]:
         """Return the lines of the printed table."""

@@ -12,10 +12,9 @@ from demos.course import Demo
 if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.runner import Runner
-    from mmseg.structures import SegDataSample
 
 SEEDS = 4
-"""Noise maps whose disagreement the picture shows."""
+"""Noise maps that the picture's prediction averages."""
 
 
 class ImageDemo(Demo):
@@ -42,29 +41,21 @@ class ImageDemo(Demo):
 
     def draw(self, evaluation: Runner, last: dict, path: Path) -> Path:
         """Draw the middle image of the unseen ones, and how sure the model is."""
-        return self.draw_seeds(self._several_seeds(evaluation), path)
-
-    @abstractmethod
-    def draw_seeds(self, samples: list[SegDataSample], path: Path) -> Path:
-        """Draw one image's results from several noise maps."""
-
-    def _several_seeds(self, evaluation: Runner) -> list[SegDataSample]:
-        """Predict the middle image once per seed; the samples hold the truth too."""
         import torch
         from mmengine.dataset import pseudo_collate
 
         from ddp_perception.cli.runner import bare_model
+        from ddp_perception.fields import Setting, fields_of
         dataset = evaluation.test_dataloader.dataset
         batch = pseudo_collate([dataset[len(dataset) // 2]])
-        model, samples = bare_model(evaluation).eval(), []
         head = self.head(evaluation)
         sampler = head.sampler
+        head.sampler = dataclasses.replace(sampler, num_seeds=SEEDS)
         with torch.no_grad():
-            for seed in range(SEEDS):
-                head.sampler = dataclasses.replace(sampler, seed=seed)
-                samples.append(model.test_step(batch)[0])
+            sample, = bare_model(evaluation).eval().test_step(batch)
         head.sampler = sampler
-        return samples
+        field, = fields_of(sample)
+        return field.draw(sample, path, Setting(head, dataset.metainfo))
 
 
 def loading_steps(cfg: Config, *names: str) -> list:

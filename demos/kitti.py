@@ -24,7 +24,6 @@ from demos.report import after_last_step
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-    from mmseg.structures import SegDataSample
 
 DATA: dict[str, Any] = dict(
     seed=0, train_drives=30, test_drives=6, frames=5, stride=10, image_size=(416, 128))
@@ -64,21 +63,6 @@ class KITTIDemo(ImageDemo):
             metric.min_depth, metric.max_depth, metric.crop)
         return {'abs_rel_constant': round(found['abs_rel'], 5)}, dict(
             train_samples=len(train), val_samples=len(val))
-
-    def draw_seeds(self, samples: list[SegDataSample], path: Path) -> Path:
-        """Draw an image, its depth and the standard deviation over the seeds."""
-        import numpy as np
-        import torch
-        from PIL import Image
-
-        from ddp_perception.visualization import save_depth
-        depth = torch.stack([sample.pred_depth_map.data[0] for sample in samples])
-        sample = samples[0]
-        image = np.asarray(Image.open(sample.img_path).convert('RGB'))
-        top, left, height, width = sample.kb_crop
-        return save_depth(
-            path, image[top:top + height, left:left + width], depth.mean(0).numpy(),
-            truth=sample.gt_depth_map.data[0].numpy(), uncertainty=depth.std(0).numpy())
 
     def rows(self, result: dict[str, Any]) -> list[list[str]]:
         """Return the lines of the printed table."""

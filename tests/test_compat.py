@@ -145,7 +145,7 @@ def test_mmengine_reads_pickles_of_plain_values_alone(tmp_path):
     assert not target.exists()
 
 
-ENDING = '''
+ENDING = """
 import atexit, os, sys
 from ddp_perception.compat import end_process
 
@@ -157,7 +157,7 @@ kept = Module()
 atexit.register(print, 'exit function', end=' ')
 print('work done', end=' ')  # buffered
 end_process(3)
-'''
+"""
 
 
 @pytest.mark.parametrize('launched, printed', [

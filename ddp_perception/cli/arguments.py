@@ -1,5 +1,6 @@
 """Options that several sub-commands share."""
 import argparse
+from typing import Any
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -53,3 +54,25 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--num-seeds', type=int, metavar='N',
                        help='noise samples to average over (default: the '
                        "configuration's)")
+    group.add_argument('--until-stable', type=float, nargs='?', const=0.001,
+                       metavar='SHARE', help='an image takes no further step '
+                       'once one has changed at most this share of its cells '
+                       '(default: every image takes all steps; without a '
+                       'number %(const)s)')
+    group.add_argument('--time-budget', type=float, metavar='SECONDS',
+                       help='start no further step of a batch after this time; '
+                       'figures then depend on the machine')
+    group.add_argument('--uncertainty', metavar='KIND', help='what to write '
+                       'beside each prediction: entropy, mutual_information, '
+                       'disagreement, changes, spread or none (default: the '
+                       "configuration's)")
+
+
+def sampling_changes(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of a head's `Sampler` that were given."""
+    names = ('num_steps', 'num_seeds', 'until_stable', 'time_budget', 'uncertainty')
+    changes = {name: getattr(args, name) for name in names
+               if getattr(args, name) is not None}
+    if changes.get('uncertainty') == 'none':
+        changes['uncertainty'] = None
+    return changes

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -289,36 +289,36 @@ def _is_diffusion_head(kind: str | type) -> bool:
     return isinstance(found, type) and issubclass(found, DiffusionHead)
 
 
-def set_sampling(cfg: Config, num_steps: int | None = None,
-                 num_seeds: int | None = None, seed: int | None = None) -> None:
+def set_sampling(cfg: Config, changes: Mapping[str, Any],
+                 seed: int | None = None) -> None:
     """Change the sampler of the diffusion head, of any task.
 
     Args:
         cfg: Changed in place.
-        num_steps: Denoising steps.
-        num_seeds: Noise samples that are averaged.
+        changes: Options of `Sampler`; see `arguments.sampling_changes`.
         seed: Of the noise. Ignored where the head does not
             sample.
 
     Raises:
-        UserError: a number is below one, or the head does not sample.
+        UserError: the sampler takes no such value, or the head does not
+            sample.
     """
-    changes = {name: value for name, value in
-               (('num_steps', num_steps), ('num_seeds', num_seeds))
-               if value is not None}
-    for name, value in changes.items():
-        if value < 1:
-            raise UserError(f'--{name.replace("_", "-")} must be at least 1, '
-                            f'got {value}')
+    from ddp_perception.diffusion import Sampler
     model = bare_model_settings(cfg)
     head = model.get('seg_head') or model.get('decode_head')
     if isinstance(head, list):  # a cascade; its last one predicts
         head = head[-1]
     samples = bool(head) and _is_diffusion_head(head['type'])
     if changes and not samples:
-        raise UserError('--num-steps and --num-seeds need a diffusion head; '
-                        'the configuration has '
+        raise UserError(f'--{next(iter(changes)).replace("_", "-")} needs a diffusion '
+                        'head; the configuration has '
                         f'{head["type"] if head else "no seg_head or decode_head"}')
+    for name, value in changes.items():
+        try:
+            Sampler(**{'num_seeds': 2, name: value})
+        except ValueError as error:
+            raise UserError(f'--{name.replace("_", "-")}: {error}') from None
+    changes = dict(changes)
     if seed is not None:
         changes['seed'] = seed
     if samples and changes:

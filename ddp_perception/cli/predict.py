@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     checkpoint_checks.require_checkpoint(args.checkpoint)
     compat.load_checkpoints_safely(args.trust_checkpoint)
     compat.load_pickles_safely()
-    configuration.set_sampling(cfg, args.num_steps, args.num_seeds, args.seed)
+    configuration.set_sampling(cfg, arguments.sampling_changes(args), args.seed)
     init_default_scope(cfg.get('default_scope', 'mmdet3d'))
     with build_errors.naming_settings(cfg, args.config):
         kind = sample_input.input_kind(cfg)

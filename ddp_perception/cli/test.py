@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     checkpoint_checks.require_checkpoint(args.checkpoint)
     configuration.default_work_dir(cfg, args.config, args.work_dir)
     missing_data.require_info_files(cfg, ['test_dataloader'])
-    configuration.set_sampling(cfg, args.num_steps, args.num_seeds, args.seed)
+    configuration.set_sampling(cfg, arguments.sampling_changes(args), args.seed)
     if args.seed is not None:
         cfg.randomness = {**(cfg.get('randomness') or {}), 'seed': args.seed}
     if args.show_dir:
@@ -103,4 +103,7 @@ def _record(args: argparse.Namespace, model: nn.Module,
             'checkpoint': args.checkpoint,
             'decoder_passes': {head.prediction_field: head.passes
                                for head in heads_of(model)},
+            'mean_steps': {head.prediction_field: head.step_count.mean
+                           for head in heads_of(model)
+                           if hasattr(head, 'step_count')},
             'metrics': {name: float(value) for name, value in figures.items()}}

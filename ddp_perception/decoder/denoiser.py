@@ -1,4 +1,6 @@
 """From a noisy map and image or BEV features to a prediction."""
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +24,10 @@ class Condition:
 
     fused: Tensor
     position_terms: list[Tensor]
+
+    def of(self, images: Tensor) -> Condition:
+        """Return that of some of the images: indices, or a (B,) bool mask."""
+        return Condition(self.fused[images], self.position_terms)
 
 
 class Denoiser(nn.Module):

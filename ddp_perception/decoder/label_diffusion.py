@@ -1,5 +1,5 @@
 """Diffusion of label maps: one training pass, and sampling, for any task."""
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -102,7 +102,8 @@ class LabelDiffusion(nn.Module):
         return self.codec.encode_prediction(prediction, size)
 
     def sample_steps(self, feats: Tensor, noise: Tensor, num_steps: int,
-                     step_noise: Tensor | Sequence[Tensor] | None = None
+                     step_noise: Tensor | Sequence[Tensor] | None = None,
+                     going_on: Callable[[Step], Tensor] | None = None
                      ) -> Iterator[Step]:
         """Denoise from pure noise, and yield every step.
 
@@ -114,28 +115,41 @@ class LabelDiffusion(nn.Module):
             step_noise: draws of the shape of ``noise``, one for each step but
                 the last, which make the sampler ancestral (DDPM); DDIM
                 without.
+            going_on: asked after each step but the last one: bool on the CPU,
+                one for each image of the step, whether it is refined further.
 
         Yields:
             Steps whose ``z`` and ``prediction`` have a first dimension of
-            B S: the draws of an image one after another.
+            B S: the draws of an image one after another. Once images have
+            ended, those of the images that go on.
 
         Raises:
             ValueError: noise of another shape, or too few draws.
         """
         update = ddim_update
+        left: slice | Tensor = slice(None)  # maps that are still refined
         if step_noise is not None:
             if len(step_noise) < num_steps - 1:
                 raise ValueError(f'{num_steps} steps need {num_steps - 1} draws of '
                                  f'step_noise, got {len(step_noise)}')
-            update = ancestral([self._per_map(draw, feats) for draw in step_noise])
+            draws = [self._per_map(draw, feats) for draw in step_noise]
+            update = ancestral(draw[left] for draw in draws)  # one at a time
         size = feats.shape[-2], feats.shape[-1]
         condition = self.denoiser.condition(feats)
+        z = self._per_map(noise, feats)
+
+        def keep(images: Tensor) -> Tensor:
+            nonlocal condition, left
+            condition = condition.of(images)
+            maps = images.repeat_interleave(len(z) // len(feats))
+            left = torch.arange(len(z))[left][maps]
+            return maps
         levels = sampling_levels(self.schedule, num_steps, self.time_difference,
                                  self.sample_range[0], feats.device)
         yield from sample_steps(
             lambda z, level: self.denoiser(z, level, condition),
             lambda prediction: self.codec.encode_prediction(prediction, size),
-            self._per_map(noise, feats), levels, update)
+            z, levels, update, going_on and (lambda step: keep(going_on(step))))
 
     def _per_map(self, noise: Tensor, feats: Tensor) -> Tensor:
         """Bring noise into the shape (B S, c, H, W)."""

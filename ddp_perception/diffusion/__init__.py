@@ -16,6 +16,11 @@ from ddp_perception.diffusion.outcomes import (
     Presences,
     Quantity,
 )
+from ddp_perception.diffusion.refinement import (
+    Refinement,
+    StepCount,
+    share_changed,
+)
 from ddp_perception.diffusion.sampler import Sampler
 from ddp_perception.diffusion.sampling import (
     Step,
@@ -27,6 +32,7 @@ from ddp_perception.diffusion.sampling import (
     sampling_times,
 )
 from ddp_perception.diffusion.schedule import NoiseLevel, NoiseSchedule, add_noise
+from ddp_perception.diffusion.uncertainty import UNCERTAINTIES, uncertainty
 
 __all__ = [
     'AnalogBitsCodec',
@@ -41,8 +47,11 @@ __all__ = [
     'Outcome',
     'Presences',
     'Quantity',
+    'Refinement',
     'Sampler',
     'Step',
+    'StepCount',
+    'UNCERTAINTIES',
     'ancestral',
     'add_noise',
     'ddim_update',
@@ -52,4 +61,6 @@ __all__ = [
     'sample_steps',
     'sampling_times',
     'seeded_noise',
+    'share_changed',
+    'uncertainty',
 ]

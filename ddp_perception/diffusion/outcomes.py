@@ -31,6 +31,10 @@ class Outcome(ABC):
     def values(self, prediction: Tensor) -> Tensor:
         """Return (..., C, H, W) probabilities, or the quantity itself."""
 
+    def groups(self, channels: int) -> int:
+        """Number of groups G of a prediction of C channels."""
+        return 1
+
     @abstractmethod
     def differs(self, first: Tensor, second: Tensor) -> Tensor:
         """Return (..., G, H, W) bool: cells that two predictions decide apart.
@@ -93,6 +97,10 @@ class Presences(Outcome):
     threshold: float = 0.5
     has_entropy = True
     unit = 'probability'
+
+    def groups(self, channels: int) -> int:
+        """Each class is decided for itself."""
+        return channels
 
     def values(self, prediction: Tensor) -> Tensor:
         """Sigmoid of each class."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ddp_perception.diffusion.noise import seeded_noise
+from ddp_perception.diffusion.uncertainty import OF_SEVERAL_PASSES, UNCERTAINTIES
 
 
 @dataclass
@@ -23,9 +24,18 @@ class Sampler:
             adds noise at each step.
         seed: noise seed. Every image starts from the same noise, so the
             metrics of an evaluation depend on nothing but this number.
+        until_stable: an image takes no further step once a step has changed
+            at most this share of its cells, 0 to 1; ``num_steps`` is then the
+            most. Its prediction stands for the steps that it leaves out.
+        time_budget: seconds after which a batch, or a window of it, starts no
+            further step. Figures then depend on the machine.
+        uncertainty: what is written beside each prediction, one of
+            `UNCERTAINTIES`. ``'auto'`` is the entropy or, for a quantity, the
+            spread where there is more than one pass. None writes nothing.
 
     Raises:
-        ValueError: a count below one, or another ``average`` or ``method``.
+        ValueError: a count below one, another ``average``, ``method`` or
+            ``uncertainty``, or one that needs more than one pass.
     """
 
     num_steps: int = 3
@@ -33,6 +43,9 @@ class Sampler:
     average: str = 'last'
     seed: int = 0
     method: str = 'ddim'
+    until_stable: float | None = None
+    time_budget: float | None = None
+    uncertainty: str | None = 'auto'
     _kept: tuple | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -44,6 +57,24 @@ class Sampler:
             raise ValueError(f"average must be 'last' or 'all', got {self.average!r}")
         if self.method not in ('ddim', 'ddpm'):
             raise ValueError(f"method must be 'ddim' or 'ddpm', got {self.method!r}")
+        if self.until_stable is not None and not 0 <= self.until_stable <= 1:
+            raise ValueError('until_stable is a share of the cells, 0 to 1, got '
+                             f'{self.until_stable}')
+        if self.time_budget is not None and not self.time_budget > 0:
+            raise ValueError('time_budget must be more than 0 seconds, got '
+                             f'{self.time_budget}')
+        if self.uncertainty not in (None, 'auto', *UNCERTAINTIES):
+            raise ValueError("uncertainty must be 'auto', None or one of "
+                             f'{UNCERTAINTIES}, got {self.uncertainty!r}')
+        if self.uncertainty in OF_SEVERAL_PASSES and self.num_steps == 1 \
+                and self.num_seeds == 1:
+            raise ValueError(f'uncertainty={self.uncertainty!r} compares passes; with '
+                             'num_steps=1 and num_seeds=1 there is one')
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether images may take fewer steps than ``num_steps``."""
+        return self.until_stable is not None or self.time_budget is not None
 
     @property
     def passes(self) -> dict:

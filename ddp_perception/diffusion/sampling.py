@@ -129,7 +129,8 @@ def ancestral(step_noise: Iterable[Tensor]) -> Callable[..., Tensor]:
 def sample_steps(denoise: Callable[[Tensor, NoiseLevel], Tensor],
                  encode: Callable[[Tensor], Tensor], noise: Tensor,
                  levels: Sequence[tuple[NoiseLevel, NoiseLevel]],
-                 update: Callable[..., Tensor] = ddim_update) -> Iterator[Step]:
+                 update: Callable[..., Tensor] = ddim_update,
+                 going_on: Callable[[Step], Tensor] | None = None) -> Iterator[Step]:
     """Refine noise step by step, and yield every step.
 
     Args:
@@ -139,14 +140,23 @@ def sample_steps(denoise: Callable[[Tensor, NoiseLevel], Tensor],
         levels: (now, next) pairs, noisiest first.
         update: ``update(z, clean, now, next)`` gives the next noisy map:
             :func:`ddim_update`, or what :func:`ancestral` makes.
+        going_on: asked after each step but the last one: (B,) bool on the CPU,
+            the maps that are refined further. The next steps hold these alone.
 
     Yields:
-        The steps, as many as ``levels`` has. A prediction is encoded only if
-        a further step needs it.
+        The steps, as many as ``levels`` has, or fewer where no map goes on. A
+        prediction is encoded only if a further step needs it.
     """
     z = noise
     for index, (now, nxt) in enumerate(levels, 1):
         prediction = denoise(z, now)
-        yield Step(now, z, prediction)
-        if index < len(levels):
-            z = update(z, encode(prediction), now, nxt)
+        step = Step(now, z, prediction)
+        yield step
+        if index == len(levels):
+            return
+        if going_on is not None:
+            kept = going_on(step)
+            if not kept.any():
+                return
+            z, prediction = z[kept], prediction[kept]
+        z = update(z, encode(prediction), now, nxt)

@@ -7,6 +7,11 @@ from mmengine.structures import BaseDataElement
 
 from ddp_perception.fields.field import Field, Setting, prediction_of, values_of
 from ddp_perception.fields.images import image_of, place_in_image, write_png
+from ddp_perception.fields.uncertain import (
+    in_image,
+    save_uncertainty,
+    uncertainty_of,
+)
 from ddp_perception.registry import FIELDS
 
 LARGEST_DEPTH = 255.
@@ -18,7 +23,8 @@ class DepthField(Field):
     """Metres per pixel.
 
     Saved as ``<stem>_depth.png``, 16 bit metres x 256 at the size of the
-    image, 0 where there is none.
+    image, 0 where there is none; the uncertainty beside it, where there is
+    one, as ``<stem>_uncertainty.npz``.
     """
 
     prediction, truth = 'pred_depth_map', 'gt_depth_map'
@@ -32,6 +38,8 @@ class DepthField(Field):
         greatest = getattr(setting.head, 'max_depth', LARGEST_DEPTH)
         stored = to_benchmark(prediction_of(sample, self.prediction)[0], least,
                               min(greatest, LARGEST_DEPTH))
+        save_uncertainty(in_image(sample, uncertainty_of(
+            sample, self.prediction, setting)), stem)
         return write_png(stem.with_name(f'{stem.name}_depth.png'),
                          place_in_image(sample, stored))
 
@@ -42,5 +50,7 @@ class DepthField(Field):
         truth = values_of(sample, self.truth)
         if truth is not None:
             truth = place_in_image(sample, truth[0])
+        uncertainty = uncertainty_of(sample, self.prediction, setting)
         return save_depth(path, image_of(sample), depth, truth,
+                          in_image(sample, uncertainty),
                           max_depth=getattr(setting.head, 'max_depth', 80.))

@@ -8,6 +8,11 @@ from mmengine.structures import BaseDataElement
 
 from ddp_perception.fields.field import Field, Setting, prediction_of, values_of
 from ddp_perception.fields.images import image_of, place_in_image, write_png
+from ddp_perception.fields.uncertain import (
+    in_image,
+    save_uncertainty,
+    uncertainty_of,
+)
 from ddp_perception.registry import FIELDS
 
 
@@ -17,7 +22,8 @@ class LabelField(Field):
 
     Saved as ``<stem>_labels.png``, 8 or 16 bit indices of the data set's
     classes at the size of the image; the greatest value where nothing is
-    predicted.
+    predicted. The uncertainty beside it, where there is one, as
+    ``<stem>_uncertainty.npz``.
     """
 
     prediction, truth = 'pred_sem_seg', 'gt_sem_seg'
@@ -29,6 +35,8 @@ class LabelField(Field):
         kind = np.uint8 if len(setting.metainfo['classes']) < 256 else np.uint16
         labels = prediction_of(sample, self.prediction)[0].astype(kind)
         labels = place_in_image(sample, labels, outside=np.iinfo(kind).max)
+        save_uncertainty(in_image(sample, uncertainty_of(
+            sample, self.prediction, setting)), stem)
         return write_png(stem.with_name(f'{stem.name}_labels.png'), labels)
 
     def draw(self, sample: BaseDataElement, path: Path, setting: Setting) -> Path:
@@ -44,4 +52,6 @@ class LabelField(Field):
             truth = place_in_image(sample, truth, outside=setting.ignore_index)
         return save_segmentation(path, image_of(sample), labels, classes,
                                  setting.metainfo['palette'], truth,
+                                 in_image(sample, uncertainty_of(
+                                     sample, self.prediction, setting)),
                                  ignore_index=setting.ignore_index)

@@ -9,6 +9,7 @@ import numpy as np
 from mmengine.structures import BaseDataElement
 
 from ddp_perception.fields.field import Field, Setting, prediction_of
+from ddp_perception.fields.uncertain import uncertainty_of
 from ddp_perception.files import write_file
 from ddp_perception.registry import FIELDS
 
@@ -19,7 +20,9 @@ class MapField(Field):
 
     Saved as a compressed NumPy archive ``<stem>.npz`` with ``probabilities``
     (float16), ``classes``, ``xbound`` and ``ybound`` (least, greatest, step in
-    metres) and ``token``; drawn among the cameras. A head's ``classes``,
+    metres) and ``token``, and ``uncertainty`` (float16, (C, X, Y)) with its
+    ``uncertainty_label`` where there is one; drawn among the cameras. A head's
+    ``classes``,
     ``palette`` and ``output_grid`` say what the map shows; without them, the data
     set does. A task of your own whose prediction is such a map derives its field
     from this one and states its names alone.
@@ -32,12 +35,16 @@ class MapField(Field):
         """Write the archive."""
         probabilities = prediction_of(sample, self.prediction)
         scene = _scene(setting)
+        uncertainty = uncertainty_of(sample, self.prediction, setting)
+        further = {} if uncertainty is None else dict(
+            uncertainty=uncertainty.values.astype(np.float16),
+            uncertainty_label=np.array(uncertainty.label))
         content = io.BytesIO()
         np.savez_compressed(
             content, probabilities=probabilities.astype(np.float16),
             classes=np.array(scene['classes']), xbound=np.array(scene['xbound'], float),
             ybound=np.array(scene['ybound'], float),
-            token=np.array(str(sample.metainfo.get('token', ''))))
+            token=np.array(str(sample.metainfo.get('token', ''))), **further)
         return write_file(stem.with_name(f'{stem.name}.npz'), content.getvalue())
 
     def draw(self, sample: BaseDataElement, path: Path, setting: Setting) -> Path:
@@ -46,7 +53,9 @@ class MapField(Field):
         palette = getattr(setting.head, 'palette', None) or setting.metainfo.get(
             'map_palette')
         frame = frame_from_sample(sample, **_scene(setting), palette=palette,
-                                  prediction=self.prediction, truth=self.truth)
+                                  prediction=self.prediction, truth=self.truth,
+                                  uncertainty=uncertainty_of(sample, self.prediction,
+                                                             setting))
         return save_frame(frame, path, setting.threshold)
 
 

@@ -20,8 +20,9 @@ class BEVHead(BaseModule):
     Features come in; samples hold the truth and get the prediction. A head
     says itself what is learned (``training_prediction``, ``objective``), how
     it predicts (``prediction_steps``, ``average``, ``passes``) and what a
-    prediction means (``meaning``). For a diffusion head all but the objective
-    come from `DiffusionHead`, which it names as its second base.
+    prediction means (``meaning``, ``uncertainty``). For a diffusion head all
+    but the objective come from `DiffusionHead`, which it names as its second
+    base.
 
     Args:
         in_channels: channels of the BEV features.
@@ -51,6 +52,8 @@ class BEVHead(BaseModule):
     prediction_steps: Callable[..., list[Tensor]]
     meaning: Callable[[Tensor], Tensor]
     average: Callable[[Sequence[Tensor]], Tensor]
+    uncertainty: Callable[[Sequence[Tensor]], Tensor | None]
+    uncertainty_kind: str | None
 
     def __init__(self, in_channels: int, input_grid: Bounds, *, bev_axes: str = 'xy',
                  keep_steps: bool = False, init_cfg: dict | None = None) -> None:
@@ -106,14 +109,21 @@ class BEVHead(BaseModule):
         """Predict a batch, float32, and write it into the samples.
 
         Every sample gets ``prediction_field`` and the metainfo
-        ``decoder_passes``.
+        ``decoder_passes``; where the head says how uncertain it is, also
+        ``<prediction_field>_uncertainty``, (groups, X, Y), and its kind as
+        the metainfo ``uncertainty``.
         """
         steps = [step.float() for step in
                  self.prediction_steps(self.bev_features(feats))]
         predictions = [PixelData(data=item) for item in self.average(steps)]
+        uncertain = self.uncertainty(steps)
         for index, sample in enumerate(batch_data_samples):
             sample.set_metainfo(dict(decoder_passes=self.passes))
             sample.set_field(predictions[index], self.prediction_field)
+            if uncertain is not None:
+                sample.set_metainfo(dict(uncertainty=self.uncertainty_kind))
+                sample.set_field(PixelData(data=uncertain[index]),
+                                 f'{self.prediction_field}_uncertainty')
             if self.keep_steps:
                 sample.set_field(
                     torch.stack([self.meaning(step)[index].mean(0) for step in steps]),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ddp_perception.diffusion import Presences, uncertainty
 from ddp_perception.heads.bev_head import Bounds
 from ddp_perception.heads.map_head import MapHead
 from ddp_perception.heads.renamed_options import names_options
@@ -46,6 +47,15 @@ class ConvMapHead(MapHead):
     def passes(self) -> dict[str, int]:  # type: ignore[override]
         """A single pass without noise."""
         return dict(seeds=1, steps=1, averaged=1)
+
+    @property
+    def uncertainty_kind(self) -> str:  # type: ignore[override]
+        """Entropy of each class."""
+        return 'entropy'
+
+    def uncertainty(self, steps: Sequence[Tensor]) -> Tensor:
+        """Return the (B, classes, X, Y) entropy of the probabilities, in nats."""
+        return uncertainty(self.uncertainty_kind, steps, Presences())
 
     def logits(self, feats: Tensor) -> Tensor:
         """Return (B, classes, X, Y) logits of features in (X, Y) order."""

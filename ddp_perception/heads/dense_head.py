@@ -39,6 +39,8 @@ class DenseHead(BaseDecodeHead, DiffusionHead):
         truth: ``truth_field`` of each sample, (..., H, W).
     """
 
+    appends_uncertainty = False
+
     def __init__(self, in_channels: int | Sequence[int], out_channels: int, *,
                  loss_decode: dict | Sequence[dict] = (),
                  in_index: int | Sequence[int] = -1, ignore_index: int = 255,
@@ -82,6 +84,27 @@ class DenseHead(BaseDecodeHead, DiffusionHead):
         feats = self._transform_inputs(inputs)
         truth = self._stack_batch_gt(batch_data_samples).to(feats.device)
         return self.objective(self.training_prediction(feats, truth), truth)
+
+    @property
+    def uncertainty_groups(self) -> int:
+        """Channels of the uncertainty; 0 where none is asked for."""
+        if self.uncertainty_kind is None:
+            return 0
+        return self.outcome.groups(self.out_channels)
+
+    def predict(self, inputs: Sequence[Tensor], batch_img_metas: Sequence[dict],
+                test_cfg: dict | None = None) -> Tensor:
+        """Predict at the size of the network's input; see `BaseDecodeHead`.
+
+        With ``appends_uncertainty``, which `ddp.EncoderDecoder` sets, the
+        uncertainty follows in further channels.
+        """
+        steps = self.prediction_steps(self._transform_inputs(inputs))
+        maps = self.average(steps)
+        uncertain = self.uncertainty(steps) if self.appends_uncertainty else None
+        if uncertain is not None:
+            maps = torch.cat([maps, uncertain], 1)
+        return self.predict_by_feat(maps, batch_img_metas)
 
     def forward(self, inputs: Sequence[Tensor], *noise: Any) -> Tensor:
         """Sample the prediction of a batch, at the size of the features.

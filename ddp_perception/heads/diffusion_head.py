@@ -1,10 +1,13 @@
 """What every diffusion head shares, whatever its task and framework."""
 from __future__ import annotations
 
+import dataclasses
+import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ddp_perception.decoder import (
@@ -20,7 +23,11 @@ from ddp_perception.diffusion import (
     NoiseSchedule,
     Outcome,
     Quantity,
+    Refinement,
     Sampler,
+    Step,
+    StepCount,
+    uncertainty,
 )
 
 
@@ -46,6 +53,7 @@ class DiffusionHead:
     Attributes:
         diffusion: codec, denoiser and noise schedule.
         sampler: how predictions are sampled.
+        step_count: steps taken since it was last replaced.
         outcome: what a prediction says of a cell; a quantity by default.
         truth_field: field of a data sample that holds the truth.
         prediction_field: field that the prediction is written to.
@@ -53,6 +61,7 @@ class DiffusionHead:
 
     diffusion: LabelDiffusion
     sampler: Sampler
+    step_count: StepCount
     outcome: Outcome = Quantity(unit='')
     truth_field: str
     prediction_field: str
@@ -81,6 +90,12 @@ class DiffusionHead:
         decoder = record_of(DecoderOptions, decoder)
         diffusion = record_of(DiffusionOptions, diffusion)
         self.sampler = record_of(Sampler, sampler)
+        if self.sampler.uncertainty in ('entropy', 'mutual_information') \
+                and not self.outcome.has_entropy:
+            raise ValueError(f'sampler.uncertainty={self.sampler.uncertainty!r} needs '
+                             f"probabilities, which {type(self).__name__}'s "
+                             f'{self.prediction_field} are not')
+        self.step_count = StepCount()
         map_decoder = MapDecoder(
             decoder.channels, decoder.num_layers, decoder.num_heads, decoder.num_points,
             decoder.feedforward_channels,
@@ -107,14 +122,31 @@ class DiffusionHead:
         """Seeds and steps of a prediction, and how many passes it averages."""
         return self.sampler.passes
 
+    @property
+    def uncertainty_kind(self) -> str | None:
+        """Which uncertainty goes with a prediction, if any."""
+        kind = self.sampler.uncertainty
+        if kind != 'auto':
+            return kind
+        if self.outcome.has_entropy:
+            return 'entropy'
+        return 'spread' if self.passes['seeds'] * self.passes['steps'] > 1 else None
+
     def training_prediction(self, feats: Tensor, truth: Tensor) -> Tensor:
         """Noise the truth to random times and predict it again."""
         return self.diffusion.training_prediction(feats, truth)
 
-    def prediction_steps(self, feats: Tensor, noise: Tensor | None = None,
-                         step_noise: Tensor | Sequence[Tensor] | None = None
-                         ) -> list[Tensor]:
-        """Sample, and return what every step predicts.
+    def refine(self, feats: Tensor, noise: Tensor | None = None,
+               step_noise: Tensor | Sequence[Tensor] | None = None
+               ) -> Iterator[Refinement]:
+        """Sample step by step, and say after each where the prediction stands.
+
+        Stop the loop whenever the prediction is good enough; it ends by
+        itself after the sampler's ``num_steps``, once every image is stable
+        (``until_stable``), or when the ``time_budget`` is spent. An image
+        that has ended costs nothing more, and its prediction is the one that
+        it would have in any other batch. The times of the steps are those of
+        ``num_steps``, however many are taken.
 
         Args:
             feats: (B, in_channels, H, W) features.
@@ -123,19 +155,78 @@ class DiffusionHead:
             step_noise: noise of the DDPM steps, one draw of that shape for each
                 step but the last; drawn likewise. The DDIM sampler has none.
 
-        Returns:
-            One (B, S, ...) prediction per step.
+        Yields:
+            A `Refinement` per step.
 
         Raises:
             ValueError: noise of another shape, too few draws, or
                 ``step_noise`` for the DDIM sampler.
         """
+        start = time.perf_counter()
         noise, step_noise = self.sampler.complete(
             noise, step_noise, self.diffusion.codec.channels,
             (feats.shape[-2], feats.shape[-1]), feats.device)
-        return [step.prediction.unflatten(0, (feats.shape[0], -1))
-                for step in self.diffusion.sample_steps(
-                    feats, noise, self.sampler.num_steps, step_noise)]
+        # On the CPU, where they are asked for: nothing waits for the device
+        # unless a prediction itself decides who goes on.
+        going_on = torch.ones(feats.shape[0], dtype=torch.bool)
+        taken = torch.zeros(feats.shape[0], dtype=torch.int64)
+        refined = going_on  # images of the present step
+        steps: list[Tensor] = []
+
+        def who_goes_on(_: Step) -> Tensor:
+            return going_on[refined]
+
+        for step in self.diffusion.sample_steps(
+                feats, noise, self.sampler.num_steps, step_noise,
+                who_goes_on if self.sampler.stops_early else None):
+            refined = going_on
+            steps.append(_whole(step.prediction, refined, steps))
+            taken = taken + refined
+            seconds = time.perf_counter() - start
+            state = Refinement(tuple(steps), taken, refined, seconds, self.average,
+                               self.outcome)
+            going_on = refined & self._unfinished(state)
+            yield dataclasses.replace(state, going_on=going_on)
+
+    def _unfinished(self, state: Refinement) -> Tensor:
+        """Return (B,) bool: which images the sampler's limits let go on."""
+        limits = self.sampler
+        ended = len(state.steps) == limits.num_steps or (
+            limits.time_budget is not None and state.seconds >= limits.time_budget)
+        if ended or limits.until_stable is None:
+            return torch.full_like(state.going_on, not ended)
+        return ~(state.changed.cpu() <= limits.until_stable)  # NaN goes on
+
+    def prediction_steps(self, feats: Tensor, noise: Tensor | None = None,
+                         step_noise: Tensor | Sequence[Tensor] | None = None
+                         ) -> list[Tensor]:
+        """Sample, and return what every step predicts.
+
+        Takes the arguments of :meth:`refine`.
+
+        Returns:
+            One (B, S, ...) prediction for each of the sampler's steps; the
+            last one taken stands for those that were left out.
+        """
+        *_, last = self.refine(feats, noise, step_noise)
+        self.step_count.add(last)
+        return [*last.steps,
+                *[last.steps[-1]] * (self.sampler.num_steps - len(last.steps))]
+
+    def uncertainty(self, steps: Sequence[Tensor]) -> Tensor | None:
+        """Return how uncertain each cell is, as the sampler asks for it.
+
+        Args:
+            steps: what :meth:`prediction_steps` returns.
+
+        Returns:
+            (B, G, ...) float32, or None; see
+            `ddp_perception.diffusion.uncertainty`.
+        """
+        kind = self.uncertainty_kind
+        if kind is None:
+            return None
+        return uncertainty(kind, steps, self.outcome, self.sampler.average)
 
     def average(self, steps: Sequence[Tensor]) -> Tensor:
         """Average over the passes that count: the last step's, or all.
@@ -147,3 +238,13 @@ class DiffusionHead:
             (B, ...), seeds and steps averaged.
         """
         return self.sampler.combine([self.meaning(step) for step in steps])
+
+
+def _whole(prediction: Tensor, refined: Tensor, steps: Sequence[Tensor]) -> Tensor:
+    """Return (B, S, ...) of a step: images that have ended keep their prediction."""
+    newest = prediction.unflatten(0, (int(refined.sum()), -1))
+    if len(newest) == len(refined):
+        return newest
+    whole = steps[-1].clone()
+    whole[refined] = newest
+    return whole

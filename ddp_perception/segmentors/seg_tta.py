@@ -2,9 +2,12 @@
 from collections.abc import Sequence
 
 import torch
+from mmengine.structures import PixelData
 from mmseg.models.segmentors import SegTTAModel as MMSegTTAModel
 
 from ddp_perception.registry import MODELS
+
+UNCERTAINTY = 'pred_sem_seg_uncertainty'
 
 
 @MODELS.register_module()
@@ -14,7 +17,7 @@ class SegTTAModel(MMSegTTAModel):
     mmseg's own takes the softmax of what a segmentor predicts. A
     `SegHead` with ``sampler=dict(average='all')`` predicts probabilities
     already; one more softmax would flatten them, so that a view that is sure
-    counts hardly more than one that guesses.
+    counts hardly more than one that guesses. Uncertainty is averaged too.
 
     Args:
         module: the segmentor.
@@ -29,4 +32,9 @@ class SegTTAModel(MMSegTTAModel):
                 scores = view.seg_logits
                 # The softmax of their logarithm is the probabilities again.
                 scores.data = scores.data.float().clamp(min=smallest).log()
-        return super().merge_preds(data_samples_list)
+        merged = super().merge_preds(data_samples_list)
+        for sample, views in zip(merged, data_samples_list, strict=True):
+            maps = [view.get(UNCERTAINTY).data for view in views if UNCERTAINTY in view]
+            if maps:
+                sample.set_field(PixelData(data=torch.stack(maps).mean(0)), UNCERTAINTY)
+        return merged

@@ -13,7 +13,9 @@ from ddp_perception.visualization.image_samples import (
 from ddp_perception.visualization.maps import draw_map, paint_map
 from ddp_perception.visualization.panels import Panels
 from ddp_perception.visualization.samples import frame_from_sample
+from ddp_perception.visualization.uncertain import Uncertainty
 
-__all__ = ['MapFrame', 'Panels', 'crop_corner', 'draw_camera', 'draw_frame', 'draw_map',
-           'frame_from_sample', 'overlay_labels', 'paint_map', 'project_points',
-           'read_image', 'save_depth', 'save_frame', 'save_segmentation']
+__all__ = ['MapFrame', 'Panels', 'Uncertainty', 'crop_corner', 'draw_camera',
+           'draw_frame', 'draw_map', 'frame_from_sample', 'overlay_labels', 'paint_map',
+           'project_points', 'read_image', 'save_depth', 'save_frame',
+           'save_segmentation']

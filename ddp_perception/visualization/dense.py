@@ -3,22 +3,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from ddp_perception.visualization.panels import Panels
-
-if TYPE_CHECKING:
-    from matplotlib.colors import Colormap
+from ddp_perception.visualization.uncertain import Uncertainty, colours, upper_end
 
 OPACITY = 0.6
 """Of class colours over the image."""
 IGNORED = (96, 96, 96)
 """RGB of pixels whose truth does not count."""
-UNKNOWN = '0.12'
-"""Grey level of pixels without depth."""
+WRONG = (220, 20, 20)
+"""RGB of pixels whose class is wrong."""
 SIDE_BY_SIDE = 2.3
 """Width over height up to which depth panels stand side by side."""
 DENSE = 0.3
@@ -30,12 +27,13 @@ DEPTH_TICKS = (0, 1, 2, 5, 10, 20, 40, 80, 160)
 def save_segmentation(path: str | Path, image: np.ndarray, prediction: np.ndarray,
                       classes: Sequence[str], palette: Sequence,
                       truth: np.ndarray | None = None,
-                      uncertainty: np.ndarray | None = None,
+                      uncertainty: Uncertainty | None = None,
                       ignore_index: int = 255) -> Path:
     """Draw a segmented image into a file.
 
     Panels: the image, the prediction over it and, where given, truth and
-    uncertainty; below them the classes that occur in prediction or truth.
+    uncertainty; below them the classes that occur in prediction or truth. With
+    a truth, wrong pixels are red in the image.
 
     Args:
         path: The file; its suffix decides the format.
@@ -44,9 +42,8 @@ def save_segmentation(path: str | Path, image: np.ndarray, prediction: np.ndarra
         classes: Names.
         palette: One RGB triple of 0 to 255 per class.
         truth: (H, W) class indices or `ignore_index`.
-        uncertainty: (H, W) in [0, 1], the entropy of the classes'
-            probabilities as a share of the greatest possible. The colours end
-            at its 99.5th percentile.
+        uncertainty: Of the size of the image. The colours end at its 99.5th
+            percentile.
         ignore_index: Label of pixels that do not count, drawn grey.
 
     Returns:
@@ -55,7 +52,8 @@ def save_segmentation(path: str | Path, image: np.ndarray, prediction: np.ndarra
     Raises:
         ValueError: a shape or type is wrong, or a label has no class.
     """
-    _check(image, prediction=prediction, truth=truth, uncertainty=uncertainty)
+    _check(image, prediction=prediction, truth=truth,
+           uncertainty=None if uncertainty is None else uncertainty.plane)
     maps = [(title, np.asarray(labels)) for title, labels in (
         ('prediction', prediction), ('truth', truth)) if labels is not None]
     painted = [(title, overlay_labels(image, labels, palette, ignore_index))
@@ -65,13 +63,18 @@ def save_segmentation(path: str | Path, image: np.ndarray, prediction: np.ndarra
     legend = [(classes[i], palette[i]) for i in present if i != ignore_index]
     if ignore_index in present:
         legend.append(('ignored', IGNORED))
+    first = 'image', image
+    if truth is not None:
+        wrong = (np.asarray(prediction) != truth) & (np.asarray(truth) != ignore_index)
+        first = 'image, errors in red', mark(image, wrong)
+        legend.append(('error', WRONG))
     panels = Panels(1 + len(maps) + (uncertainty is not None),
                     (image.shape[0], image.shape[1]),
                     columns=2, bars=uncertainty is not None, labels=legend)
-    for index, (title, picture) in enumerate([('image', image), *painted]):
+    for index, (title, picture) in enumerate([first, *painted]):
         panels.show(index, picture, title)
     if uncertainty is not None:
-        _show_uncertainty(panels, 1 + len(maps), uncertainty, 'normalised entropy')
+        _show_uncertainty(panels, 1 + len(maps), uncertainty.plane, uncertainty.label)
     return panels.save(path)
 
 
@@ -106,13 +109,28 @@ def overlay_labels(image: np.ndarray, labels: np.ndarray, palette: Sequence,
     return picture
 
 
+def mark(image: np.ndarray, pixels: np.ndarray,
+         colour: tuple[int, int, int] = WRONG) -> np.ndarray:
+    """Return a pale grey copy of an image with some pixels in one colour.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        pixels: (H, W) bool.
+        colour: RGB.
+    """
+    grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
+    picture = np.repeat((128 + grey // 2)[..., None], 3, axis=2)
+    picture[pixels] = colour
+    return picture
+
+
 def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
-               truth: np.ndarray | None = None, uncertainty: np.ndarray | None = None,
+               truth: np.ndarray | None = None, uncertainty: Uncertainty | None = None,
                max_depth: float = 80.) -> Path:
     """Draw an image and its depth into a file.
 
-    Panels: the image, the predicted depth and, where given, true depth and
-    uncertainty; stacked where the image is as wide as KITTI's. Prediction and
+    Panels: the image, the predicted depth and, where given, true depth, error
+    and uncertainty; stacked where the image is as wide as KITTI's. Prediction and
     truth share their colours, which are bright where it is near and change
     with the square root of depth.
 
@@ -122,8 +140,8 @@ def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
         prediction: (H, W) metres; 0 where there is none.
         truth: (H, W) metres, 0 where unknown. The dots of sparse LiDAR are
             enlarged, near ones over far ones.
-        uncertainty: (H, W) standard deviation in metres. The colours end at
-            its 99.5th percentile.
+        uncertainty: Of the size of the image. Its colours, like those of the
+            error, end at the 99.5th percentile.
         max_depth: Where the colours end, in metres.
 
     Returns:
@@ -132,7 +150,8 @@ def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
     Raises:
         ValueError: a shape or type is wrong, or max_depth is not positive.
     """
-    _check(image, prediction=prediction, truth=truth, uncertainty=uncertainty)
+    _check(image, prediction=prediction, truth=truth,
+           uncertainty=None if uncertainty is None else uncertainty.plane)
     if not max_depth > 0:
         raise ValueError(f'max_depth must be positive, got {max_depth}')
     from matplotlib.colors import PowerNorm
@@ -142,19 +161,25 @@ def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
         maps.append(('true depth', _known(enlarge_dots(truth))))
     height, width = image.shape[:2]
     columns = 2 if width <= SIDE_BY_SIDE * height else 1
-    panels = Panels(1 + len(maps) + (uncertainty is not None), (height, width),
-                    columns=columns, bars=True)
+    further = (truth is not None) + (uncertainty is not None)
+    panels = Panels(1 + len(maps) + further, (height, width), columns=columns,
+                    bars=True)
     panels.show(0, image, 'image')
-    shown = [panels.show(index, depth, title, norm=norm, cmap=_colours('plasma_r'),
+    shown = [panels.show(index, depth, title, norm=norm, cmap=colours('plasma_r'),
                          interpolation='nearest')
              for index, (title, depth) in enumerate(maps, 1)]
     panels.bar(shown[0], 1, len(maps) if columns == 1 else 1, 'depth [m]',
                [tick for tick in DEPTH_TICKS if tick <= max_depth])
+    unknown = np.ma.getmaskarray(maps[0][1])
+    if truth is not None:
+        error = np.where(unknown | ~(np.asarray(truth) > 0), 0,
+                         np.abs(np.asarray(prediction, float) - truth))
+        _show_uncertainty(panels, 1 + len(maps), _known(enlarge_dots(error)),
+                          'absolute error [m]', 'error', 'magma')
     if uncertainty is not None:
-        unknown = np.ma.getmaskarray(maps[0][1])
-        _show_uncertainty(panels, 1 + len(maps),
-                          np.ma.masked_array(uncertainty, unknown),
-                          'standard deviation [m]')
+        _show_uncertainty(panels, len(maps) + further,
+                          np.ma.masked_array(uncertainty.plane, unknown),
+                          uncertainty.label)
     return panels.save(path)
 
 
@@ -185,17 +210,11 @@ def _known(depth: np.ndarray) -> np.ma.MaskedArray:
     return np.ma.masked_array(depth, ~(np.isfinite(depth) & (depth > 0)))
 
 
-def _colours(name: str) -> Colormap:
-    from matplotlib import colormaps
-    return colormaps[name].with_extremes(bad=UNKNOWN)
-
-
-def _show_uncertainty(panels: Panels, index: int, uncertainty: np.ndarray,
-                      label: str) -> None:
+def _show_uncertainty(panels: Panels, index: int, uncertainty: np.ndarray, label: str,
+                      title: str = 'uncertainty', scale: str = 'viridis') -> None:
     values = np.ma.masked_invalid(np.ma.asarray(uncertainty, dtype=float))
-    end = np.percentile(values.compressed(), 99.5) if values.count() else 0
-    image = panels.show(index, values, 'uncertainty', vmin=0, vmax=end or 1,
-                        cmap=_colours('viridis'))
+    image = panels.show(index, values, title, vmin=0, vmax=upper_end(values),
+                        cmap=colours(scale))
     panels.bar(image, index, index, label)
 
 

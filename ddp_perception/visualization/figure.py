@@ -13,8 +13,10 @@ from ddp_perception.visualization.camera import FARTHEST, draw_camera
 from ddp_perception.visualization.maps import (
     class_colours,
     draw_map,
+    draw_values,
     paint_order,
 )
+from ddp_perception.visualization.uncertain import Uncertainty, upper_end
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,6 +56,7 @@ class MapFrame:
         boxes: (n, 4, 2) corners of predicted boxes seen from above, metres,
             or None.
         true_boxes: corners of the annotated boxes.
+        uncertainty: of the map's cells, (C, X, Y) or (X, Y), or None.
     """
 
     prediction: np.ndarray | None = None
@@ -68,11 +71,15 @@ class MapFrame:
     title: str = ''
     boxes: np.ndarray | None = None
     true_boxes: np.ndarray | None = None
+    uncertainty: Uncertainty | None = None
 
 
 def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
                points_in_images: bool = True) -> Figure:
     """Draw a frame.
+
+    Below the maps, where there is an uncertainty, how many classes are wrong
+    in each cell (with a truth) and the uncertainty of the least certain class.
 
     Args:
         frame: What to show. A map that is None is left out.
@@ -93,12 +100,14 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
     maps = _maps(frame, threshold)
     if not maps:
         raise ValueError('a picture needs a prediction or a truth, got neither')
-    block = len(maps) * (MARGIN_LEFT + MAP) + LEGEND
+    values = _values(frame, threshold)
+    block = max(len(maps), len(values)) * (MARGIN_LEFT + MAP) + LEGEND
+    lowest = MARGIN_BELOW + TITLE + MAP if values else 0.0
     width, row = block + 0.2, 0.0
     if frame.images:
         width = max(WIDTH, width)
         row = TITLE + (width - 4 * GAP) / 3 * _aspect(frame.images)
-    height = TOP + 2 * row + TITLE + MAP + MARGIN_BELOW
+    height = TOP + 2 * row + TITLE + MAP + MARGIN_BELOW + lowest
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
 
@@ -118,12 +127,24 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
     left = (width - block) / 2
     for title, masks, boxes in maps:
         left += MARGIN_LEFT
-        draw_map(axes_at(left, row + MARGIN_BELOW, MAP, MAP), masks, title,
+        draw_map(axes_at(left, row + lowest + MARGIN_BELOW, MAP, MAP), masks, title,
                  frame.classes, frame.palette, frame.xbound, frame.ybound,
                  frame.points, boxes)
         left += MAP
-    _draw_legend(axes_at(left + 0.25, row + MARGIN_BELOW, LEGEND - 0.25, MAP),
+    _draw_legend(axes_at(left + 0.25, row + lowest + MARGIN_BELOW, LEGEND - 0.25, MAP),
                  frame, points_in_images)
+    left = (width - block) / 2
+    for index, (title, plane, options) in enumerate(values):
+        left += MARGIN_LEFT
+        image = draw_values(axes_at(left, row + MARGIN_BELOW, MAP, MAP), plane, title,
+                            frame.xbound, frame.ybound, **options)
+        left += MAP
+        # Below one another, right of the last map.
+        bottom = row + MARGIN_BELOW + MAP * (1 - index / len(values) - 0.45)
+        bar = axes_at((width - block) / 2 + len(values) * (MARGIN_LEFT + MAP) + 0.3,
+                      bottom, 0.16, MAP * 0.4)
+        figure.colorbar(image, cax=bar, label=title)
+        bar.tick_params(labelsize=8)
     figure.suptitle(frame.title, fontsize=11, y=1 - 0.08 / height, va='top',
                     parse_math=False)  # a token may have a dollar sign
     return figure
@@ -162,6 +183,21 @@ def _maps(frame: MapFrame, threshold: float | Sequence[float]) -> list[tuple]:
         maps.append(('true map', np.asarray(frame.truth) > 0,
                      _outlines(frame.true_boxes, TRUE_BOX)))
     return maps
+
+
+def _values(frame: MapFrame, threshold: float | Sequence[float]) -> list[tuple]:
+    """Return title, (X, Y) values and colours of what is no map of classes."""
+    if frame.uncertainty is None or frame.prediction is None:
+        return []
+    plane = frame.uncertainty.plane
+    values = [(f'uncertainty: {frame.uncertainty.label}', plane,
+               dict(cmap='viridis', vmin=0, vmax=upper_end(plane)))]
+    if frame.truth is not None:
+        least = np.reshape(threshold, (-1, 1, 1))
+        wrong = ((frame.prediction >= least) != (np.asarray(frame.truth) > 0)).sum(0)
+        values.insert(0, ('error: classes that are wrong', wrong, dict(
+            cmap='magma_r', vmin=0, vmax=max(1, int(wrong.max())))))
+    return values
 
 
 def _outlines(corners: np.ndarray | None, colour: str) -> list[tuple]:

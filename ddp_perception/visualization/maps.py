@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from ddp_perception.datasets.map_classes import MAP_CLASSES, MAP_PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 PAINT_ORDER = ('drivable_area', 'carpark_area', 'walkway', 'ped_crossing',
                'stop_line', 'divider')
@@ -104,7 +105,6 @@ def draw_map(axes: Axes, masks: np.ndarray, title: str = '',
             their colour.
     """
     from matplotlib.collections import PolyCollection
-    from matplotlib.patches import Polygon
     axes.imshow(paint_map(masks, classes, palette), origin='lower',
                 extent=(xbound[0], xbound[1], ybound[0], ybound[1]),
                 interpolation='nearest')
@@ -116,6 +116,34 @@ def draw_map(axes: Axes, masks: np.ndarray, title: str = '',
             axes.add_collection(PolyCollection(
                 list(corners), facecolors='none', edgecolors=colour, linewidths=1.1,
                 zorder=2))
+    _finish(axes, title, xbound, ybound)
+
+
+def draw_values(axes: Axes, values: np.ndarray, title: str = '',
+                xbound: Sequence[float] = (-50, 50, 0.5),
+                ybound: Sequence[float] = (-50, 50, 0.5), **colours: Any) -> AxesImage:
+    """Draw one number per cell with the vehicle on it into matplotlib axes.
+
+    Args:
+        axes: Where.
+        values: (X, Y).
+        title: Above the map.
+        xbound, ybound: See `draw_map`.
+        colours: Further arguments of matplotlib's ``imshow``.
+
+    Returns:
+        For a colour bar.
+    """
+    image = axes.imshow(values.T, origin='lower', interpolation='nearest',
+                        extent=(xbound[0], xbound[1], ybound[0], ybound[1]), **colours)
+    _finish(axes, title, xbound, ybound)
+    return image
+
+
+def _finish(axes: Axes, title: str, xbound: Sequence[float],
+            ybound: Sequence[float]) -> None:
+    """Draw the vehicle, and label the axes."""
+    from matplotlib.patches import Polygon
     left, right, rear, front = VEHICLE
     axes.add_patch(Polygon(
         [(left, rear), (right, rear), (right, front - 1), (0, front),

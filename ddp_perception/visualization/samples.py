@@ -11,6 +11,7 @@ from PIL import Image
 from ddp_perception.datasets.map_classes import MAP_CLASSES
 from ddp_perception.pixels import pixel_data
 from ddp_perception.visualization.figure import LAYOUT, MapFrame
+from ddp_perception.visualization.uncertain import Uncertainty
 
 if TYPE_CHECKING:
     from mmdet3d.structures import BaseInstance3DBoxes, Det3DDataSample
@@ -25,7 +26,8 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
                       xbound: Sequence[float] = (-50, 50, 0.5),
                       ybound: Sequence[float] = (-50, 50, 0.5),
                       least_score: float = 0.3, prediction: str = 'pred_map_seg',
-                      truth: str = 'gt_map_seg') -> MapFrame:
+                      truth: str = 'gt_map_seg',
+                      uncertainty: Uncertainty | None = None) -> MapFrame:
     """Collect what a picture of a sample shows.
 
     Images and points come from the files that the sample names, so the
@@ -42,6 +44,7 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
         least_score: Boxes predicted with less are left out.
         prediction: Field of the sample that holds the predicted map.
         truth: Field that holds the true map.
+        uncertainty: Of the predicted map.
 
     Returns:
         To be handed to `draw_frame`.
@@ -66,7 +69,8 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
         classes=tuple(classes), palette=None if palette is None else tuple(palette),
         xbound=tuple(xbound),
         ybound=tuple(ybound), title=describe(meta),
-        boxes=predicted_boxes(sample, least_score), true_boxes=true_boxes(sample))
+        boxes=predicted_boxes(sample, least_score), true_boxes=true_boxes(sample),
+        uncertainty=uncertainty)
 
 
 def predicted_boxes(sample: BaseDataElement,

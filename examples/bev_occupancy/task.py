@@ -7,7 +7,7 @@ from torch import nn
 
 from ddp_perception.datasets.lidar_frame import lidar_augmentation
 from ddp_perception.decoder import DecoderOptions, DiffusionOptions, record_of
-from ddp_perception.diffusion import LabelCodec
+from ddp_perception.diffusion import LabelCodec, Presences
 from ddp_perception.fields import MapField, values_of
 from ddp_perception.heads import BEVHead, DiffusionHead
 from ddp_perception.ops import BEVGrid
@@ -63,6 +63,7 @@ class VehicleHead(BEVHead, DiffusionHead):
     """Probability that a vehicle covers a cell, on the features' grid divided."""
 
     truth_field, prediction_field = 'gt_vehicles', 'pred_vehicles'
+    outcome = Presences()
     truth_loader = 'ddp.DrawVehicles'
     classes, palette = ('vehicle',), ((70, 130, 180),)
 
@@ -85,7 +86,7 @@ class VehicleHead(BEVHead, DiffusionHead):
             prediction, truth.float(), pos_weight=weight))
 
     def meaning(self, prediction):
-        return prediction.sigmoid()
+        return self.outcome.values(prediction)
 
 
 @FIELDS.register_module(name='pred_vehicles')

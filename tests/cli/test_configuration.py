@@ -78,15 +78,20 @@ def test_resumable_configuration_replaces_mmengines_checkpoints_alone(stated, us
 def test_sampling_options_reach_diffusion_heads_only():
     cfg = Config({'model': {'seg_head': {
         'type': 'ddp.MapSegHead', 'sampler': {'num_steps': 3, 'average': 'all'}}}})
-    configuration.set_sampling(cfg, num_steps=7, seed=2)
+    configuration.set_sampling(cfg, dict(num_steps=7), seed=2)
     assert dict(cfg.model.seg_head.sampler) == {
         'num_steps': 7, 'average': 'all', 'seed': 2}
-    with pytest.raises(UserError, match='--num-seeds must be at least 1, got 0'):
-        configuration.set_sampling(cfg, num_seeds=0)
+    for change, message in (
+            (dict(num_seeds=0), '--num-seeds: num_seeds must be at least 1, got 0'),
+            (dict(until_stable=2.), '--until-stable: .* 0 to 1, got 2'),
+            (dict(time_budget=0.), '--time-budget: .* more than 0 seconds, got 0'),
+            (dict(uncertainty='entrpy'), "--uncertainty: .*'changes'.* got 'entrpy'")):
+        with pytest.raises(UserError, match=message):
+            configuration.set_sampling(cfg, change)
     cfg.model.seg_head.type = 'ddp.ConvMapHead'
-    configuration.set_sampling(cfg, seed=2)
+    configuration.set_sampling(cfg, {}, seed=2)
     with pytest.raises(UserError, match='ConvMapHead'):
-        configuration.set_sampling(cfg, num_steps=2)
+        configuration.set_sampling(cfg, dict(num_steps=2))
 
 
 def test_broken_configuration_is_named(tmp_path):
@@ -107,12 +112,12 @@ def test_broken_configuration_is_named(tmp_path):
 def test_sampling_of_dense_heads_changes(head, augmented):
     model = dict(decode_head=dict(type=head, sampler=dict(average='all')))
     cfg = Config(dict(model=dict(module=model) if augmented else model))
-    configuration.set_sampling(cfg, num_steps=7, num_seeds=2, seed=3)
+    configuration.set_sampling(cfg, dict(num_steps=7, num_seeds=2), seed=3)
     changed = (cfg.model.module if augmented else cfg.model).decode_head.sampler
     assert changed == dict(average='all', num_steps=7, num_seeds=2, seed=3)
     other = Config(dict(model=dict(decode_head=dict(type='mmseg.FCNHead'))))
     with pytest.raises(UserError, match='FCNHead'):
-        configuration.set_sampling(other, num_steps=7)
+        configuration.set_sampling(other, dict(num_steps=7))
 
 
 @pytest.mark.parametrize('dataset, fragments', [

@@ -66,3 +66,11 @@ def test_figures_passes_and_pictures(run, tmp_path, config, write, figure, names
     assert log.count(f'decoder passes of {field}: {PASSES}') == 1
     assert re.search(figure, log)
     assert 'one pass' not in log
+    assert record['mean_steps'] == {field: 5.}
+    run('test', path, tmp_path / 'weights.pth', '--data-root', tmp_path / 'data',
+        '--work-dir', tmp_path / 'stable', '--out', tmp_path / 'stable.json',
+        '--num-steps', 5, '--until-stable', 1)
+    record = json.loads((tmp_path / 'stable.json').read_text())
+    assert record['mean_steps'] == {field: 2.}  # any second step is stable
+    log = next((tmp_path / 'stable').rglob('*.log')).read_text()
+    assert 'at most: 2.000 steps on average over ' in log

@@ -100,7 +100,8 @@ def test_depth_lies_where_the_crop_was_and_is_zero_elsewhere(
     pixels = write_image(tmp_path / 'frame.png', 2, size=(41, 83))
     run('predict', DEPTH, weights[DEPTH], tmp_path / 'frame.png', '--out',
         tmp_path / 'out')
-    assert files(tmp_path / 'out') == ['frame_depth.png', 'frame_picture.jpg']
+    assert files(tmp_path / 'out') == [
+        'frame_depth.png', 'frame_picture.jpg', 'frame_uncertainty.npz']
     stored = read(tmp_path / 'out' / 'frame_depth.png')
     assert stored.dtype == np.uint16 and stored.shape == (41, 83)
     # KITTI's crop: the bottom rows, and int((83 - 64) / 2) columns are cut off.
@@ -110,6 +111,14 @@ def test_depth_lies_where_the_crop_was_and_is_zero_elsewhere(
     np.testing.assert_allclose(stored[9:, 9:73] / 256, expected, atol=1 / 256)
     stored[9:, 9:73] = 0
     assert not stored.any()
+    with np.load(tmp_path / 'out' / 'frame_uncertainty.npz') as data:
+        spread = data['uncertainty']
+        assert str(data['label']) == 'standard deviation [m]'
+    written = predict(build(DEPTH), pixels[9:, 9:73], (32, 64))
+    np.testing.assert_allclose(spread[9:, 9:73], written.pred_depth_map_uncertainty
+                               .data[0], rtol=2e-3, atol=1e-4)
+    spread[9:, 9:73] = np.nan
+    assert np.isnan(spread).all()
 
 
 def test_a_folder_gives_what_its_images_give_alone(run, weights, tmp_path):
@@ -136,7 +145,8 @@ def test_limit_takes_the_first_in_order(run, weights, tmp_path):
         write_image(tmp_path / 'in' / name, 0)
     run('predict', DEPTH, weights[DEPTH], tmp_path / 'in', '--out',
         tmp_path / 'out', '--limit', 2, '--no-pictures')
-    assert files(tmp_path / 'out') == ['a_depth.png', 'b_depth.png']
+    assert files(tmp_path / 'out') == [
+        f'{name}_{end}' for name in 'ab' for end in ('depth.png', 'uncertainty.npz')]
 
 
 def test_sampling_options_reach_the_head(run, weights, tmp_path):

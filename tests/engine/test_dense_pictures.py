@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from ddp_perception.engine import PictureHook
 from ddp_perception.engine.pictures import name_images
-from ddp_perception.visualization.dense import IGNORED, OPACITY
+from ddp_perception.visualization.dense import IGNORED, OPACITY, WRONG
 from ddp_perception.visualization.panels import Panels
 
 PALETTE = [[128, 64, 128], [220, 20, 60], [0, 0, 142]]
@@ -102,16 +102,19 @@ def test_segmentation_shows_image_prediction_and_truth(tmp_path, drawn):
     evaluate(PictureHook(str(tmp_path)), Images(tmp_path, ['a.png']),
              lambda path: sample_of(path, pred_sem_seg=labels(), gt_sem_seg=truth))
     figure, = drawn
-    assert titles(figure) == ['image', 'prediction', 'truth']
+    assert titles(figure) == ['image, errors in red', 'prediction', 'truth']
     prediction, true = (np.asarray(panel(figure, title).get_array())
                         for title in ('prediction', 'truth'))
-    assert tuple(panel(figure, 'image').get_array()[9, 9]) == RGB
+    marked = np.asarray(panel(figure, 'image, errors in red').get_array())
+    wrong = (labels() != truth)[9].numpy()
+    assert (marked[9, wrong] == WRONG).all() and wrong.any()
+    assert (marked[9, ~wrong] == marked[9, ~wrong, :1]).all()  # grey
     assert tuple(prediction[9, 1]) == tuple(true[9, -1]) == blend(0)
     assert tuple(prediction[9, -1]) == tuple(true[9, 1]) == blend(2)
     assert tuple(true[5, 5]) == tuple(true[6, 6]) == IGNORED
     texts = [text.get_text() for axes in figure.axes if axes.get_legend()
              for text in axes.get_legend().get_texts()]
-    assert texts == ['road', 'car', 'ignored']
+    assert texts == ['road', 'car', 'ignored', 'error']
 
 
 def test_depth_shows_the_image_and_true_depth_where_it_was_cropped(tmp_path, drawn):
@@ -121,7 +124,7 @@ def test_depth_shows_the_image_and_true_depth_where_it_was_cropped(tmp_path, dra
              lambda path: sample_of(path, dict(kb_crop=(1, 5, 12, 30)),
                                     pred_depth_map=depth, gt_depth_map=truth))
     figure, = drawn
-    assert titles(figure) == ['image', 'predicted depth', 'true depth']
+    assert titles(figure) == ['image', 'predicted depth', 'true depth', 'error']
     image = np.asarray(panel(figure, 'image').get_array())
     crop = np.s_[1:13, 5:35]
     assert image.shape == (13, 40, 3) and (image[crop] == RGB).all()

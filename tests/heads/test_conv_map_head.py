@@ -59,3 +59,7 @@ def test_head_has_the_interface_of_the_diffusion_head():
     assert maps[0].data.shape == (3, 12, 16)
     torch.testing.assert_close(batch[0].pred_map_seg_steps[0], maps[0].data)
     assert batch[0].decoder_passes == dict(seeds=1, steps=1, averaged=1)
+    share = batch[0].pred_map_seg.data.double()
+    entropy = -(share * share.log() + (1 - share) * (1 - share).log())
+    torch.testing.assert_close(batch[0].pred_map_seg_uncertainty.data.double(),
+                               entropy, rtol=1e-4, atol=1e-5)

@@ -196,6 +196,22 @@ def test_prediction_keeps_steps_on_request_and_says_what_it_averages():
     assert batch[0].decoder_passes['averaged'] == 8
 
 
+@torch.no_grad()
+def test_prediction_says_how_uncertain_each_class_is():
+    head = build(sampler=dict(num_steps=2, num_seeds=3, uncertainty='spread'))
+    batch = samples()
+    head.predict(FEATS, batch)
+    last = head.prediction_steps(FEATS)[-1].sigmoid()
+    for index, sample in enumerate(batch):
+        torch.testing.assert_close(sample.pred_map_seg_uncertainty.data,
+                                   last[index].std(0, correction=0))
+        assert sample.uncertainty == 'spread'
+    silent = build(sampler=dict(uncertainty=None))
+    batch = samples()
+    silent.predict(FEATS, batch)
+    assert 'pred_map_seg_uncertainty' not in batch[0]
+
+
 @pytest.mark.parametrize(('changes', 'words'), [
     (dict(loss='focal'), 'MultiLabelFocalLoss'), (dict(bev_axes='zx'), 'zx'),
     (dict(classes=['a', 'a']), 'distinct'), (dict(resize_feedback='crop'), 'crop'),

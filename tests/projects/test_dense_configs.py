@@ -53,7 +53,7 @@ def test_config_builds(name, meta_device, tmp_path):
     with torch.device('cpu'):
         for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
             dataset = DATASETS.build(dict(loader.dataset, lazy_init=True))
-            if cfg.model.type == 'EncoderDecoder':
+            if cfg.model.type == 'ddp.EncoderDecoder':
                 assert {head.num_classes for head in heads} \
                     == {len(dataset.metainfo['classes'])}
         for step in cfg.get('tta_pipeline', []):
@@ -125,7 +125,7 @@ def batch(cfg, size, count=2):
     for _ in range(count):
         sample = SegDataSample(metainfo=dict(
             img_shape=size, ori_shape=size, pad_shape=size, img_path='street.png'))
-        if cfg.model.type == 'DepthEstimator':
+        if cfg.model.type == 'ddp.DepthEstimator':
             depth = 1 + 60 * torch.rand(1, *size, generator=draw)
             depth *= torch.rand(1, *size, generator=draw) > 0.8
             sample.gt_depth_map = PixelData(data=depth)
@@ -138,7 +138,7 @@ def batch(cfg, size, count=2):
 
 
 def result(sample, cfg):
-    field = 'pred_depth_map' if cfg.model.type == 'DepthEstimator' else 'seg_logits'
+    field = 'pred_depth_map' if cfg.model.type == 'ddp.DepthEstimator' else 'seg_logits'
     return sample.get(field).data
 
 
@@ -173,7 +173,7 @@ def test_a_batch_gives_each_image_what_it_gets_alone(name, mode):
     cfg.model.test_cfg = dict(mode='whole')
     if mode == 'windows':
         cfg.model.test_cfg = dict(
-            mode='slide_flip' if cfg.model.type == 'DepthEstimator' else 'slide',
+            mode='slide_flip' if cfg.model.type == 'ddp.DepthEstimator' else 'slide',
             crop_size=(32, 64), stride=(32, 32))
     model = randomised(cfg)
     together = model.test_step(batch(cfg, (32, 96)))

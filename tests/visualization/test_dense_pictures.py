@@ -3,11 +3,12 @@ import pytest
 from PIL import Image
 
 from ddp_perception.visualization import (
+    Uncertainty,
     overlay_labels,
     save_depth,
     save_segmentation,
 )
-from ddp_perception.visualization.dense import IGNORED, enlarge_dots
+from ddp_perception.visualization.dense import IGNORED, WRONG, enlarge_dots
 from ddp_perception.visualization.panels import Panels
 
 CLASSES = ('road', 'sky', 'car')
@@ -65,13 +66,17 @@ def test_segmentation_shows_what_is_given_and_names_what_occurs(drawn, tmp_path)
     truth[:5] = 255
     save_segmentation(tmp_path / 'a.png', IMAGE, prediction, CLASSES, PALETTE)
     save_segmentation(tmp_path / 'a.png', IMAGE, prediction, CLASSES, PALETTE,
-                      truth, np.full((20, 45), 0.25))
+                      truth, Uncertainty(np.full((1, 20, 45), 0.25), 'entropy'))
     bare, full = drawn
     assert titles(bare) == ['image', 'prediction'] and legend(bare) == ['road']
     assert bars(bare) == {}
-    assert titles(full) == ['image', 'prediction', 'truth', 'uncertainty']
-    assert legend(full) == ['road', 'car', 'ignored']
-    assert bars(full) == {'normalised entropy': (0, 0.25)}
+    assert titles(full) == ['image, errors in red', 'prediction', 'truth',
+                            'uncertainty']
+    assert legend(full) == ['road', 'car', 'ignored', 'error']
+    assert bars(full) == {'entropy': (0, 0.25)}
+    marked = panel(full, 'image, errors in red').get_array()
+    assert (marked[5:] == WRONG).all()  # all is road, the truth is car
+    assert (marked[:5, :, 0] == marked[:5, :, 1]).all()  # ignored: the image, grey
     np.testing.assert_array_equal(panel(full, 'truth').get_array()[:5, :],
                                   np.broadcast_to(IGNORED, (5, 45, 3)))
     assert legend(bare) and 'sky' not in legend(full)
@@ -102,14 +107,17 @@ def test_depth_panels_share_one_scale_and_near_is_bright(drawn, tmp_path, size):
     prediction[:, :9], prediction[:6] = 3, 0
     truth = np.zeros(size)
     truth[15, 10] = 30
-    save_depth(tmp_path / 'a.png', image, prediction, truth, prediction * 0.1)
+    save_depth(tmp_path / 'a.png', image, prediction, truth,
+               Uncertainty.of_kind(prediction * 0.1, 'spread', 'metres'))
     figure, = drawn
-    assert titles(figure) == ['image', 'predicted depth', 'true depth',
+    assert titles(figure) == ['image', 'predicted depth', 'true depth', 'error',
                               'uncertainty']
     shown, true = panel(figure, 'predicted depth'), panel(figure, 'true depth')
     assert shown.norm is true.norm and shown.get_cmap() == true.get_cmap()
-    assert bars(figure) == {'depth [m]': (0, 80),
+    assert bars(figure) == {'depth [m]': (0, 80), 'absolute error [m]': (0, 40),
                             'standard deviation [m]': (0, 7)}
+    error = panel(figure, 'error').get_array()  # 70 m where 30 m were measured
+    assert (~error.mask).sum() == 9 and (error.compressed() == 40).all()
     near, far = (np.dot(shown.to_rgba(np.array([depth]))[0, :3], (.3, .6, .1))
                  for depth in (3, 70))
     assert near > far + 0.3

@@ -2,5 +2,5 @@
 _base_ = ['../../_base_/runtime_iters.py', '../../_base_/swin_pyramid.py',
           './_base_/seg_heads.py', './_base_/cityscapes.py', './_base_/160k.py']
 
-model = dict(type='EncoderDecoder', **_base_.pyramid, **_base_.heads)
+model = dict(type='ddp.EncoderDecoder', **_base_.pyramid, **_base_.heads)
 model['data_preprocessor']['size'] = _base_.crop_size

@@ -3,7 +3,7 @@ _base_ = ['../../_base_/runtime_iters.py', '../../_base_/swin_pyramid.py',
           './_base_/seg_heads.py', './_base_/ade20k.py', './_base_/160k.py']
 
 num_classes = 150
-model = dict(type='EncoderDecoder', **_base_.pyramid, **_base_.heads)
+model = dict(type='ddp.EncoderDecoder', **_base_.pyramid, **_base_.heads)
 model['data_preprocessor']['size'] = _base_.crop_size
 model['decode_head'].update(num_classes=num_classes,
                             sampler=dict(num_steps=3, average='all'))

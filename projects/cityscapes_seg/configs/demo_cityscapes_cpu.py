@@ -6,7 +6,7 @@ _base_ = ['../../_base_/runtime_iters.py', '../../_base_/narrow_resnet_pyramid.p
 
 data_root = 'data/demo_cityscapes/'
 crop_size = (160, 320)
-model = dict(type='EncoderDecoder', **_base_.pyramid, **_base_.heads)
+model = dict(type='ddp.EncoderDecoder', **_base_.pyramid, **_base_.heads)
 model['data_preprocessor']['size'] = crop_size
 model['decode_head'].update(
     in_channels=48, decoder=dict(channels=48, num_layers=2, num_heads=4))

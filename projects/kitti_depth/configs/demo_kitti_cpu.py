@@ -8,7 +8,7 @@ _base_ = ['../../_base_/runtime_iters.py', '../../_base_/narrow_resnet_pyramid.p
 data_root = 'data/demo_kitti/'
 kb_crop = (112, 400)
 crop_size = (112, 224)
-model = dict(type='DepthEstimator', **_base_.pyramid, **_base_.head)
+model = dict(type='ddp.DepthEstimator', **_base_.pyramid, **_base_.head)
 model['data_preprocessor'].update(size=crop_size, seg_pad_val=0)
 model['decode_head'].update(
     in_channels=48, decoder=dict(channels=48, num_layers=2, num_heads=4),

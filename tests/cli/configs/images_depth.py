@@ -1,7 +1,7 @@
 # Depth on a crop of 32 x 64 pixels.
 _base_ = './images_seg.py'
 model = dict(
-    type='DepthEstimator', decode_head=dict(
+    type='ddp.DepthEstimator', decode_head=dict(
         _delete_=True, type='ddp.DepthHead', in_channels=8, in_index=0,
         min_depth=0.5, max_depth=60.,
         decoder=dict(channels=8, num_layers=1, num_heads=2)),
