@@ -207,10 +207,15 @@ def _try_out(args: argparse.Namespace, probe: Probe, batch: Mapping[str, Any],
 
     Raises:
         UnknownTruth: the truth cannot be had.
-        UserError: the evaluator has not the figure that was asked for.
+        UserError: the evaluator has not the figure that was asked for, or
+            needs more than every variation has.
     """
     _, samples = next(probe.predictions(batch))
-    evaluator.process(data_samples=samples, data_batch=batch)
+    try:
+        evaluator.process(data_samples=samples, data_batch=batch)
+    except ValueError as error:  # an uncertainty over passes, say
+        raise UserError(f'the test_evaluator cannot take a run of one step: {error}; '
+                        'leave that metric out of the configuration') from error
     try:
         with _quiet(logger):
             figures = evaluator.evaluate(len(samples))

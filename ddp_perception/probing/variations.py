@@ -4,7 +4,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import fsum, nan
 from typing import Any
@@ -15,6 +15,7 @@ from torch import Tensor
 from ddp_perception.decoder.probing import denoise_once, feedback_through, replaced
 from ddp_perception.diffusion import Outcome, Sampler
 from ddp_perception.diffusion.codecs import nearest_shrink
+from ddp_perception.diffusion.uncertainty import OF_SEVERAL_PASSES
 
 STEPS = (1, 2, 3, 5, 10)
 TIMES = (0.9, 0.7, 0.5, 0.3, 0.1, 0.02)
@@ -265,16 +266,20 @@ def variations(own: Sampler, options: ProbeOptions | None = None) -> list[Variat
     """Return what a probe runs, each after its reference.
 
     Args:
-        own: the head's sampler. Seed, method, average and number of seeds
-            stay; a time budget or an early end does not.
+        own: the head's sampler. All of it stays but the number of steps, a
+            time budget and an early end; so does its uncertainty where there
+            are the passes that it compares.
         options: what is varied.
     """
     options = options or ProbeOptions()
     usual = max(own.num_steps, 2)
 
     def sampler(steps: int, seeds: int | None = None) -> Sampler:
-        return Sampler(num_steps=steps, num_seeds=seeds or own.num_seeds,
-                       average=own.average, seed=own.seed, method=own.method)
+        kind, count = own.uncertainty, seeds or own.num_seeds
+        if kind in OF_SEVERAL_PASSES and steps == count == 1:
+            kind = 'auto'
+        return replace(own, num_steps=steps, num_seeds=count, time_budget=None,
+                       until_stable=None, uncertainty=kind)
 
     def named(steps: int) -> str:
         mark = " (the head's own)" if steps == own.num_steps else ''

@@ -109,6 +109,13 @@ def test_a_figure_of_unknown_direction_is_asked_about(error_of, prepared):
     assert 'silog' in message and '--less or --greater' in message
 
 
+def test_a_metric_that_one_step_does_not_serve_is_refused(error_of, prepared):
+    message = error_of('probe', *prepared('evaluate_depth'), '--cfg-options',
+                       'test_evaluator.type=ddp.DepthUncertaintyMetric')
+    assert 'cannot take a run of one step' in message
+    assert 'pred_depth_map_uncertainty' in message
+
+
 def test_several_views_are_refused(error_of, prepared):
     message = error_of('probe', *prepared('evaluate_flip'))
     assert 'averages several views' in message

@@ -104,6 +104,20 @@ def test_steps_are_what_a_head_of_that_many_steps_predicts(sampler):
         assert result.value(run) == pytest.approx(float(sum(errors) / 5), rel=1e-5)
 
 
+def test_limits_of_sampling_are_off_and_its_uncertainty_stays():
+    model = toy.HeightModel(sampler=dict(
+        num_steps=3, until_stable=1., time_budget=1e-9, uncertainty='changes'))
+    probe = Probe(model)
+    batch, = toy.batches(5)
+    found = {item.key: samples[0] for item, samples in probe.predictions(batch)}
+    plain = toy.HeightModel(sampler=dict(num_steps=3)).eval()
+    with torch.no_grad():
+        expected = plain.test_step(batch)[0].pred_height.data
+    torch.testing.assert_close(found['steps_3'].pred_height.data, expected)
+    assert found['steps_3'].metainfo['uncertainty'] == 'changes'
+    assert 'uncertainty' not in found['steps_1'].metainfo
+
+
 @pytest.mark.parametrize('make', [toy.HeightModel, following])
 def test_batches_change_nothing(make):
     results = [probed(make(), sizes) for sizes in ((5, ), (1, ) * 5, (3, 2))]
