@@ -83,6 +83,7 @@ ROOMS = {
     'fields': {*FOUNDATION, 'datasets', 'evaluation', 'heads', 'visualization'},
     'engine': {*FOUNDATION, 'diffusion', 'datasets', 'evaluation', 'heads', 'fields'},
     'reports': {'datasets', 'evaluation'},
+    'probing': {*FOUNDATION, *CORE, 'heads'},
 }
 """Rooms of the package, and the others that each may import; `cli` may all."""
 

@@ -19,6 +19,8 @@ COMMANDS = {
              "evaluate a checkpoint on the configuration's test data"),
     'calibrate': ('ddp_perception.cli.calibrate',
                   'fit the temperature of a trained head, for truer probabilities'),
+    'probe': ('ddp_perception.cli.probe',
+              "what a head's diffusion contributes: steps, seeds, feedback"),
     'predict': ('ddp_perception.cli.predict',
                 'predict and draw: maps of frames, labels or depth of images'),
     'report': ('ddp_perception.cli.report', 'write one HTML page about a run'),
