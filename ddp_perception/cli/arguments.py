@@ -54,7 +54,7 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--num-seeds', type=int, metavar='N',
                        help='noise samples to average over (default: the '
                        "configuration's)")
-    group.add_argument('--until-stable', type=float, nargs='?', const=0.001,
+    group.add_argument('--until-stable', type=float, nargs='?', const=0.01,
                        metavar='SHARE', help='an image takes no further step '
                        'once one has changed at most this share of its cells '
                        '(default: every image takes all steps; without a '

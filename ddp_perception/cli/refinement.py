@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +74,8 @@ def samples_per_step(model: BaseModel, head: Any, batch: Any
         The sample after each step; step, seconds and share changed in words.
     """
     import torch
+
+    from ddp_perception.decoder.probing import replaced
     windows: list[list[Refinement]] = []
 
     def record(*inputs: Any) -> Sequence[Any]:
@@ -81,12 +83,12 @@ def samples_per_step(model: BaseModel, head: Any, batch: Any
         return windows[-1][-1].steps
 
     with torch.no_grad():
-        with _sampling_by(head, record):
+        with replaced(head, 'prediction_steps', record):
             model.test_step(copy.deepcopy(batch))
         for index in range(max(len(states) for states in windows)):
             now = [states[min(index, len(states) - 1)] for states in windows]
-            order = iter(now)
-            with _sampling_by(head, lambda *_, order=order: next(order).steps):
+            played = partial(_next_steps, iter(now))
+            with replaced(head, 'prediction_steps', played):
                 sample, = model.test_step(copy.deepcopy(batch))
             yield sample, _caption(index + 1, now)
 
@@ -99,10 +101,5 @@ def _caption(step: int, states: Sequence[Refinement]) -> str:
     return caption
 
 
-@contextmanager
-def _sampling_by(head: Any, prediction_steps: Any) -> Iterator[None]:
-    head.prediction_steps = prediction_steps
-    try:
-        yield
-    finally:
-        del head.prediction_steps
+def _next_steps(order: Iterator[Refinement], *inputs: Any) -> Sequence[Any]:
+    return next(order).steps
