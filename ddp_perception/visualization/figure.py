@@ -33,6 +33,7 @@ TITLE = 0.28  # above each image and map
 TOP = 0.38  # above everything
 MAP = 5.2
 MARGIN_LEFT = 0.75  # y label and ticks
+BAR, BAR_WIDTH = 0.6, 0.16  # colour bar right of a map, with its ticks
 MARGIN_BELOW = 0.6  # x label and ticks
 LEGEND = 2.9
 PREDICTED_BOX, TRUE_BOX = 'crimson', 'black'
@@ -78,8 +79,8 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
                points_in_images: bool = True) -> Figure:
     """Draw a frame.
 
-    Below the maps, where there is an uncertainty, how many classes are wrong
-    in each cell (with a truth) and the mean uncertainty of the classes.
+    With an uncertainty, also how many classes are wrong in each cell (where
+    there is a truth) and the mean uncertainty of the classes.
 
     Args:
         frame: What to show. A map that is None is left out.
@@ -102,8 +103,11 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
     if not maps:
         raise ValueError('a picture needs a prediction or a truth, got neither')
     values = _values(frame, threshold)
-    block = max(len(maps), len(values)) * (MARGIN_LEFT + MAP) + LEGEND
-    lowest = MARGIN_BELOW + TITLE + MAP if values else 0.0
+    beside = len(maps) == 1  # without a truth, all in one row
+    first = len(maps) * (MARGIN_LEFT + MAP) + LEGEND
+    second = len(values) * (MARGIN_LEFT + MAP + BAR)
+    block = first + second if beside else max(first, second)
+    lowest = MARGIN_BELOW + TITLE + MAP if values and not beside else 0.0
     width, row = block + 0.2, 0.0
     if frame.images:
         width = max(WIDTH, width)
@@ -132,20 +136,19 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
                  frame.classes, frame.palette, frame.xbound, frame.ybound,
                  frame.points, boxes)
         left += MAP
-    _draw_legend(axes_at(left + 0.25, row + lowest + MARGIN_BELOW, LEGEND - 0.25, MAP),
-                 frame, points_in_images)
-    left = (width - block) / 2
-    for index, (title, plane, options) in enumerate(values):
+    legend = left + beside * second
+    _draw_legend(axes_at(legend + 0.25, row + lowest + MARGIN_BELOW, LEGEND - 0.25,
+                         MAP), frame, points_in_images)
+    left = left if beside else (width - block) / 2
+    for title, plane, options in values:
         left += MARGIN_LEFT
         image = draw_values(axes_at(left, row + MARGIN_BELOW, MAP, MAP), plane, title,
                             frame.xbound, frame.ybound, **options)
         left += MAP
-        # Below one another, right of the last map.
-        bottom = row + MARGIN_BELOW + MAP * (1 - index / len(values) - 0.45)
-        bar = axes_at((width - block) / 2 + len(values) * (MARGIN_LEFT + MAP) + 0.3,
-                      bottom, 0.16, MAP * 0.4)
+        bar = axes_at(left + GAP, row + MARGIN_BELOW, BAR_WIDTH, MAP)
+        left += BAR
         whole = MaxNLocator(integer=True) if plane.dtype.kind == 'i' else None
-        figure.colorbar(image, cax=bar, label=title, ticks=whole)
+        figure.colorbar(image, cax=bar, ticks=whole)
         bar.tick_params(labelsize=8)
     figure.suptitle(frame.title, fontsize=11, y=1 - 0.08 / height, va='top',
                     parse_math=False)  # a token may have a dollar sign

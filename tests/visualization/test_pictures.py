@@ -11,6 +11,7 @@ from PIL import Image
 from ddp_perception.datasets.map_classes import MAP_CLASSES, MAP_PALETTE
 from ddp_perception.visualization import (
     MapFrame,
+    Uncertainty,
     draw_camera,
     draw_frame,
     draw_map,
@@ -150,6 +151,51 @@ def test_threshold_per_class_decides_what_is_drawn():
     axes = [a for a in draw_frame(frame, levels).axes
             if a.get_title() == 'predicted map'][0]
     assert _shown_at(axes, 0, 0) == COLOUR['walkway']
+
+
+def _panel(figure, title):
+    return next(axes for axes in figure.axes if axes.get_title() == title)
+
+
+def test_error_and_uncertainty_are_shown_with_the_map():
+    truth = _masks(walkway=(1, 2), divider=(1, 2), stop_line=(3, 4))
+    values = np.zeros((6, 20, 30))
+    values[:, 5, 25] = 0.6, 0, 0, 0, 0, 0  # of one class in six; x right, y forward
+    uncertain = Uncertainty.of_kind(values, 'entropy')
+    frame = MapFrame(prediction=_masks(stop_line=(3, 4), walkway=(0, 0)), truth=truth,
+                     uncertainty=uncertain, xbound=(-10, 10, 1), ybound=(-15, 15, 1))
+    figure = draw_frame(frame)
+    error = _panel(figure, 'error: classes that are wrong').get_images()[0]
+    shown = error.get_array()  # rows are y
+    assert shown.shape == (30, 20) and shown.sum() == 3
+    assert shown[2, 1] == 2 and shown[0, 0] == 1 and shown[4, 3] == 0
+    axes = _panel(figure, 'uncertainty: entropy [nats]')
+    shown = axes.get_images()[0].get_array()
+    assert shown[25, 5] == pytest.approx(0.1) and shown.sum() == pytest.approx(0.1)
+    assert axes.get_images()[0].origin == 'lower'
+    assert axes.get_xlim() == (-10, 10) and axes.get_ylim() == (-15, 15)
+    below = _panel(figure, 'predicted map').get_position().y0
+    assert axes.get_position().y1 < below
+
+
+def test_uncertainty_stands_beside_a_map_without_truth():
+    values = np.ones((20, 30))
+    figure = draw_frame(MapFrame(prediction=_masks(walkway=(1, 2)),
+                                 uncertainty=Uncertainty(values, 'doubt')))
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == ['predicted map', 'uncertainty: doubt']
+    first, second = (_panel(figure, title).get_position() for title in titles)
+    assert first.y0 == second.y0 and first.x1 < second.x0
+    assert all(axes.get_position().x1 <= 1 for axes in figure.axes)
+
+
+@pytest.mark.parametrize(('kind', 'unit', 'label'), [
+    ('spread', 'metres', 'standard deviation [m]'),
+    ('spread', 'probability', 'standard deviation of the probability'),
+    ('spread', '', 'standard deviation'), ('entropy', 'metres', 'entropy [nats]'),
+    ('ones own', '', 'ones own')])
+def test_uncertainty_is_labelled_with_its_unit(kind, unit, label):
+    assert Uncertainty.of_kind(np.zeros((2, 2)), kind, unit).label == label
 
 
 def test_camera_names_are_found_in_nuscenes_paths():
