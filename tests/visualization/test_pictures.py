@@ -185,7 +185,7 @@ def test_uncertainty_stands_beside_a_map_without_truth():
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == ['predicted map', 'uncertainty: doubt']
     first, second = (_panel(figure, title).get_position() for title in titles)
-    assert first.y0 == second.y0 and first.x1 < second.x0
+    assert first.y0 == pytest.approx(second.y0) and first.x1 < second.x0
     assert all(axes.get_position().x1 <= 1 for axes in figure.axes)
 
 
