@@ -2,7 +2,7 @@
 
 Runs the head in several ways over the configuration's test data, evaluates
 each with its test_evaluator, and prints a table and a verdict:
-  steps          1, 2, 3, 5 and 10 steps; "n steps" is a run with num_steps=n
+  steps          1 to 10 steps; "n steps" is a run with num_steps=n
   zeros          a run that starts from zeros in place of noise
   feedback       a run that is fed the map of another image at each step
   seeds          how far 4 noise maps lead to other decisions
@@ -60,8 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='probe N samples, spread over the split (default: all)')
     group = parser.add_argument_group('what is varied')
     group.add_argument('--steps', type=int, nargs='+', metavar='N',
-                       default=[1, 2, 3, 5, 10],
-                       help='numbers of steps (default: 1 2 3 5 10)')
+                       default=[*range(1, 11)],
+                       help='numbers of steps (default: 1 to 10)')
     group.add_argument('--num-seeds', type=int, default=4, metavar='N',
                        help='noise maps that are compared (default: %(default)s)')
     group.add_argument('--no-oracle', action='store_true',

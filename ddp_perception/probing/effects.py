@@ -27,6 +27,7 @@ class Measured:
         apart: share of cells decided otherwise than by the reference; among
             seeds, the mean over all pairs. NaN without a reference.
         spread: mean standard deviation over the seeds; NaN for the others.
+        seconds: of the head, per image.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Measured:
     metrics: Mapping[str, float]
     apart: float
     spread: float
+    seconds: float
 
 
 @dataclass(frozen=True)

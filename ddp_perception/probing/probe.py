@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import count
+from math import nan
 from typing import Any
 
 import torch
@@ -136,5 +137,6 @@ class Probe:
         return [Measured(
             item.key, item.label, item.group, item.value,
             None if item.reference is None else item.reference.key,
-            dict(figures[item.key]), item.apart.mean, item.spread.mean)
+            dict(figures[item.key]), item.apart.mean, item.spread.mean,
+            item.seconds / item.images if item.images else nan)
             for item in self.variations]

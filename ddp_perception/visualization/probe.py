@@ -36,7 +36,7 @@ def draw_probe(content: Mapping[str, Any]) -> Figure:
     for item in content['variations']:
         groups.setdefault(item['group'], []).append(item)
     panels = figure.subplots(1, 3 if 'truth' in groups else 2)
-    figure.subplots_adjust(left=0.06, right=0.985, top=0.78, bottom=0.12, wspace=0.34)
+    figure.subplots_adjust(left=0.06, right=0.985, top=0.78, bottom=0.15, wspace=0.34)
     name = content['metric']['name']
     label = f'{name} ({content["metric"]["rule"]} is better)'
     _draw_steps(panels[0], groups, name, label)
@@ -83,8 +83,11 @@ def _draw_steps(axes: Axes, groups: Mapping[str, list], name: str, label: str) -
         item = groups[group][0]
         axes.plot([at], [item['metrics'][name]], marker, markersize=9, alpha=0.75,
                   label=text.format(item['value']), linestyle='none')
-    axes.set(title='Steps', xlabel='steps (num_steps)', ylabel=label)
-    axes.set_xticks([item['value'] for item in groups['steps']])
+    axes.set(title='Steps', xlabel='steps (num_steps); seconds of the head per image',
+             ylabel=label)
+    axes.set_xticks([item['value'] for item in groups['steps']],
+                    [f'{item["value"]:g}\n{item["seconds"]:.2g}'
+                     for item in groups['steps']], fontsize=8)
     _finish(axes)
 
 

@@ -21,7 +21,7 @@ def result(steps=(50., 50.), feedback=50., truth=None, empty=50., shares=(0., 0.
     """Runs of 1, 2, ... steps; shares of seeds, feedback and truth."""
     def item(group, value, metric, reference=None, apart=nan, spread=nan, key=None):
         return Measured(key or group, f'{group} {value:g}', group, value, reference,
-                        {figure.name: metric, 'other': 1.}, apart, spread)
+                        {figure.name: metric, 'other': 1.}, apart, spread, 0.25)
     measured = [item('steps', index, metric, None if index == 1 else 'steps_1',
                      key=f'steps_{index}') for index, metric in enumerate(steps, 1)]
     measured += [item('zeros', 2, 50., 'steps_2', 0.),
@@ -90,7 +90,7 @@ def test_table_has_each_truth_beside_its_noise():
     table = probe_table(result(truth=60., shares=(.25, .125, .5)))
     row, = (line for line in table.splitlines() if 'truth 0.1' in line[:20])
     assert [cell.strip() for cell in row.strip('|').split('|')] == [
-        'truth 0.1', '60', 'no_truth 0.1: 50', '+20.00 %', '50 %', '']
+        'truth 0.1', '60', 'no_truth 0.1: 50', '+20.00 %', '50 %', '', '0.25']
 
 
 def test_content_has_gains_over_pure_noise_too():

@@ -7,7 +7,7 @@ from ddp_perception.visualization.probe import draw_probe, save_probe
 def content(truth=True):
     def item(key, group, value, metric, apart=0.2):
         return dict(key=key, group=group, value=value, metrics={'mIoU': metric},
-                    apart=apart)
+                    apart=apart, seconds=value / 8)
     items = [item('steps_1', 'steps', 1, 30., None), item('steps_3', 'steps', 3, 33.),
              item('zeros', 'zeros', 3, 32.), item('feedback', 'feedback', 3, 20., 0.4),
              item('seeds', 'seeds', 4, 34., 0.1)]
@@ -24,6 +24,8 @@ def test_every_variation_is_in_its_panel():
     steps, truth, apart = figure.axes
     assert [list(line.get_ydata()) for line in steps.lines] == [
         [30., 33.], [32.], [20.], [34.]]
+    assert [label.get_text() for label in steps.get_xticklabels()] == [
+        '1\n0.12', '3\n0.38']
     assert [list(line.get_ydata())[0] for line in truth.lines] == [60., 31., 30.]
     assert [bar.get_width() for bar in apart.patches] == [10., 20., 40., 50.]
     assert apart.get_yticklabels()[-1].get_text() == 'truth at t = 0.5'
