@@ -29,8 +29,9 @@ class LabelDiffusion(nn.Module):
         sample_range: least and greatest time; training draws times from it,
             sampling ends at its least.
         time_difference: see `sampling_times`.
-        self_aligned: train on noised predictions, the model's own from pure
-            noise, in place of the noised truth. For the last iterations of a
+        self_aligned: share of the iterations that train on noised predictions,
+            the model's own from pure noise, in place of the noised truth. True
+            is all of them, as published for the last iterations of a
             training.
 
     Source: DDP, arXiv:2303.17559, algorithms 1 and 2; self-aligned denoising
@@ -40,12 +41,15 @@ class LabelDiffusion(nn.Module):
     def __init__(self, codec: LabelCodec, denoiser: Denoiser, *,
                  schedule: NoiseSchedule | None = None,
                  sample_range: tuple[float, float] = (0., 0.999),
-                 time_difference: float = 1., self_aligned: bool = False) -> None:
+                 time_difference: float = 1., self_aligned: float = False) -> None:
         super().__init__()
         low, high = sample_range
         if not 0 <= low < high <= 1:
             raise ValueError('sample_range must be 0 <= low < high <= 1, '
                              f'got {tuple(sample_range)}')
+        if not 0 <= self_aligned <= 1:
+            raise ValueError('self_aligned is True, False or a share of the '
+                             f'iterations, 0 to 1, got {self_aligned!r}')
         self.codec = codec
         self.denoiser = denoiser
         self.schedule = schedule or NoiseSchedule()
@@ -74,7 +78,8 @@ class LabelDiffusion(nn.Module):
         """
         size = feats.shape[-2], feats.shape[-1]
         batch = feats.shape[0]
-        if generator is None and (times is None or noise is None):
+        mixed = 0 < self.self_aligned < 1
+        if generator is None and (times is None or noise is None or mixed):
             generator = process_generator(feats.device)
         draw: dict[str, Any] = dict(device=feats.device, dtype=torch.float32,
                                     generator=generator)
@@ -84,7 +89,10 @@ class LabelDiffusion(nn.Module):
         if noise is None:
             noise = torch.randn(batch, self.codec.channels, *size, **draw)
         condition = self.denoiser.condition(feats)
-        clean = self._self_aligned(condition, noise, size) if self.self_aligned \
+        aligned = self.self_aligned
+        if mixed:
+            aligned = torch.rand((), **draw).item() < self.self_aligned
+        clean = self._self_aligned(condition, noise, size) if aligned \
             else self.codec.encode(labels, size)
         level = self.schedule.level(times.float())
         return self.denoiser(add_noise(clean, noise, level), level, condition)
@@ -103,9 +111,9 @@ class LabelDiffusion(nn.Module):
 
     def sample_steps(self, feats: Tensor, noise: Tensor, num_steps: int,
                      step_noise: Tensor | Sequence[Tensor] | None = None,
-                     going_on: Callable[[Step], Tensor] | None = None
-                     ) -> Iterator[Step]:
-        """Denoise from pure noise, and yield every step.
+                     going_on: Callable[[Step], Tensor] | None = None,
+                     start: tuple[Tensor, float] | None = None) -> Iterator[Step]:
+        """Denoise, and yield every step.
 
         Args:
             feats: (B, C, H, W) features.
@@ -117,6 +125,9 @@ class LabelDiffusion(nn.Module):
                 without.
             going_on: asked after each step but the last one: bool on the CPU,
                 one for each image of the step, whether it is refined further.
+            start: batch of labels that are refined, an older map say, and the
+                time to which they are noised first, above the least one and
+                at most 1. Without, sampling starts from pure noise.
 
         Yields:
             Steps whose ``z`` and ``prediction`` have a first dimension of
@@ -124,7 +135,8 @@ class LabelDiffusion(nn.Module):
             ended, those of the images that go on.
 
         Raises:
-            ValueError: noise of another shape, or too few draws.
+            ValueError: noise of another shape, too few draws, or a start at no
+                such time.
         """
         update = ddim_update
         left: slice | Tensor = slice(None)  # maps that are still refined
@@ -137,6 +149,13 @@ class LabelDiffusion(nn.Module):
         size = feats.shape[-2], feats.shape[-1]
         condition = self.denoiser.condition(feats)
         z = self._per_map(noise, feats)
+        labels, upper = start or (None, 1.)
+        levels = sampling_levels(self.schedule, num_steps, self.time_difference,
+                                 self.sample_range[0], feats.device, upper)
+        if labels is not None:
+            clean = self.codec.encode(labels, size)
+            z = add_noise(clean.repeat_interleave(len(z) // len(clean), 0), z,
+                          levels[0][0])
 
         def keep(images: Tensor) -> Tensor:
             nonlocal condition, left
@@ -144,8 +163,6 @@ class LabelDiffusion(nn.Module):
             maps = images.repeat_interleave(len(z) // len(feats))
             left = torch.arange(len(z))[left][maps]
             return maps
-        levels = sampling_levels(self.schedule, num_steps, self.time_difference,
-                                 self.sample_range[0], feats.device)
         yield from sample_steps(
             lambda z, level: self.denoiser(z, level, condition),
             lambda prediction: self.codec.encode_prediction(prediction, size),

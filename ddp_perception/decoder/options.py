@@ -98,18 +98,18 @@ class DiffusionOptions:
         sample_range: least and greatest time in training; sampling ends at
             the least.
         time_difference: see `sampling_times`.
-        self_aligned: train on the head's own noised predictions in place of
-            the noised truth.
+        self_aligned: share of the iterations that train on the head's own
+            noised predictions in place of the noised truth; True is all.
 
     Raises:
-        ValueError: a scale that is not positive.
+        ValueError: a scale that is not positive, or a share beyond 0 to 1.
     """
 
     scale: float = 0.1
     schedule: str = 'cosine'
     sample_range: tuple[float, float] = (0., 0.999)
     time_difference: float = 1.
-    self_aligned: bool = False
+    self_aligned: float = False
 
     def __post_init__(self) -> None:
         if not self.scale > 0:

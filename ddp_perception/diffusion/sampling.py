@@ -16,8 +16,8 @@ from torch import Tensor
 from ddp_perception.diffusion.schedule import NoiseLevel, NoiseSchedule, per_item
 
 
-def sampling_times(num_steps: int, time_difference: float = 1.,
-                   lower: float = 0.) -> list[tuple[float, float]]:
+def sampling_times(num_steps: int, time_difference: float = 1., lower: float = 0.,
+                   upper: float = 1.) -> list[tuple[float, float]]:
     """Times (now, next) of each step, noisiest first.
 
     Args:
@@ -25,6 +25,7 @@ def sampling_times(num_steps: int, time_difference: float = 1.,
         time_difference: how much further than one step the next time lies,
             in steps. Larger values trust the prediction more.
         lower: least time, in [0, 1).
+        upper: time of the first step, above ``lower``; 1 is pure noise.
 
     Raises:
         ValueError: a value outside the ranges above.
@@ -34,23 +35,27 @@ def sampling_times(num_steps: int, time_difference: float = 1.,
                          f'got {num_steps}')
     if not 0 <= lower < 1:
         raise ValueError(f'lower must lie in [0, 1), got {lower}')
+    if not lower < upper <= 1:
+        raise ValueError(f'upper must lie in ({lower}, 1], got {upper}')
     if time_difference < 0:
         raise ValueError(f'time_difference must not be negative, got {time_difference}')
-    return [(1 - step / num_steps * (1 - lower),
-             max(1 - (step + 1 + time_difference) / num_steps * (1 - lower), lower))
+    span = upper - lower
+    return [(upper - step / num_steps * span,
+             max(upper - (step + 1 + time_difference) / num_steps * span, lower))
             for step in range(num_steps)]
 
 
 def sampling_levels(schedule: NoiseSchedule, num_steps: int,
-                time_difference: float = 1., lower: float = 0.,
-                device: torch.device | str | None = None
-                ) -> list[tuple[NoiseLevel, NoiseLevel]]:
+                    time_difference: float = 1., lower: float = 0.,
+                    device: torch.device | str | None = None, upper: float = 1.
+                    ) -> list[tuple[NoiseLevel, NoiseLevel]]:
     """Noise levels (now, next) of each step; see :func:`sampling_times`.
 
     The levels are computed in float32 on the CPU, so that every device
     denoises at the same levels.
     """
-    times = sampling_times(num_steps, time_difference, lower)
+    times = sampling_times(num_steps, time_difference, lower, upper)
+
     def level(time: float) -> NoiseLevel:
         return _to(schedule.level(torch.tensor(time)), device)
     return [(level(now), level(nxt)) for now, nxt in times]
@@ -58,7 +63,7 @@ def sampling_levels(schedule: NoiseSchedule, num_steps: int,
 
 def _to(level: NoiseLevel, device: torch.device | str | None) -> NoiseLevel:
     return NoiseLevel(level.time.to(device), level.log_snr.to(device),
-                 level.alpha.to(device), level.sigma.to(device))
+                      level.alpha.to(device), level.sigma.to(device))
 
 
 @dataclass(frozen=True)

@@ -157,8 +157,8 @@ class DiffusionHead:
         return self.diffusion.training_prediction(feats, truth)
 
     def refine(self, feats: Tensor, noise: Tensor | None = None,
-               step_noise: Tensor | Sequence[Tensor] | None = None
-               ) -> Iterator[Refinement]:
+               step_noise: Tensor | Sequence[Tensor] | None = None,
+               start: tuple[Tensor, float] | None = None) -> Iterator[Refinement]:
         """Sample step by step, and say after each where the prediction stands.
 
         Stop the loop whenever the prediction is good enough; it ends by
@@ -174,6 +174,9 @@ class DiffusionHead:
                 W); drawn from the sampler's seed unless given.
             step_noise: noise of the DDPM steps, one draw of that shape for each
                 step but the last; drawn likewise. The DDIM sampler has none.
+            start: a batch of truth-like maps to refine, and the time in (0, 1]
+                to which they are noised first; pure noise by default. See
+                `LabelDiffusion.sample_steps`.
 
         Yields:
             A `Refinement` per step.
@@ -182,7 +185,7 @@ class DiffusionHead:
             ValueError: noise of another shape, too few draws, or
                 ``step_noise`` for the DDIM sampler.
         """
-        start = time.perf_counter()
+        began = time.perf_counter()
         noise, step_noise = self.sampler.complete(
             noise, step_noise, self.diffusion.codec.channels,
             (feats.shape[-2], feats.shape[-1]), feats.device)
@@ -198,11 +201,11 @@ class DiffusionHead:
 
         for step in self.diffusion.sample_steps(
                 feats, noise, self.sampler.num_steps, step_noise,
-                who_goes_on if self.sampler.stops_early else None):
+                who_goes_on if self.sampler.stops_early else None, start):
             refined = going_on
             steps.append(_whole(step.prediction, refined, steps))
             taken = taken + refined
-            seconds = time.perf_counter() - start
+            seconds = time.perf_counter() - began
             state = Refinement(tuple(steps), taken, refined, seconds, self.average,
                                self.outcome)
             going_on = refined & self._unfinished(state)
@@ -218,8 +221,8 @@ class DiffusionHead:
         return ~(state.changed.cpu() <= limits.until_stable)  # NaN goes on
 
     def prediction_steps(self, feats: Tensor, noise: Tensor | None = None,
-                         step_noise: Tensor | Sequence[Tensor] | None = None
-                         ) -> list[Tensor]:
+                         step_noise: Tensor | Sequence[Tensor] | None = None,
+                         start: tuple[Tensor, float] | None = None) -> list[Tensor]:
         """Sample, and return what every step predicts.
 
         Takes the arguments of :meth:`refine`.
@@ -228,7 +231,7 @@ class DiffusionHead:
             One (B, S, ...) prediction for each of the sampler's steps; the
             last one taken stands for those that were left out.
         """
-        *_, last = self.refine(feats, noise, step_noise)
+        *_, last = self.refine(feats, noise, step_noise, start)
         self.step_count.add(last)
         return [*last.steps,
                 *[last.steps[-1]] * (self.sampler.num_steps - len(last.steps))]

@@ -78,6 +78,58 @@ def test_self_aligned_training_sees_no_label():
     assert torch.equal(first, second)
 
 
+def test_a_share_of_the_iterations_is_self_aligned():
+    model = _model(self_aligned=0.25)
+    zeros, ones = torch.zeros(2, 5, 7).long(), torch.ones(2, 5, 7).long()
+    draw = torch.Generator()
+
+    def prediction(labels, seed):
+        return model.training_prediction(FEATS, labels,
+                                         generator=draw.manual_seed(seed))
+    with torch.no_grad():
+        blind = [torch.equal(prediction(zeros, seed), prediction(ones, seed))
+                 for seed in range(200)]
+        assert 30 <= sum(blind) <= 70
+        # Both kinds use the draws of the kinds alone.
+        for share, seed in ((True, blind.index(True)), (False, blind.index(False))):
+            alone = _model(self_aligned=share).training_prediction(
+                FEATS, ones, generator=draw.manual_seed(seed))
+            assert torch.equal(prediction(ones, seed), alone)
+
+
+@pytest.mark.parametrize('share', [-0.1, 1.5])
+def test_another_share_is_refused(share):
+    with pytest.raises(ValueError, match=f'0 to 1, got {share}'):
+        _model(self_aligned=share)
+
+
+@pytest.mark.parametrize('seeds', [1, 3])
+def test_sampling_may_start_from_a_map(seeds):
+    """Two steps from t = 0.6, written out."""
+    model = _model(time_difference=0.)
+    labels = torch.randint(0, 3, (2, 5, 7), generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        got = list(model.sample_steps(FEATS, NOISE[:seeds], 2, start=(labels, 0.6)))
+        condition = model.denoiser.condition(FEATS)
+        high, low = (model.schedule.level(torch.tensor(time)) for time in (0.6, 0.3))
+        clean = model.codec.encode(labels, (5, 7))[:, None]
+        z = (high.alpha * clean + high.sigma * NOISE[None, :seeds]).flatten(0, 1)
+        first = model.denoiser(z, high, condition)
+        own = model.codec.encode_prediction(first, (5, 7))
+        z = low.alpha * own + low.sigma * (z - high.alpha * own) / high.sigma
+        second = model.denoiser(z, low, condition)
+    assert [float(step.now.time) for step in got] == pytest.approx([0.6, 0.3])
+    torch.testing.assert_close(got[0].prediction, first, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(got[1].prediction, second, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('time', [0., 1.1])
+def test_a_start_at_no_time_is_refused(time):
+    with pytest.raises(ValueError, match=f'upper must lie in .*got {time}'):
+        next(iter(_model().sample_steps(FEATS, NOISE, 2,
+                                        start=(torch.zeros(2, 5, 7).long(), time))))
+
+
 class _RememberedCast(torch.nn.Conv2d):
     """A convolution under the autocast of torch up to 2025.
 

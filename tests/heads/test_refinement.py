@@ -123,6 +123,20 @@ def test_no_step_begins_after_the_time_budget(monkeypatch):
 
 
 @torch.no_grad()
+def test_a_head_refines_a_map_that_is_given():
+    head = build(Presences)
+    old = (torch.rand(2, 3, 12, 16) > 0.5).to(torch.uint8)
+    feats = test_map_seg_head.FEATS
+    *_, last = head.refine(feats, start=(old, 0.4))
+    steps = list(head.diffusion.sample_steps(
+        feats, head.sampler.noise(8, (8, 10), 'cpu')[0], 6, start=(old, 0.4)))
+    torch.testing.assert_close(last.steps[-1].flatten(0, 1), steps[-1].prediction)
+    assert float(steps[0].now.time) == pytest.approx(0.4)
+    *_, other = head.refine(feats, start=(1 - old, 0.4))
+    assert not torch.equal(other.prediction, last.prediction)
+
+
+@torch.no_grad()
 def test_a_task_of_ones_own_refines_too():
     head = build_heights(sampler=dict(num_steps=4, num_seeds=2)).eval()
     *_, last = head.refine(HEIGHT_FEATS)
