@@ -130,10 +130,12 @@ def check_city(content: Mapping[str, np.ndarray], where: str,
         ValueError: names file and key, what was expected and what is there.
     """
     row = CELLS * CELLS // 8
-    frames = len(content['token']) if np.ndim(content.get('token')) else 'n'
-    expected = {'token': ('U', (frames,)), 'scene': ('U', (frames,)),
-                'drivable': ('uint8', (frames, row)),
-                'roads': ('uint8', (frames, channels * row))}
+    known = 'token' in content and content['token'].ndim > 0
+    frames: int | str = len(content['token']) if known else 'n'
+    expected: dict[str, tuple[str, tuple]] = {
+        'token': ('U', (frames,)), 'scene': ('U', (frames,)),
+        'drivable': ('uint8', (frames, row)),
+        'roads': ('uint8', (frames, channels * row))}
     for key, (kind, shape) in expected.items():
         wanted = (f"{'text' if kind == 'U' else kind} of shape ("
                   f"{', '.join(map(str, shape))}{',' * (len(shape) == 1)})")
@@ -147,6 +149,6 @@ def check_city(content: Mapping[str, np.ndarray], where: str,
     if not frames:
         raise ValueError(f'{where} has no frame, expected at least one')
     names, counts = np.unique(content['token'], return_counts=True)
-    if len(names) < frames:
+    if len(names) < len(content['token']):
         raise ValueError(f'{where}: token must be different for every frame, got '
                          f'{str(names[counts.argmax()])!r} {counts.max()} times')

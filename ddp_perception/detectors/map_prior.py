@@ -67,8 +67,8 @@ class MapPriorSegmentor(BaseModel):
         """
         if tuple(inputs.shape[2:]) != self.prior_grid.shape:
             raise ValueError(
-                f'prior maps must have the {self.prior_grid.shape} cells of prior_grid, '
-                f'got {tuple(inputs.shape)}')
+                f'prior maps must have the {self.prior_grid.shape} cells of '
+                f'prior_grid, got {tuple(inputs.shape)}')
         return self.encoder(inputs)
 
     def forward(self, inputs: Tensor,
@@ -91,7 +91,8 @@ class MapPriorSegmentor(BaseModel):
             feats = self.extract_feat(inputs)
             return {'feats': feats, 'map': self.seg_head(feats)}
         if mode not in ('loss', 'predict'):
-            raise ValueError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
+            raise ValueError("mode must be 'loss', 'predict' or 'tensor', got "
+                             f'{mode!r}')
         if data_samples is None:
             raise ValueError(f'mode {mode!r} needs data_samples, got None')
         return (self.loss if mode == 'loss' else self.predict)(inputs, data_samples)

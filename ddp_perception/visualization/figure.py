@@ -226,7 +226,8 @@ def _title(name: str) -> str:
 def _draw_legend(axes: Axes, frame: MapFrame, points_in_images: bool) -> None:
     from matplotlib.patches import Patch
     axes.set_axis_off()
-    kinds = [(frame.classes, class_colours(frame.classes, frame.palette))]
+    kinds: list[tuple] = [
+        (frame.classes, class_colours(frame.classes, frame.palette))]
     if frame.prior is not None:
         kinds.insert(0, (frame.prior_classes, frame.prior_palette))
     handles = [Patch(facecolor=tuple(np.divide(colours[i], 255)), edgecolor='grey',

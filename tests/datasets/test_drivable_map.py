@@ -79,7 +79,8 @@ def test_a_sketch_may_have_other_channels(root):
                        r'\(2, 15000\), got uint8 of shape \(2, 10000\)'):
         DrivableMapDataset(root, ['here'])
     dataset = DrivableMapDataset(root, ['here'], [PackMapPrior()],
-                                 prior_classes=('a', 'b'), prior_palette=[(0, 0, 0)] * 2)
+                                 prior_classes=('a', 'b'),
+                                 prior_palette=[(0, 0, 0), (9, 9, 9)])
     assert dataset[0]['inputs'].shape == (2, 200, 200)
 
 
@@ -88,12 +89,12 @@ def test_a_sketch_may_have_other_channels(root):
                        'roads, scene, token'),
     ('token', None, r'has no token, expected text of shape \(n,\)'),
     ('drivable', np.zeros((3, 200, 200), np.uint8),
-     r'drivable must be uint8 of shape \(3, 5000\), got uint8 of shape \(3, 200, 200\)'),
+     r'drivable must be uint8 of shape \(3, 5000\), got uint8 .* \(3, 200, 200\)'),
     ('drivable', np.zeros((2, 5000), np.uint8), r'got uint8 of shape \(2, 5000\)'),
     ('roads', np.zeros((3, 15000), bool), r'roads must be uint8 .* got bool'),
     ('roads', np.zeros((3, 5000), np.uint8), r'\(3, 15000\), got .* \(3, 5000\)'),
     ('scene', np.zeros(3), r'scene must be text of shape \(3,\), got float64'),
-    ('scene', np.array(['a', 'b']), r'scene must be text of shape \(3,\), got .* \(2,\)'),
+    ('scene', np.array(['a', 'b']), r'scene must be text .* \(3,\), got .* \(2,\)'),
     ('token', np.array(['a', 'b', 'b']), r"different for every frame, got 'b' 2 times"),
     ('token', np.array('a'), r'token must be text of shape \(n,\), got .* \(\)'),
 ])
@@ -128,9 +129,10 @@ def test_damaged_and_vast_files_are_refused_with_their_name(root, monkeypatch):
     root.mkdir()
     np.savez_compressed(root / 'whole.npz', **content())
     whole = (root / 'whole.npz').read_bytes()
-    for name, bytes_ in (('cut', whole[:len(whole) // 2]), ('text', b'no archive'),
-                         ('empty', b''), ('bits', whole[:90] + b'x' * 60 + whole[150:])):
-        (root / f'{name}.npz').write_bytes(bytes_)
+    damaged = dict(cut=whole[:len(whole) // 2], text=b'no archive', empty=b'',
+                   bits=whole[:90] + b'x' * 60 + whole[150:])
+    for name, damage in damaged.items():
+        (root / f'{name}.npz').write_bytes(damage)
         with pytest.raises(ValueError, match=rf'{name}\.npz cannot be read'):
             read_city(root / f'{name}.npz')
     with zipfile.ZipFile(root / 'bomb.npz', 'w', zipfile.ZIP_DEFLATED) as archive:
@@ -175,7 +177,8 @@ def test_real_drivable_area_lies_along_its_roads_and_not_mirrored(real_dir, city
     dataset = DrivableMapDataset(root, [city], [PackMapPrior()])
     frames, scenes = FRAMES[city]
     assert len(dataset) == frames
-    assert len({dataset.get_data_info(i)['scene_name'] for i in range(frames)}) == scenes
+    names = {dataset.get_data_info(index)['scene_name'] for index in range(frames)}
+    assert len(names) == scenes
     hits = np.zeros(4)
     for packed in (dataset[index] for index in range(0, frames, 9)):
         roads = packed['inputs'].numpy().any(0)

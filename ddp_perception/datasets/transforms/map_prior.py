@@ -69,26 +69,29 @@ class RotateMapPrior(BaseTransform):
         if (angles is None) == (angle_range is None):
             raise ValueError('give either angles or angle_range, got '
                              f'{angles} and {angle_range}')
-        given = angles if angle_range is None else angle_range
-        if not len(given) or not np.isfinite(given).all():
-            raise ValueError(f'angles must be finite degrees, at least one, got '
-                             f'{list(given)}')
-        if angle_range is not None and (len(given) != 2 or given[0] > given[1]):
-            raise ValueError(f'angle_range must be (low, high), got {list(given)}')
-        self.angles, self.angle_range = angles, angle_range
+        self.ranges = angle_range is not None
+        self.angles = [float(angle) for angle in angles or angle_range or ()]
+        if not self.angles or not np.isfinite(self.angles).all():
+            raise ValueError('angles must be finite degrees, at least one, got '
+                             f'{self.angles}')
+        if self.ranges and (len(self.angles) != 2 or self.angles[0] > self.angles[1]):
+            raise ValueError(f'angle_range must be (low, high), got {self.angles}')
 
     def transform(self, results: dict) -> dict:
         """Draw an angle and apply it to both."""
-        angle = float(np.random.choice(self.angles) if self.angle_range is None
-                      else np.random.uniform(*self.angle_range))
+        if self.ranges:
+            low, high = self.angles
+            angle = np.random.uniform(low, high)
+        else:
+            angle = float(np.random.choice(self.angles))
         results['map_rotation'] = angle
         _change(results, lambda maps: rotate_map(maps, angle))
         return results
 
     def __repr__(self) -> str:
         """Name the angles."""
-        return (f'{type(self).__name__}(angles={self.angles}, '
-                f'angle_range={self.angle_range})')
+        name = 'angle_range' if self.ranges else 'angles'
+        return f'{type(self).__name__}({name}={self.angles})'
 
 
 @TRANSFORMS.register_module()

@@ -127,7 +127,7 @@ def test_steps_go_without_a_truth_and_packing_keeps_the_layout():
     (lambda: RotateMapPrior([90], (0, 1)), 'either angles or angle_range'),
     (lambda: RotateMapPrior([]), r'at least one, got \[\]'),
     (lambda: RotateMapPrior([float('nan')]), r'finite degrees.*nan'),
-    (lambda: RotateMapPrior(angle_range=(5, -5)), r'\(low, high\), got \[5, -5\]'),
+    (lambda: RotateMapPrior(angle_range=(5, -5)), r'\(low, high\), got \[5.0, -5.0\]'),
 ])
 def test_options_are_checked_when_a_step_is_built(make, fragment):
     with pytest.raises(ValueError, match=fragment):
