@@ -1,4 +1,5 @@
-"""The configurations of prior maps: they build and differ in their head alone."""
+"""Prior maps: the configurations build, what the page shows writes a city."""
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from ddp_perception.cli.sample_input import input_kind
 from ddp_perception.cli.split_loader import same_data
+from ddp_perception.datasets.drivable_files import read_city
 from tests.datasets.tiny_drivable import write_cities
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'projects/map_prior/configs'
@@ -62,3 +64,23 @@ def test_heads_train_equally_long_on_the_same_encoder():
     assert one.model.encoder == other.model.encoder
     assert {cfg.model.seg_head.type for cfg in (one, other)} == {
         'ddp.MapSegHead', 'ddp.ConvMapHead'}
+
+
+def test_shown_city_lies_right_of_and_ahead_of_each_pose(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (CONFIGS.parent / 'README.md').read_text()
+    block, = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
+    exec(compile(block, 'README.md', 'exec'), {})
+    city = read_city(tmp_path / 'my-city.npz')
+    assert city.token.tolist() == ['drive-1-000', 'drive-1-001']
+    # A road eastward, 3.2 m north of both poses; drivable 4.8 m south to 9.8 m north.
+    (to_east, east_truth), (to_north, north_truth) = city.maps(0), city.maps(1)
+    assert not to_east[1:].any() and not to_north[1:].any()
+    assert np.unique(np.nonzero(to_east[0])[0]).tolist() == [93]  # on the left
+    assert to_east[0, 93].all()
+    assert np.unique(np.nonzero(to_north[0])[1]).tolist() == [106]  # ahead
+    assert to_north[0, :, 106].all()
+    assert (np.nonzero(east_truth[0])[0].min(), np.nonzero(east_truth[0])[0].max()) \
+        == (80, 109)
+    assert (np.nonzero(north_truth[0])[1].min(), np.nonzero(north_truth[0])[1].max()) \
+        == (90, 119)
