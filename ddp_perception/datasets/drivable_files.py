@@ -17,6 +17,9 @@ from ddp_perception.files import write_file
 CELLS = 200
 """Of a map along x and along y: +-50 m at 0.5 m."""
 
+KEYS = ('drivable', 'roads', 'scene', 'token')
+"""Of a file; further ones are left alone."""
+
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError,
             TypeError, MemoryError, NotImplementedError, RuntimeError, zlib.error,
             zipfile.BadZipFile)
@@ -73,7 +76,7 @@ def read_city(path: str | Path, channels: int = 3) -> City:
                 name.removesuffix('.npy'): np.lib.format.read_array(
                     io.BytesIO(archive.read(name)), allow_pickle=False)
                 for name in archive.namelist()
-                if name.removesuffix('.npy') in City._fields}
+                if name.removesuffix('.npy') in KEYS}
     except _DAMAGED as error:
         text = ' '.join(str(error).split()) or type(error).__name__
         raise ValueError(f'map file {path} cannot be read as a NumPy archive '

@@ -110,6 +110,12 @@ def test_wrong_content_is_named_with_file_and_key(root, key, value, fragment):
         DrivableMapDataset(root, ['here'])
 
 
+def test_further_keys_of_a_file_are_left_alone(root):
+    root.mkdir()
+    np.savez(root / 'here.npz', **content(), path=np.array([{}], object), x=np.ones(3))
+    assert len(DrivableMapDataset(root, ['here'])) == 3
+
+
 def test_a_file_without_frames_is_refused(root):
     root.mkdir()
     np.savez(root / 'here.npz', **{key: array[:0] for key, array in content().items()})
