@@ -73,7 +73,7 @@ ROOMS = {
     '_register': {'registry'}, 'registry': set(), 'files': set(), 'file_names': set(),
     'wording': set(), 'pixels': set(), 'prediction_heads': set(),
     'checkpoints': {'files', 'wording', 'prediction_heads'}, 'compat': {'checkpoints'},
-    'losses': {'registry'}, 'necks': {'registry'}, 'backbones': {'registry'},
+    'losses': {'registry'}, 'necks': {'registry'}, 'backbones': {'registry', 'ops'},
     'segmentors': {'registry'},
     'datasets': {*FOUNDATION, 'ops'}, 'visualization': {*FOUNDATION, 'datasets'},
     'evaluation': {*FOUNDATION, 'datasets'},

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
 SPLITS = ('val', 'test', 'train')
-_WHICH = ('type', 'data_root', 'ann_file', 'data_prefix', 'indices', 'split')
+_WHICH = ('type', 'data_root', 'ann_file', 'cities', 'data_prefix', 'indices',
+          'split')
 
 
 def split_loader(cfg: Config, split: str, samples: int | None = None) -> DataLoader:

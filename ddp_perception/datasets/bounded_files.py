@@ -6,7 +6,9 @@ gigabytes of pixels.
 """
 import io
 import os
+import struct
 import warnings
+import zipfile
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, get, register_backend
@@ -80,6 +82,32 @@ def require_bounded_image(content: bytes, path: str | Path) -> None:
     raise ValueError(
         f'image {path} is too large: {claim}, more than the {most:g} million '
         'that are decoded; DDP_MAX_MEGAPIXELS in the environment raises this')
+
+
+def require_bounded_archive(path: str | Path) -> None:
+    """Raise where a zip archive is too large, unpacked or as it is.
+
+    Bounded as a single file is, see `require_bounded_file`. Only the directory
+    of the archive is read. What is no archive passes.
+
+    Args:
+        path: Archive, such as those of NumPy.
+
+    Raises:
+        ValueError: names the file and how much it claims to hold.
+    """
+    require_bounded_file(path)
+    most = _limit('DDP_MAX_MEGABYTES', MOST_MEGABYTES)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            claimed = sum(member.file_size for member in archive.infolist())
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile,
+            struct.error):
+        return  # damaged; whoever reads it says so
+    if claimed > most * 1e6:
+        raise ValueError(
+            f'{path} unpacks to {claimed / 1e6:,.0f} MB, more than the {most:g} MB '
+            'that are read; DDP_MAX_MEGABYTES in the environment raises this')
 
 
 def read_file(path: str | Path, backend_args: dict | None = None) -> bytes:

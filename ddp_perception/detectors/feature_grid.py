@@ -20,6 +20,8 @@ from ddp_perception.ops import Axis, BEVGrid
 
 PARTS = {'pts_backbone': 'pts_neck', 'backbone': 'neck'}
 """BEV backbone of mmdet3d's detectors, and the neck behind it."""
+ENCODER = 'encoder'
+"""Part of `MapPriorSegmentor` that stands for both."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +65,22 @@ def default_feature(detector: nn.Module) -> str:
 def feature_levels(detector: nn.Module, feature: str) -> list[FeatureLevel]:
     """Derive the levels that a part of a detector returns.
 
-    The extent is that of the voxelization; the channels and cells are those
+    The extent is that of the voxelization, or of the prior map where the
+    detector has a ``prior_grid``; the channels and cells are those
     that come out when backbone and neck run on torch's meta device, which
     computes shapes alone.
 
     Args:
-        detector: a detector of mmdet3d with voxels or pillars, or
-            `ddp.BEVFusion`.
-        feature: its BEV backbone or the neck behind it.
+        detector: a detector of mmdet3d with voxels or pillars,
+            `ddp.BEVFusion` or `ddp.MapPriorSegmentor`.
+        feature: its BEV backbone or the neck behind it; of the last, its
+            encoder.
 
     Raises:
         ValueError: the detector's own settings contradict each other, the
             part returns no BEV map, or nothing can be derived.
     """
-    backbone = feature if feature in PARTS else next(
+    backbone = feature if feature in (*PARTS, ENCODER) else next(
         (key for key, neck in PARTS.items() if neck == feature), None)
     if backbone is None or getattr(detector, backbone, None) is None:
         raise ValueError(f'nothing is known of the part {feature!r}')
@@ -189,6 +193,10 @@ def voxel_limits(detector: nn.Module) -> tuple[tuple[float, ...], tuple[int, ...
 def _first_map(detector: nn.Module
                ) -> tuple[tuple[float, ...], tuple[int, ...], str]:
     """Return limits, cells along (x, y) and axis order of the first BEV map."""
+    prior = getattr(detector, 'prior_grid', None)
+    if isinstance(prior, BEVGrid):
+        x, y = prior.xbound, prior.ybound
+        return (x.low, y.low, x.high, y.high), prior.shape, 'xy'
     lifted = getattr(detector, 'view_transform', None)
     if lifted is not None and getattr(detector, 'pts_voxel_layer', None) is None:
         if not hasattr(lifted, 'output_shape'):

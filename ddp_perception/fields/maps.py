@@ -48,14 +48,16 @@ class MapField(Field):
         return write_file(stem.with_name(f'{stem.name}.npz'), content.getvalue())
 
     def draw(self, sample: BaseDataElement, path: Path, setting: Setting) -> Path:
-        """Draw the cameras around the predicted and the true map."""
+        """Draw the cameras around the maps: the prior, predicted and true one."""
         from ddp_perception.visualization import frame_from_sample, save_frame
         palette = getattr(setting.head, 'palette', None) or setting.metainfo.get(
             'map_palette')
         frame = frame_from_sample(sample, **_scene(setting), palette=palette,
                                   prediction=self.prediction, truth=self.truth,
                                   uncertainty=uncertainty_of(sample, self.prediction,
-                                                             setting))
+                                                             setting),
+                                  **{key: setting.metainfo.get(key, ()) for key in (
+                                      'prior_classes', 'prior_palette')})
         return save_frame(frame, path, setting.threshold)
 
     def paint(self, sample: BaseDataElement, setting: Setting) -> np.ndarray:

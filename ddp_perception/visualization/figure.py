@@ -1,4 +1,4 @@
-"""One picture of a frame: six cameras around the predicted and true map."""
+"""One picture of a frame: six cameras around the maps, predicted, true, prior."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -58,6 +58,9 @@ class MapFrame:
             or None.
         true_boxes: corners of the annotated boxes.
         uncertainty: of the map's cells, (C, X, Y) or (X, Y), or None.
+        prior: (P, X, Y), the prior map that the model was given, or None.
+        prior_classes: P names.
+        prior_palette: P RGB triples of 0 to 255.
     """
 
     prediction: np.ndarray | None = None
@@ -73,6 +76,9 @@ class MapFrame:
     boxes: np.ndarray | None = None
     true_boxes: np.ndarray | None = None
     uncertainty: Uncertainty | None = None
+    prior: np.ndarray | None = None
+    prior_classes: tuple = ()
+    prior_palette: tuple = ()
 
 
 def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
@@ -130,11 +136,10 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
                             frame.points if points_in_images else None,
                             frame.img_from_lidar.get(name))
     left = (width - block) / 2
-    for title, masks, boxes in maps:
+    for title, masks, classes, palette, boxes in maps:
         left += MARGIN_LEFT
         draw_map(axes_at(left, row + lowest + MARGIN_BELOW, MAP, MAP), masks, title,
-                 frame.classes, frame.palette, frame.xbound, frame.ybound,
-                 frame.points, boxes)
+                 classes, palette, frame.xbound, frame.ybound, frame.points, boxes)
         left += MAP
     legend = left + beside * second
     _draw_legend(axes_at(legend + 0.25, row + lowest + MARGIN_BELOW, LEGEND - 0.25,
@@ -177,16 +182,19 @@ def save_frame(frame: MapFrame, path: str | Path,
 
 
 def _maps(frame: MapFrame, threshold: float | Sequence[float]) -> list[tuple]:
-    maps = []
+    maps: list[tuple] = []
     if frame.prediction is not None:
         least = np.asarray(threshold, dtype=float)
         if least.ndim:
             least = least[:, None, None]
-        maps.append(('predicted map', frame.prediction >= least,
-                     _outlines(frame.boxes, PREDICTED_BOX)))
+        maps.append(('predicted map', frame.prediction >= least, frame.classes,
+                     frame.palette, _outlines(frame.boxes, PREDICTED_BOX)))
     if frame.truth is not None:
-        maps.append(('true map', np.asarray(frame.truth) > 0,
-                     _outlines(frame.true_boxes, TRUE_BOX)))
+        maps.append(('true map', np.asarray(frame.truth) > 0, frame.classes,
+                     frame.palette, _outlines(frame.true_boxes, TRUE_BOX)))
+    if maps and frame.prior is not None:
+        maps.insert(0, ('prior map', np.asarray(frame.prior) > 0, frame.prior_classes,
+                        frame.prior_palette, []))
     return maps
 
 
@@ -221,10 +229,13 @@ def _title(name: str) -> str:
 def _draw_legend(axes: Axes, frame: MapFrame, points_in_images: bool) -> None:
     from matplotlib.patches import Patch
     axes.set_axis_off()
-    colours = class_colours(frame.classes, frame.palette)
+    kinds: list[tuple] = [
+        (frame.classes, class_colours(frame.classes, frame.palette))]
+    if frame.prior is not None:
+        kinds.insert(0, (frame.prior_classes, frame.prior_palette))
     handles = [Patch(facecolor=tuple(np.divide(colours[i], 255)), edgecolor='grey',
-                     label=frame.classes[i].replace('_', ' '))
-               for i in paint_order(frame.classes)]
+                     label=classes[i].replace('_', ' '))
+               for classes, colours in kinds for i in paint_order(classes)]
     handles.append(Patch(facecolor='white', edgecolor='black',
                          label='vehicle, its tip forward'))
     for panel, corners, colour, label in (

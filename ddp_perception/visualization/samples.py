@@ -27,7 +27,9 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
                       ybound: Sequence[float] = (-50, 50, 0.5),
                       least_score: float = 0.3, prediction: str = 'pred_map_seg',
                       truth: str = 'gt_map_seg',
-                      uncertainty: Uncertainty | None = None) -> MapFrame:
+                      uncertainty: Uncertainty | None = None,
+                      prior_classes: Sequence[str] = (),
+                      prior_palette: Sequence = ()) -> MapFrame:
     """Collect what a picture of a sample shows.
 
     Images and points come from the files that the sample names, so the
@@ -45,6 +47,9 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
         prediction: Field of the sample that holds the predicted map.
         truth: Field that holds the true map.
         uncertainty: Of the predicted map.
+        prior_classes: Names of the channels of the sample's ``map_prior``; it is
+            left out where there are none.
+        prior_palette: One RGB triple of 0 to 255 for each.
 
     Returns:
         To be handed to `draw_frame`.
@@ -70,7 +75,9 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
         xbound=tuple(xbound),
         ybound=tuple(ybound), title=describe(meta),
         boxes=predicted_boxes(sample, least_score), true_boxes=true_boxes(sample),
-        uncertainty=uncertainty)
+        uncertainty=uncertainty,
+        prior=_array(sample, 'map_prior') if prior_classes else None,
+        prior_classes=tuple(prior_classes), prior_palette=tuple(prior_palette))
 
 
 def predicted_boxes(sample: BaseDataElement,

@@ -144,6 +144,27 @@ def test_legend_names_the_boxes_that_are_drawn():
     assert {'predicted box', 'true box'} <= legend(prediction=masks, truth=masks)
 
 
+def test_prior_map_is_drawn_first_in_its_own_colours():
+    prior = np.zeros((2, 20, 30), np.uint8)
+    prior[1, 17, 27] = 1
+    sample = Det3DDataSample(map_prior=PixelData(data=torch.from_numpy(prior)))
+    sample.pred_map_seg = PixelData(data=torch.from_numpy(
+        _masks(walkway=(2, 4)).astype(np.float32)))
+    bounds = dict(xbound=(-10, 10, 1), ybound=(-15, 15, 1))
+    figure = draw_frame(frame_from_sample(
+        sample, **bounds, prior_classes=['road', 'foot_way'],
+        prior_palette=[(0, 0, 0), (10, 20, 30)]))
+    drawn = {axes.get_title(): axes for axes in figure.axes if axes.get_images()}
+    assert list(drawn) == ['prior map', 'predicted map']
+    assert _shown_at(drawn['prior map'], 7.5, 12.5) == (10, 20, 30)
+    assert _shown_at(drawn['prior map'], -7.5, -10.5) == (255, 255, 255)
+    assert _shown_at(drawn['predicted map'], -7.5, -10.5) == COLOUR['walkway']
+    named = [text.get_text() for axes in figure.axes if axes.get_legend()
+             for text in axes.get_legend().get_texts()]
+    assert named[:2] == ['road', 'foot way'] and 'walkway' in named[2:]
+    assert frame_from_sample(sample, **bounds).prior is None  # channels without names
+
+
 def test_threshold_per_class_decides_what_is_drawn():
     prediction = np.full((6, 4, 5), 0.4)
     frame = MapFrame(prediction=prediction)
