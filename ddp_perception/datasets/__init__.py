@@ -1,8 +1,9 @@
 """Data sets and their pipeline steps, registered as ``ddp.<Type>``."""
 from . import transforms
 from .balanced import BalancedDataset
+from .camvid import CamVidDataset
 from .kitti_depth import KITTIDepthDataset
 from .nuscenes_map import NuScenesMapDataset
 
-__all__ = ['BalancedDataset', 'KITTIDepthDataset', 'NuScenesMapDataset',
-           'transforms']
+__all__ = ['BalancedDataset', 'CamVidDataset', 'KITTIDepthDataset',
+           'NuScenesMapDataset', 'transforms']
