@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
