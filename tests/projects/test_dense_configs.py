@@ -18,7 +18,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 PROJECTS = Path(__file__).resolve().parents[2] / 'projects'
-FILES = {path.stem: path for project in ('cityscapes_seg', 'kitti_depth')
+FILES = {path.stem: path for project in ('camvid_seg', 'cityscapes_seg', 'kitti_depth')
          for path in (PROJECTS / project / 'configs').glob('*.py')}
 DEMOS = ['demo_cityscapes_cpu', 'demo_kitti_cpu']
 

@@ -133,3 +133,18 @@ def test_views_of_test_time_augmentation_are_averaged():
     expected = torch.stack([uncertain(view, module) for view in views]).mean(0)
     merged, = model.merge_preds([views])
     torch.testing.assert_close(uncertain(merged, module), expected)
+
+
+@torch.no_grad()
+def test_a_head_of_mmsegs_predicts_as_in_its_own_segmentor():
+    def predicted(kind):
+        torch.manual_seed(0)
+        model = ROOT.build(dict(
+            type=kind, backbone=dict(type='ddp.TestPyramid'),
+            decode_head=dict(type='mmseg.FCNHead', in_channels=3, channels=4,
+                             num_classes=3, num_convs=1, concat_input=False),
+            test_cfg=ConfigDict(mode='whole'))).eval()
+        return model.predict(image(0), [sample()])[0]
+    ours, theirs = predicted('ddp.EncoderDecoder'), predicted('mmseg.EncoderDecoder')
+    assert set(ours.keys()) == set(theirs.keys())
+    torch.testing.assert_close(ours.seg_logits.data, theirs.seg_logits.data)
