@@ -6,5 +6,5 @@ from .drivable_map import DrivableMapDataset
 from .kitti_depth import KITTIDepthDataset
 from .nuscenes_map import NuScenesMapDataset
 
-__all__ = ['BalancedDataset', 'CamVidDataset', 'DrivableMapDataset', 'KITTIDepthDataset',
-           'NuScenesMapDataset', 'transforms']
+__all__ = ['BalancedDataset', 'CamVidDataset', 'DrivableMapDataset',
+           'KITTIDepthDataset', 'NuScenesMapDataset', 'transforms']

@@ -129,7 +129,7 @@ def test_it_finds_vehicles_in_unseen_scenes_through_the_command_line(
     said = command('ddp_perception.cli', 'test', config, checkpoint, '--num-steps', 2,
                    '--show-dir', 'pictures', '--show-limit', 3, '--out', 'figures.json')
     assert '1 seed x 2 steps' in said
-    iou = json.loads((tmp_path / 'figures.json').read_text())['vehicles/iou']
+    iou = json.loads((tmp_path / 'figures.json').read_text())['metrics']['vehicles/iou']
     assert iou > 2 * constant_map_iou(config, root)
     assert len(list((tmp_path / 'pictures').glob('*.png'))) == 3
 

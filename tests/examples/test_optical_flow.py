@@ -113,7 +113,7 @@ def test_it_learns_flow_of_unseen_drives_through_the_command_line(
     said = command('ddp_perception.cli', 'test', config, checkpoint, '--num-steps', 2,
                    '--show-dir', 'pictures', '--show-limit', 3, '--out', 'figures.json')
     assert '1 seed x 2 steps' in said
-    error = json.loads((tmp_path / 'figures.json').read_text())['flow/epe']
+    error = json.loads((tmp_path / 'figures.json').read_text())['metrics']['flow/epe']
     assert error < 0.8 * mean
     assert len(list((tmp_path / 'pictures').glob('5*_0.png'))) == 3
 
