@@ -6,7 +6,8 @@ Frames, where its data set is of mmdet3d's nuScenes kind: an info file (JSON or
 pickle, as "prepare" or mmdet3d writes it) or a nuScenes root with info files.
 Outputs are named by the token; one that cannot name a file (../x, say) is
 changed in the name, not in the file. Maps give
-  <token>.npz   probabilities (class, x, y), classes, xbound, ybound, token
+  <token>.npz   probabilities (class, x, y), classes, xbound, ybound, token,
+                uncertainty (class, x, y), uncertainty_label
   <token>.png   the map among the six cameras; beside it the true map where the
                 data set has one
 
@@ -21,6 +22,7 @@ keep the layout of the folder; no truth is needed. Per image:
                                     image, 0 where there is none: outside the
                                     part that the configuration's KBCrop keeps
                 <name>_picture.jpg  the image and its depth in colour
+  both          <name>_uncertainty.npz  uncertainty (1, H, W) float16, label
 
 Anything else: a folder that takes the place of the data set's data_root, or a
 file in the place of its ann_file.
