@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NoReturn
 import torch
 
 from ddp_perception.checkpoints import numpy_pickles
-from ddp_perception.checkpoints.pickle_audit import Names, normal_module
+from ddp_perception.checkpoints.pickle_names import Names, normal_module
 from ddp_perception.checkpoints.refusals import RefusedObject
 from ddp_perception.checkpoints.tensors import (
     STORAGES,
@@ -134,7 +134,7 @@ NAMES = Names({
     **{name: letters for name, (letters, _) in _CALLED.items()},
     **dict.fromkeys(TensorBuilder(_no_storage, 0).functions(), 'r'),
     **numpy_pickles.RULES}, storages=True)
-"""See `pickle_audit`."""
+"""See `pickle_names.Names`."""
 
 
 class _Unpickler(pickle.Unpickler):

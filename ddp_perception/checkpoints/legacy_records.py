@@ -5,7 +5,8 @@ come the object, the keys of its storages, and these as they are in memory.
 """
 import mmap
 
-from ddp_perception.checkpoints.pickle_audit import Names, audit
+from ddp_perception.checkpoints.pickle_audit import audit
+from ddp_perception.checkpoints.pickle_names import Names
 
 _MARK = b'\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
 _PLAIN = Names({})

@@ -22,7 +22,7 @@ RULES = {('numpy', 'dtype'): 'rb', ('numpy', 'ndarray'): '',
             for name, letters in (('_reconstruct', 'rb'), ('scalar', 'r'))},
          **{(f'numpy.{core}.numeric', '_frombuffer'): 'r'
             for core in ('core', '_core')}}
-"""See `pickle_audit.Names`."""
+"""See `pickle_names.Names`."""
 
 
 class StandIn:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ddp_perception.checkpoints import numpy_pickles
-from ddp_perception.checkpoints.pickle_audit import Names, audit, normal_module
+from ddp_perception.checkpoints.pickle_audit import audit
+from ddp_perception.checkpoints.pickle_names import Names, normal_module
 from ddp_perception.checkpoints.refusals import (
     UNREADABLE,
     RefusedObject,

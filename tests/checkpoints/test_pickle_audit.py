@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from ddp_perception.checkpoints.pickle_audit import Names, audit
+from ddp_perception.checkpoints.pickle_audit import audit
+from ddp_perception.checkpoints.pickle_names import Names
 from ddp_perception.checkpoints.refusals import RefusedObject
 from tests.checkpoints.hostile import BOMBS
 
