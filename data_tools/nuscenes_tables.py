@@ -8,19 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from ddp_perception.checkpoints.plain_pickle import load_info_file
-from ddp_perception.datasets.record_checks import (
+from ddp_perception.datasets.geometry_kinds import Intrinsics, Rotation
+from ddp_perception.datasets.record_checks import Records, shown, table_of
+from ddp_perception.datasets.value_kinds import (
     LATEST,
     Array,
-    Intrinsics,
     Kind,
     Number,
-    Records,
-    Rotation,
     Text,
     Texts,
     Truth,
-    shown,
-    table_of,
 )
 
 _TIME = Number(0, LATEST * 1_000_000, whole=True)  # microseconds

@@ -7,18 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .record_checks import (
-    LATEST,
-    Array,
-    Intrinsics,
-    Number,
-    Pose,
-    Records,
-    Text,
-    Truth,
-    labelled,
-    shown,
-)
+from .geometry_kinds import Intrinsics, Pose
+from .record_checks import Records, labelled, shown
+from .value_kinds import LATEST, Array, Number, Text, Truth
 
 NEARBY = 1e3
 """Metres. Sensors of one vehicle are not further apart, nor moves it further

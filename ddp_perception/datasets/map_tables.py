@@ -5,7 +5,8 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from .crossings import count_crossings
-from .record_checks import Number, Records, Text, Texts, shown, table_of
+from .record_checks import Records, shown, table_of
+from .value_kinds import Number, Text, Texts
 
 MOST_CROSSINGS = 1000
 """How often one outline may meet itself. Repair and clipping take a time that
