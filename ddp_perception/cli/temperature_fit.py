@@ -17,7 +17,7 @@ from ddp_perception.evaluation import (
     count_maps,
     pool_counts,
 )
-from ddp_perception.evaluation.calibration import LEAST_PROBABILITY
+from ddp_perception.evaluation.calibration_cells import LEAST_PROBABILITY
 from ddp_perception.evaluation.sample_fields import plane_of, tensor_of
 from ddp_perception.evaluation.temperature import (
     LARGEST,

@@ -1,11 +1,10 @@
 """Metrics, registered as ``ddp.<Type>``."""
-from .calibration import (
+from .calibration import calibration_measures, reliability
+from .calibration_counts import (
     CalibrationCounts,
-    calibration_measures,
     count_classes,
     count_maps,
     pool_counts,
-    reliability,
 )
 from .calibration_metric import CalibrationMetric
 from .constant_depth import evaluate_constant_depth, iter_depths, pixel_median_depth

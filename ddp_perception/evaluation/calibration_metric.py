@@ -10,14 +10,13 @@ from mmengine.logging import print_log
 from terminaltables import AsciiTable
 
 from ddp_perception.datasets.map_classes import MAP_CLASSES
-from ddp_perception.evaluation.calibration import (
+from ddp_perception.evaluation.calibration import calibration_measures, reliability
+from ddp_perception.evaluation.calibration_counts import (
     RELIABILITY_BINS,
     CalibrationCounts,
-    calibration_measures,
     count_classes,
     count_maps,
     pool_counts,
-    reliability,
 )
 from ddp_perception.evaluation.ranking import (
     ranking_bounds,

@@ -282,7 +282,7 @@ def test_sure_and_right_is_perfect_and_sure_and_wrong_is_finite():
 def test_many_pixels_are_what_their_parts_are(monkeypatch):
     logits, labels = label_map()
     whole = count_classes(logits, labels, ['entropy'])
-    monkeypatch.setattr('ddp_perception.evaluation.calibration._AT_ONCE', 7)
+    monkeypatch.setattr('ddp_perception.evaluation.calibration_counts._AT_ONCE', 7)
     for key, value in vars(count_classes(logits, labels, ['entropy'])).items():
         np.testing.assert_allclose(value, vars(whole)[key], rtol=1e-13)
 
