@@ -7,7 +7,7 @@ from ddp_perception.datasets import CamVidDataset
 from ddp_perception.registry import DATASETS
 from tests.datasets.tiny_camvid import labels_of, write_tiny_camvid
 
-STEPS = [dict(type='mmseg.LoadImageFromFile'), dict(type='mmseg.LoadAnnotations')]
+STEPS = [dict(type='LoadImageFromFile'), dict(type='mmseg.LoadAnnotations')]
 
 
 @pytest.fixture

@@ -142,7 +142,8 @@ def test_a_head_of_mmsegs_predicts_as_in_its_own_segmentor():
         model = ROOT.build(dict(
             type=kind, backbone=dict(type='ddp.TestPyramid'),
             decode_head=dict(type='mmseg.FCNHead', in_channels=3, channels=4,
-                             num_classes=3, num_convs=1, concat_input=False),
+                             num_classes=3, num_convs=1, concat_input=False,
+                             loss_decode=dict(type='mmseg.CrossEntropyLoss')),
             test_cfg=ConfigDict(mode='whole'))).eval()
         return model.predict(image(0), [sample()])[0]
     ours, theirs = predicted('ddp.EncoderDecoder'), predicted('mmseg.EncoderDecoder')
