@@ -31,6 +31,7 @@ from ddp_perception.cli import (
     checkpoint_checks,
     configuration,
     missing_data,
+    output_places,
     runner,
 )
 from ddp_perception.cli.errors import UserError, described
@@ -96,6 +97,11 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise UserError(f'--{error}'.replace('_', '-', 1)) from None
     checkpoint_checks.require_checkpoint(args.checkpoint)
+    if args.out:
+        args.out = output_places.require_file_place(args.out, '--out')
+        if args.out.suffix.lower() == '.png':
+            raise UserError(f'--out {args.out}: name the file of figures, such as '
+                            f'{args.out.stem}.json; the picture is written beside it')
     configuration.default_work_dir(cfg, args.config, args.work_dir)
     missing_data.require_info_files(cfg, ['test_dataloader'])
     cfg.load_from, cfg.resume = None, False
@@ -268,10 +274,10 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _write(path: str, result: ProbeResult, logger: logging.Logger) -> None:
+def _write(path: Path, result: ProbeResult, logger: logging.Logger) -> None:
     from ddp_perception.evaluation.sample_fields import write_curves
     from ddp_perception.visualization.probe import save_probe
     content = result.content()
     file = write_curves(path, content)
-    picture = save_probe(content, Path(path).with_suffix('.png'))
+    picture = save_probe(content, path.with_suffix('.png'))
     logger.info(f'figures written to {file}, picture to {picture}')

@@ -105,6 +105,17 @@ def test_what_cannot_be_done_is_said_at_once(error_of, prepared, options, named)
     assert re.search(named, message), message
 
 
+def test_a_file_that_cannot_be_written_is_said_at_once(error_of, prepared, tmp_path):
+    arguments = prepared('evaluate_seg')
+    (tmp_path / 'file').touch()
+    for out, words in ((tmp_path, 'is a folder'),
+                       (tmp_path / 'file' / 'probe.json', 'file is no folder'),
+                       (tmp_path / 'probe.png', 'such as probe.json')):
+        message = error_of('probe', *arguments, '--out', out)
+        assert '--out' in message and words in message
+    assert not (tmp_path / 'work').exists()
+
+
 def test_a_figure_of_unknown_direction_is_asked_about(error_of, prepared):
     message = error_of('probe', *prepared('evaluate_depth'), '--metric', 'silog')
     assert 'silog' in message and '--less or --greater' in message
