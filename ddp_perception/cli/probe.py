@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ddp_perception.probing import Figure, Probe, ProbeResult
 
 _ORDER_SEED = 0
+_WRITTEN = ('curves_file', 'output_dir')  # by metrics, beside their figures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -196,12 +197,14 @@ def _loader(cfg: Config, run_: Runner, limit: int | None) -> DataLoader:
 def _evaluator(cfg: Config, run_: Runner, loader: DataLoader) -> Evaluator:
     """Build the configuration's evaluator.
 
-    Metrics of single steps are left out: not every variation has that step.
+    Metrics of single steps are left out: not every variation has that step. So are
+    the files of metrics: those of an odd variation would replace those of `test`.
     """
     settings = cfg.test_evaluator
     settings = settings if isinstance(settings, (list, tuple)) else [settings]
     evaluator = run_.build_evaluator(
-        [dict(metric) for metric in settings if metric.get('step') is None])
+        [{key: value for key, value in metric.items() if key not in _WRITTEN}
+         for metric in settings if metric.get('step') is None])
     evaluator.dataset_meta = loader.dataset.metainfo  # type: ignore[attr-defined]
     return evaluator
 
