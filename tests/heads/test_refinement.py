@@ -111,6 +111,20 @@ def test_average_of_all_steps_repeats_the_last_of_an_image_that_has_ended():
     assert len(repeated) == 4 and all((step == second).all() for step in repeated)
     expected = (first.softmax(2) + 5 * second.softmax(2)).mean(1) / 6
     torch.testing.assert_close(head([FEATS]), expected)
+    *_, last = head.refine(FEATS)
+    torch.testing.assert_close(last.prediction, expected)
+
+
+@torch.no_grad()
+def test_average_of_all_steps_of_an_image_is_the_same_whatever_is_beside_it():
+    share, ends = share_that_tells_images_apart(build(), FEATS)
+    head = build(until_stable=share, average='all')
+    *_, last = head.refine(FEATS)
+    torch.testing.assert_close(last.prediction, head([FEATS]))
+    for image, end in enumerate(ends):
+        *_, alone = head.refine(FEATS[image:image + 1])
+        assert alone.taken.tolist() == [end]
+        torch.testing.assert_close(alone.prediction[0], last.prediction[image])
 
 
 @torch.no_grad()
