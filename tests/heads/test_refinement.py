@@ -137,6 +137,17 @@ def test_no_step_begins_after_the_time_budget(monkeypatch):
 
 
 @torch.no_grad()
+def test_seconds_wait_for_the_prediction_of_each_step(monkeypatch):
+    waited = []
+    monkeypatch.setattr('ddp_perception.heads.diffusion_head.clock',
+                        lambda values: waited.append(values) or len(waited))
+    seen = list(build().refine(FEATS))
+    assert waited[0] is FEATS and [state.seconds for state in seen] == [*range(1, 7)]
+    for values, state in zip(waited[1:], seen, strict=True):
+        assert values.data_ptr() == state.steps[-1].data_ptr()
+
+
+@torch.no_grad()
 def test_a_head_refines_a_map_that_is_given():
     head = build(Presences)
     old = (torch.rand(2, 3, 12, 16) > 0.5).to(torch.uint8)
