@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddp_perception.cli.errors import UserError
+from ddp_perception.cli.output_places import require_file_place
 from ddp_perception.wording import few
 
 if TYPE_CHECKING:
@@ -141,13 +142,11 @@ def require_output(out: str | Path, source: str | Path, option: str = 'OUT') -> 
         option: What names it on the command line.
 
     Raises:
-        UserError: it is that checkpoint, or a folder.
+        UserError: it is that checkpoint, or see `require_file_place`.
     """
-    out, source = Path(out).expanduser(), Path(source).expanduser()
+    out, source = require_file_place(out, option), Path(source).expanduser()
     if out.exists() and source.exists() and out.samefile(source):
         raise UserError(f'{out} would be overwritten: name another {option}')
-    if out.is_dir():
-        raise UserError(f'{out} is a folder: name the file to write')
     return out
 
 

@@ -22,7 +22,7 @@ keep the layout of the folder; no truth is needed. Per image:
                                     image, 0 where there is none: outside the
                                     part that the configuration's KBCrop keeps
                 <name>_picture.jpg  the image and its depth in colour
-  both          <name>_uncertainty.npz  uncertainty (1, H, W) float16, label
+  both          <name>_uncertainty.npz  uncertainty (H, W) float16, label
 
 Anything else: a folder that takes the place of the data set's data_root, or a
 file in the place of its ann_file.
@@ -103,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         build_errors,
         checkpoint_checks,
         configuration,
+        output_places,
         sample_input,
     )
     from ddp_perception.datasets.bounded_files import bound_local_files
@@ -114,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
     cfg = configuration.load_config(args.config, args.cfg_options)
     configuration.require_keys(cfg, args.config, ['model'], 'used to predict')
     checkpoint_checks.require_checkpoint(args.checkpoint)
+    output_places.require_folder_place(args.out, '--out')
     compat.load_checkpoints_safely(args.trust_checkpoint)
     compat.load_pickles_safely()
     configuration.set_sampling(cfg, arguments.sampling_changes(args), args.seed)

@@ -31,6 +31,7 @@ from ddp_perception.cli import (
     checkpoint_checks,
     configuration,
     missing_data,
+    output_places,
     runner,
 )
 from ddp_perception.cli.errors import UserError, described
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from ddp_perception.probing import Figure, Probe, ProbeResult
 
 _ORDER_SEED = 0
+_WRITTEN = ('curves_file', 'output_dir')  # by metrics, beside their figures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,6 +98,11 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise UserError(f'--{error}'.replace('_', '-', 1)) from None
     checkpoint_checks.require_checkpoint(args.checkpoint)
+    if args.out:
+        args.out = output_places.require_file_place(args.out, '--out')
+        if args.out.suffix.lower() == '.png':
+            raise UserError(f'--out {args.out}: name the file of figures, such as '
+                            f'{args.out.stem}.json; the picture is written beside it')
     configuration.default_work_dir(cfg, args.config, args.work_dir)
     missing_data.require_info_files(cfg, ['test_dataloader'])
     cfg.load_from, cfg.resume = None, False
@@ -190,12 +197,14 @@ def _loader(cfg: Config, run_: Runner, limit: int | None) -> DataLoader:
 def _evaluator(cfg: Config, run_: Runner, loader: DataLoader) -> Evaluator:
     """Build the configuration's evaluator.
 
-    Metrics of single steps are left out: not every variation has that step.
+    Metrics of single steps are left out: not every variation has that step. So are
+    the files of metrics: those of an odd variation would replace those of `test`.
     """
     settings = cfg.test_evaluator
     settings = settings if isinstance(settings, (list, tuple)) else [settings]
     evaluator = run_.build_evaluator(
-        [dict(metric) for metric in settings if metric.get('step') is None])
+        [{key: value for key, value in metric.items() if key not in _WRITTEN}
+         for metric in settings if metric.get('step') is None])
     evaluator.dataset_meta = loader.dataset.metainfo  # type: ignore[attr-defined]
     return evaluator
 
@@ -268,10 +277,10 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _write(path: str, result: ProbeResult, logger: logging.Logger) -> None:
+def _write(path: Path, result: ProbeResult, logger: logging.Logger) -> None:
     from ddp_perception.evaluation.sample_fields import write_curves
     from ddp_perception.visualization.probe import save_probe
     content = result.content()
     file = write_curves(path, content)
-    picture = save_probe(content, Path(path).with_suffix('.png'))
+    picture = save_probe(content, path.with_suffix('.png'))
     logger.info(f'figures written to {file}, picture to {picture}')

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ddp_perception.cli import output_places
 from ddp_perception.cli.errors import UserError
 from ddp_perception.files import write_file
 
@@ -29,9 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run this sub-command."""
     from ddp_perception.reports import NoRunError, read_run, render_page
-    out = Path(args.out or Path(args.work_dir, 'report.html'))
-    if out.is_dir():
-        raise UserError(f'--out {out} is a folder; expected a file')
+    out = (output_places.require_file_place(args.out, '--out') if args.out
+           else Path(args.work_dir, 'report.html'))
     try:
         found = read_run(args.work_dir)
     except NoRunError as error:

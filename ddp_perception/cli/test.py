@@ -28,6 +28,7 @@ from ddp_perception.cli import (
     configuration,
     curve_pictures,
     missing_data,
+    output_places,
     runner,
 )
 from ddp_perception.files import write_file
@@ -67,6 +68,10 @@ def run(args: argparse.Namespace) -> int:
         cfg, args.config,
         ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'tested')
     checkpoint_checks.require_checkpoint(args.checkpoint)
+    if args.out:
+        args.out = output_places.require_file_place(args.out, '--out')
+    if args.show_dir:
+        output_places.require_folder_place(args.show_dir, '--show-dir')
     configuration.default_work_dir(cfg, args.config, args.work_dir)
     missing_data.require_info_files(cfg, ['test_dataloader'])
     configuration.set_sampling(cfg, arguments.sampling_changes(args), args.seed)

@@ -19,6 +19,7 @@ from ddp_perception.diffusion.outcomes import (
 from ddp_perception.diffusion.refinement import (
     Refinement,
     StepCount,
+    clock,
     share_changed,
 )
 from ddp_perception.diffusion.sampler import Sampler
@@ -54,6 +55,7 @@ __all__ = [
     'UNCERTAINTIES',
     'ancestral',
     'add_noise',
+    'clock',
     'ddim_update',
     'ddpm_update',
     'sampling_levels',

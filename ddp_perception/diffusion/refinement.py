@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -74,6 +75,17 @@ class StepCount:
         self.images += len(last.taken)
         self.steps += int(last.taken.sum())
         self.seconds += last.seconds
+
+
+def clock(values: Tensor) -> float:
+    """Return the seconds of a clock, once the device has computed some values.
+
+    A GPU is asked for its work long before that is done; a time without waiting
+    would be that of asking.
+    """
+    if values.is_cuda:
+        torch.cuda.synchronize(values.device)
+    return time.perf_counter()
 
 
 def share_changed(before: Tensor, after: Tensor, outcome: Outcome) -> Tensor:

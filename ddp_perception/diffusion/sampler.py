@@ -134,7 +134,11 @@ class Sampler:
         return {**vars(self), '_kept': None}
 
     def combine(self, steps: Sequence[Tensor]) -> Tensor:
-        """Average the (B, S, ...) predictions of each step over steps and seeds."""
+        """Average the (B, S, ...) predictions of each step over steps and seeds.
+
+        The last of them stands for those that are left out of ``num_steps``.
+        """
         if self.average == 'last':
             return steps[-1].mean(1)
-        return torch.stack(list(steps)).mean((0, 2))
+        left_out = self.num_steps - len(steps)
+        return torch.stack([*steps, *[steps[-1]] * left_out]).mean((0, 2))

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -29,6 +28,7 @@ from ddp_perception.diffusion import (
     Sampler,
     Step,
     StepCount,
+    clock,
     uncertainty,
 )
 from ddp_perception.heads.temperature import Temperature, calibrated
@@ -185,12 +185,11 @@ class DiffusionHead:
             ValueError: noise of another shape, too few draws, or
                 ``step_noise`` for the DDIM sampler.
         """
-        began = time.perf_counter()
+        began = clock(feats)
         noise, step_noise = self.sampler.complete(
             noise, step_noise, self.diffusion.codec.channels,
             (feats.shape[-2], feats.shape[-1]), feats.device)
-        # On the CPU, where they are asked for: nothing waits for the device
-        # unless a prediction itself decides who goes on.
+        # On the CPU, where they are asked for.
         going_on = torch.ones(feats.shape[0], dtype=torch.bool)
         taken = torch.zeros(feats.shape[0], dtype=torch.int64)
         refined = going_on  # images of the present step
@@ -205,7 +204,7 @@ class DiffusionHead:
             refined = going_on
             steps.append(_whole(step.prediction, refined, steps))
             taken = taken + refined
-            seconds = time.perf_counter() - began
+            seconds = clock(step.prediction) - began
             state = Refinement(tuple(steps), taken, refined, seconds, self.average,
                                self.outcome)
             going_on = refined & self._unfinished(state)

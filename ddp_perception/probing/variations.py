@@ -7,14 +7,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import combinations
 from math import fsum, nan
-from time import perf_counter
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ddp_perception.decoder.probing import denoise_once, feedback_through, replaced
-from ddp_perception.diffusion import Outcome, Sampler
+from ddp_perception.diffusion import Outcome, Sampler, clock
 from ddp_perception.diffusion.codecs import nearest_shrink
 from ddp_perception.diffusion.uncertainty import OF_SEVERAL_PASSES
 
@@ -150,9 +149,9 @@ class Variation(ABC):
 
         def prediction_steps(feats: Tensor) -> list[Tensor]:
             call = call_of()
-            start = _now(feats)
+            start = clock(feats)
             steps = self.predict(head, sample, feats, call)
-            self.seconds += _now(feats) - start
+            self.seconds += clock(steps[-1]) - start
             self.images += len(feats) * (call.index == 0)
             values = head.outcome.values(steps[-1].float())
             self.compare(head.outcome, values, call)
@@ -262,13 +261,6 @@ class Truth(Variation):
                                         tuple(feats.shape[-2:]))
             for labels in call.truth])
         return [denoise_once(head.diffusion, feats, clean, noise, self.value)]
-
-
-def _now(feats: Tensor) -> float:
-    """Seconds, once a GPU has done what it was asked for."""
-    if feats.is_cuda:
-        torch.cuda.synchronize(feats.device)
-    return perf_counter()
 
 
 def _noise(head: Any, feats: Tensor) -> Tensor:

@@ -100,10 +100,9 @@ def add_result(results: Results, path: Path, source: str) -> None:
     elif isinstance(figures, Mapping) and content.keys() & set(CURVES):
         results.calibrations.append(
             Calibration(source, _numbers(figures), _curves(content)))
-    elif isinstance(content.get('probe'), Mapping | list):
-        others = {key: value for key, value in content.items() if key != 'probe'}
-        results.probes[source] = [*tables_of('probe', others),
-                                  *tables_of('probe', content['probe'])]
+    elif isinstance(content.get('variations'), list) and isinstance(
+            content.get('sentences'), list):
+        results.probes[source] = _probe(content)
     elif isinstance(content.get('decoder_passes'), str) and any(
             number(value) is not None for value in content.values()):
         results.demos[source] = tables_of('demo', content)
@@ -113,6 +112,11 @@ CURVES = {'reliability': ('probability', 'frequency'),
           'risk_coverage': ('coverage', 'risk'),
           'sparsification': ('kept', 'error', 'oracle')}
 """Axes of each kind of curve: along x, then along y."""
+
+PROBE_COLUMNS = {'compared with': 'reference', 'better by (share)': 'gain',
+                 'decided apart (share)': 'apart', 'standard deviation': 'spread',
+                 'seconds': 'seconds'}
+"""Of a variation: title of the column, and key in the file."""
 
 
 def read_dump(path: Path, source: str) -> Evaluation | None:
@@ -139,6 +143,27 @@ def _evaluation(source: str, metrics: Mapping, content: Mapping) -> Evaluation:
         str(name): {key: number(value.get(key)) for key in value}
         for name, value in passes.items() if isinstance(value, Mapping)
     } if isinstance(passes, Mapping) else {}, about)
+
+
+def _probe(content: Mapping) -> list[Table]:
+    """Show the verdict of a probe, what was probed, and a line per variation."""
+    metric = content.get('metric')
+    name = str(metric.get('name')) if isinstance(metric, Mapping) else 'figure'
+    lines = []
+    for item in content['variations']:
+        if isinstance(item, Mapping):
+            figures = item.get('metrics')
+            lines.append({
+                'variation': item.get('label'),
+                name: figures.get(name) if isinstance(figures, Mapping) else None,
+                **{title: item.get(key) for title, key in PROBE_COLUMNS.items()}})
+    verdict = [[sentence] for sentence in content['sentences']
+               if isinstance(sentence, str)]
+    about = {key: content.get(key) for key in (
+        'checkpoint', 'configuration', 'head', 'samples') if key in content}
+    return [*([Table('probe: verdict', ['in words'], verdict)] if verdict else []),
+            *(tables_of('probe', about) if about else []),
+            *tables_of('probe: variations', lines)]
 
 
 def _numbers(values: Mapping) -> dict[str, int | float | None]:

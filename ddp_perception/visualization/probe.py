@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddp_perception.files import whole_file
+from ddp_perception.visualization.panels import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,12 +61,7 @@ def save_probe(content: Mapping[str, Any], path: str | Path, dpi: int = 100) -> 
     Returns:
         The file.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part:
-        draw_probe(content).savefig(part, dpi=dpi,
-                                    format=path.suffix.removeprefix('.') or None)
-    return path
+    return save_figure(draw_probe(content), path, dpi)
 
 
 def _points(items: list, name: str) -> tuple[list, list]:

@@ -119,6 +119,9 @@ def test_what_cannot_be_calibrated_is_refused_in_one_message(
     assert 'would be overwritten' in error_of(
         'calibrate', config, street['weights'], '--out', street['weights'],
         *street['options'])
+    assert 'weights.pth is no folder' in error_of(
+        'calibrate', config, street['weights'], '--out', street['weights'] / 'new.pth',
+        *street['options'])
     assert 'augmented views' in error_of(
         'calibrate', CONFIGS / 'evaluate_flip.py', street['weights'], *common,
         '--split', 'test', *street['options'])

@@ -33,6 +33,19 @@ def write_kitti(root):
         line(drive, frame) for drive in DRIVES for frame in range(2)))
 
 
+def test_what_cannot_be_written_is_said_before_the_test(error_of, tmp_path):
+    weights = tmp_path / 'weights.pth'
+    weights.touch()  # never read
+    for option, place, words in (
+            ('--out', tmp_path, 'is a folder'),
+            ('--out', weights / 'new' / 'figures.json', 'weights.pth is no folder'),
+            ('--show-dir', weights, 'weights.pth is no folder')):
+        message = error_of('test', CONFIGS / 'evaluate_seg.py', weights, option, place,
+                           '--work-dir', tmp_path / 'work')
+        assert option in message and words in message
+    assert not (tmp_path / 'work').exists()
+
+
 @pytest.mark.parametrize('config, write, figure, names', [
     ('evaluate_seg', write_cityscapes, 'mIoU',
      ['a_leftImg8bit', 'c_leftImg8bit']),

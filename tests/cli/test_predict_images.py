@@ -247,6 +247,12 @@ def test_predictions_never_go_among_the_images(error_of, weights, places):
                                '--out', places['MIXED'])
 
 
+def test_a_file_in_the_place_of_the_folder_is_said_at_once(error_of, weights, places):
+    message = error_of('predict', SEG, weights[SEG], places['GOOD'], '--out',
+                       weights[SEG])
+    assert '--out' in message and 'is no folder' in message
+
+
 def test_image_given_to_a_map_config_is_refused(error_of, points_config, places):
     message = error_of('predict', points_config, places['TEXT'], places['GOOD'])
     assert 'a good.png must be an info file' in message

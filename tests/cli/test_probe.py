@@ -80,6 +80,18 @@ def test_batches_and_workers_change_nothing(run, tmp_path, prepared):
                                                          abs=3e-4)
 
 
+def test_files_of_the_metrics_stay_those_of_test(run, tmp_path, prepared):
+    curves, labels = tmp_path / 'curves.json', tmp_path / 'labels'
+    curves.write_text('of test')
+    run('probe', *prepared('calibrate_seg'), '--steps', 1, '--no-oracle',
+        '--out', tmp_path / 'probe.json', '--cfg-options',
+        f'test_evaluator.0.output_dir={labels}',
+        f'test_evaluator.1.curves_file={curves}')
+    assert curves.read_text() == 'of test' and not labels.exists()
+    found = variations(tmp_path / 'probe.json')[1]
+    assert 'calibration/ece' in found['zeros']['metrics']
+
+
 def test_a_part_without_the_oracle(run, tmp_path, prepared):
     run('probe', *prepared('evaluate_depth'), '--limit', 2, '--no-oracle', '--steps',
         4, '--num-seeds', 2, '--metric', 'silog', '--less', '--out',
@@ -103,6 +115,17 @@ def test_a_part_without_the_oracle(run, tmp_path, prepared):
 def test_what_cannot_be_done_is_said_at_once(error_of, prepared, options, named):
     message = error_of('probe', *prepared('evaluate_seg'), *options)
     assert re.search(named, message), message
+
+
+def test_a_file_that_cannot_be_written_is_said_at_once(error_of, prepared, tmp_path):
+    arguments = prepared('evaluate_seg')
+    (tmp_path / 'file').touch()
+    for out, words in ((tmp_path, 'is a folder'),
+                       (tmp_path / 'file' / 'probe.json', 'file is no folder'),
+                       (tmp_path / 'probe.png', 'such as probe.json')):
+        message = error_of('probe', *arguments, '--out', out)
+        assert '--out' in message and words in message
+    assert not (tmp_path / 'work').exists()
 
 
 def test_a_figure_of_unknown_direction_is_asked_about(error_of, prepared):

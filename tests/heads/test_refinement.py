@@ -111,6 +111,20 @@ def test_average_of_all_steps_repeats_the_last_of_an_image_that_has_ended():
     assert len(repeated) == 4 and all((step == second).all() for step in repeated)
     expected = (first.softmax(2) + 5 * second.softmax(2)).mean(1) / 6
     torch.testing.assert_close(head([FEATS]), expected)
+    *_, last = head.refine(FEATS)
+    torch.testing.assert_close(last.prediction, expected)
+
+
+@torch.no_grad()
+def test_average_of_all_steps_of_an_image_is_the_same_whatever_is_beside_it():
+    share, ends = share_that_tells_images_apart(build(), FEATS)
+    head = build(until_stable=share, average='all')
+    *_, last = head.refine(FEATS)
+    torch.testing.assert_close(last.prediction, head([FEATS]))
+    for image, end in enumerate(ends):
+        *_, alone = head.refine(FEATS[image:image + 1])
+        assert alone.taken.tolist() == [end]
+        torch.testing.assert_close(alone.prediction[0], last.prediction[image])
 
 
 @torch.no_grad()
@@ -120,6 +134,17 @@ def test_no_step_begins_after_the_time_budget(monkeypatch):
     head = build(time_budget=3.)  # one tick at the start, one per step
     *_, last = head.refine(FEATS)
     assert last.taken.tolist() == [3] * 4 and last.seconds == 3
+
+
+@torch.no_grad()
+def test_seconds_wait_for_the_prediction_of_each_step(monkeypatch):
+    waited = []
+    monkeypatch.setattr('ddp_perception.heads.diffusion_head.clock',
+                        lambda values: waited.append(values) or len(waited))
+    seen = list(build().refine(FEATS))
+    assert waited[0] is FEATS and [state.seconds for state in seen] == [*range(1, 7)]
+    for values, state in zip(waited[1:], seen, strict=True):
+        assert values.data_ptr() == state.steps[-1].data_ptr()
 
 
 @torch.no_grad()

@@ -11,7 +11,10 @@ from PIL import Image
 
 from ddp_perception.evaluation.calibration_metric import CalibrationMetric
 from ddp_perception.evaluation.depth_uncertainty import DepthUncertaintyMetric
+from ddp_perception.evaluation.sample_fields import write_curves
+from ddp_perception.probing import sentences
 from ddp_perception.reports import NoRunError, read_run, render_page
+from tests.probing.test_effects import result
 from tests.reports.conftest import train_line
 from tests.reports.parsed import Page
 
@@ -104,7 +107,9 @@ def test_names_from_files_stay_text(folder):
     config.write_text(f'# </pre></details>{HOSTILE}')
     folder.json('<b>name&.json', {**evaluated(3, **{HOSTILE: 1.}),
                                   'configuration': HOSTILE})
-    folder.json('probe.json', {'probe': {HOSTILE: [{HOSTILE: HOSTILE}]}})
+    folder.json('probe.json', {
+        'sentences': [HOSTILE], 'metric': {'name': HOSTILE}, 'head': HOSTILE,
+        'variations': [{'label': HOSTILE, 'metrics': {HOSTILE: HOSTILE}}]})
     folder.json('curves.json', {'figures': {HOSTILE: 1}, 'reliability': {
         HOSTILE: {'probability': [0.1, None], 'frequency': [10 ** 400, 0.2]}}})
     folder.json('demo.json', {'decoder_passes': HOSTILE, 'seconds': 3})
@@ -284,15 +289,25 @@ def test_curves_of_the_calibration_metrics_are_drawn(folder):
     assert all(drawing(attrs) for attrs in page.all('img'))
 
 
-def test_results_of_a_probe_and_of_a_demo_are_tables(folder):
+def test_the_file_of_a_probe_is_shown(folder):
+    probed = result((25., 26.), truth=30., shares=(.1, .2, .3))
     folder.start(1)
-    folder.json('p.json', {'sentence': 'no influence', 'probe': {
-        'steps': [{'step': 1, 'iou': 0.25}, {'step': 2, 'iou': 0.26}]}})
+    write_curves(folder.root / 'p.json', probed.content())
+    page = page_of(folder)
+    assert page.tables['probe: verdict'][1:] == [[text] for text in sentences(probed)]
+    assert page.figures('probe') == {'samples': [3]}
+    head, *lines = page.tables['probe: variations']
+    assert head[:4] == ['variation', 'mIoU', 'compared with', 'better by (share)']
+    assert [line[0] for line in lines] == [item.label for item in probed.measured]
+    assert page.figures('probe: variations')['steps 2'] == [
+        26., 'steps_1', 0.04, '–', '–', 0.25]
+
+
+def test_figures_of_a_demo_are_tables(folder):
+    folder.start(1)
     folder.json('d.json', {'decoder_passes': '1 seed x 3 steps', 'miou': 0.278,
                            'ours': {'road': 0.6}, 'constant': {'road': 0.4}})
     page = page_of(folder)
-    assert page.tables['probe: steps'] == [['step', 'iou'], ['1', 0.25], ['2', 0.26]]
-    assert page.figures('probe') == {'sentence': ['no influence']}
     assert page.figures('demo: ours, constant') == {'road': [0.6, 0.4]}
     assert page.figures('demo')['miou'] == [0.278]
     assert ('Demo (d.json): decoder_passes 1 seed x 3 steps, miou 0.2780.'
@@ -378,7 +393,9 @@ def test_numbers_that_no_axis_holds_do_not_stop_the_page(folder, value):
 def test_empty_and_odd_contents_make_no_table(folder):
     folder.start(1)
     for number, content in enumerate((
-            {'probe': [{}, {}]}, {'probe': {'a': []}}, {'probe': [[], []]},
+            {'sentences': [], 'variations': []}, {'sentences': 3, 'variations': [{}]},
+            {'sentences': [], 'variations': [3], 'metric': {'name': []}},
+            {'sentences': [3, {}], 'variations': [[], 3], 'metric': 'mIoU'},
             {'metrics': {}, 'checkpoint': None, 'decoder_passes': {'a': 3}},
             {'figures': {}, 'reliability': {'a': {'probability': [1]}, 'b': 3}})):
         folder.json(f'{number}.json', content)
@@ -387,5 +404,6 @@ def test_empty_and_odd_contents_make_no_table(folder):
 
 def test_texts_that_are_no_unicode_are_shown_as_far_as_they_are(folder):
     folder.start(1)
-    folder.json('p.json', {'probe': {'half \ud800': 'a \udfff b'}})
-    assert page_of(folder).figures('probe') == {'half ?': ['a ? b']}
+    folder.json('d.json', {'decoder_passes': 'one', 'seconds': 1,
+                           'half \ud800': 'a \udfff b'})
+    assert page_of(folder).figures('demo')['half ?'] == ['a ? b']
