@@ -114,5 +114,6 @@ def _record(args: argparse.Namespace, model: nn.Module,
                                for head in heads_of(model)},
             'mean_steps': {head.prediction_field: head.step_count.mean
                            for head in heads_of(model)
-                           if hasattr(head, 'step_count')},
+                           if getattr(head, 'step_count', None)
+                           and head.step_count.images},
             'metrics': {name: float(value) for name, value in figures.items()}}

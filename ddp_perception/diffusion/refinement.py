@@ -77,13 +77,17 @@ class StepCount:
         self.seconds += last.seconds
 
 
-def clock(values: Tensor) -> float:
+def clock(values: Tensor, wait: bool = True) -> float:
     """Return the seconds of a clock, once the device has computed some values.
 
     A GPU is asked for its work long before that is done; a time without waiting
-    would be that of asking.
+    is that of asking.
+
+    Args:
+        values: on the device that is waited for.
+        wait: False does not wait, and lets a GPU work while it is asked for more.
     """
-    if values.is_cuda:
+    if wait and values.is_cuda:
         torch.cuda.synchronize(values.device)
     return time.perf_counter()
 

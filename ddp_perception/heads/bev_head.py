@@ -20,9 +20,9 @@ class BEVHead(BaseModule):
     Features come in; samples hold the truth and get the prediction. A head
     says itself what is learned (``training_prediction``, ``objective``), how
     it predicts (``prediction_steps``, ``average``, ``passes``) and what a
-    prediction means (``meaning``, ``uncertainty``). For a diffusion head all
-    but the objective come from `DiffusionHead`, which it names as its second
-    base.
+    prediction means (``meaning`` and, where it can say so, ``uncertainty``). For
+    a diffusion head all but the objective come from `DiffusionHead`, which it
+    names as its second base.
 
     Args:
         in_channels: channels of the BEV features.
@@ -116,7 +116,8 @@ class BEVHead(BaseModule):
         steps = [step.float() for step in
                  self.prediction_steps(self.bev_features(feats))]
         predictions = [PixelData(data=item) for item in self.average(steps)]
-        uncertain = self.uncertainty(steps)
+        # Of a head that is no diffusion head there may be none.
+        uncertain = self.uncertainty(steps) if hasattr(self, 'uncertainty') else None
         for index, sample in enumerate(batch_data_samples):
             sample.set_metainfo(dict(decoder_passes=self.passes))
             sample.set_field(predictions[index], self.prediction_field)

@@ -158,7 +158,8 @@ class DiffusionHead:
 
     def refine(self, feats: Tensor, noise: Tensor | None = None,
                step_noise: Tensor | Sequence[Tensor] | None = None,
-               start: tuple[Tensor, float] | None = None) -> Iterator[Refinement]:
+               start: tuple[Tensor, float] | None = None, *, timed: bool = True
+               ) -> Iterator[Refinement]:
         """Sample step by step, and say after each where the prediction stands.
 
         Stop the loop whenever the prediction is good enough; it ends by
@@ -177,6 +178,7 @@ class DiffusionHead:
             start: a batch of truth-like maps to refine, and the time in (0, 1]
                 to which they are noised first; pure noise by default. See
                 `LabelDiffusion.sample_steps`.
+            timed: wait for a GPU at each step, so that ``seconds`` are true.
 
         Yields:
             A `Refinement` per step.
@@ -185,7 +187,7 @@ class DiffusionHead:
             ValueError: noise of another shape, too few draws, or
                 ``step_noise`` for the DDIM sampler.
         """
-        began = clock(feats)
+        began = clock(feats, timed)
         noise, step_noise = self.sampler.complete(
             noise, step_noise, self.diffusion.codec.channels,
             (feats.shape[-2], feats.shape[-1]), feats.device)
@@ -204,7 +206,7 @@ class DiffusionHead:
             refined = going_on
             steps.append(_whole(step.prediction, refined, steps))
             taken = taken + refined
-            seconds = clock(step.prediction) - began
+            seconds = clock(step.prediction, timed) - began
             state = Refinement(tuple(steps), taken, refined, seconds, self.average,
                                self.outcome)
             going_on = refined & self._unfinished(state)
@@ -230,7 +232,8 @@ class DiffusionHead:
             One (B, S, ...) prediction for each of the sampler's steps; the
             last one taken stands for those that were left out.
         """
-        *_, last = self.refine(feats, noise, step_noise, start)
+        *_, last = self.refine(feats, noise, step_noise, start,
+                               timed=self.sampler.time_budget is not None)
         self.step_count.add(last)
         return [*last.steps,
                 *[last.steps[-1]] * (self.sampler.num_steps - len(last.steps))]

@@ -1,5 +1,7 @@
 import torch
+from mmengine.structures import BaseDataElement
 
+from ddp_perception.heads import BEVHead
 from ddp_perception.registry import MODELS
 from tests import golden
 from tests.heads.test_map_seg_head import FEATS, SETTINGS, samples
@@ -63,3 +65,22 @@ def test_head_has_the_interface_of_the_diffusion_head():
     entropy = -(share * share.log() + (1 - share) * (1 - share).log())
     torch.testing.assert_close(batch[0].pred_map_seg_uncertainty.data.double(),
                                entropy, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_plain_head_of_ones_own_needs_no_uncertainty():
+    class Plain(BEVHead):
+        truth_field, prediction_field = 'gt_height', 'pred_height'
+        passes = dict(seeds=1, steps=1, averaged=1)
+
+        def prediction_steps(self, feats):
+            return [feats[:, None, :1]]
+
+        def average(self, steps):
+            return steps[0][:, 0]
+
+    feats = torch.randn(2, 6, 5, 7)
+    batch = [BaseDataElement(), BaseDataElement()]
+    Plain(6, [[0, 5, 1], [0, 7, 1]]).predict(feats, batch)
+    assert torch.equal(batch[1].pred_height.data, feats[1, :1])
+    assert 'pred_height_uncertainty' not in batch[1]

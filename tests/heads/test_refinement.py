@@ -140,11 +140,18 @@ def test_no_step_begins_after_the_time_budget(monkeypatch):
 def test_seconds_wait_for_the_prediction_of_each_step(monkeypatch):
     waited = []
     monkeypatch.setattr('ddp_perception.heads.diffusion_head.clock',
-                        lambda values: waited.append(values) or len(waited))
-    seen = list(build().refine(FEATS))
+                        lambda values, wait: waited.append(values) or len(waited)
+                        if wait else 0.)
+    head = build()
+    head([FEATS])
+    assert not waited  # an ordinary prediction waits for nothing
+    seen = list(head.refine(FEATS))
     assert waited[0] is FEATS and [state.seconds for state in seen] == [*range(1, 7)]
     for values, state in zip(waited[1:], seen, strict=True):
         assert values.data_ptr() == state.steps[-1].data_ptr()
+    waited.clear()
+    build(time_budget=100.)([FEATS])
+    assert len(waited) == 7
 
 
 @torch.no_grad()
