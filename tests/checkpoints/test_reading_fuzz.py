@@ -2,10 +2,10 @@
 import io
 import pickle
 import random
-import resource
 import time
 import zipfile
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -76,6 +76,12 @@ CASES = {
     'old checkpoint': (load_checkpoint_file, _checkpoint(zipped=False), _damage)}
 
 
+def _peak_memory():
+    """KiB that this process held at most since its peak was last forgotten."""
+    status = Path('/proc/self/status').read_text()
+    return int(status.partition('VmHWM:')[2].split()[0])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('name', CASES)
 def test_damaged_files_are_read_or_refused_in_one_line(name, tmp_path):
@@ -84,6 +90,9 @@ def test_damaged_files_are_read_or_refused_in_one_line(name, tmp_path):
     path = tmp_path / 'file.pth'
     path.write_bytes(content)
     read(path)
+    # Other tests of this process may have needed more: forget their peak.
+    Path('/proc/self/clear_refs').write_text('5')
+    before = _peak_memory()
     refused = 0
     for _ in range(COUNT):
         damaged = damage(content, generator)
@@ -97,4 +106,4 @@ def test_damaged_files_are_read_or_refused_in_one_line(name, tmp_path):
             assert len(str(error).splitlines()) == 1, damaged
         assert time.monotonic() - started < 10, damaged
     assert refused > COUNT / 4
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2 << 20  # KiB
+    assert _peak_memory() - before < 1 << 20
