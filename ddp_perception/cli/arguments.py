@@ -19,6 +19,19 @@ def add_config(parser: argparse.ArgumentParser) -> None:
                        'model.seg_head)')
 
 
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Add the file of a trained model."""
+    parser.add_argument('checkpoint', metavar='CHECKPOINT',
+                        help='file of train or convert-checkpoint (.pth, '
+                        '.safetensors)')
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add the option of where a model runs."""
+    parser.add_argument('--device', metavar='NAME',
+                        help='cpu, cuda, cuda:1 (default: cuda if present)')
+
+
 def add_trust(parser: argparse.ArgumentParser) -> None:
     """Add the option that admits checkpoints with any object in them."""
     parser.add_argument(

@@ -43,9 +43,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this sub-command."""
     arguments.add_config(parser)
-    parser.add_argument('checkpoint', metavar='CHECKPOINT',
-                        help='file of train or convert-checkpoint (.pth, '
-                        '.safetensors)')
+    arguments.add_checkpoint(parser)
     parser.add_argument('--out', required=True, metavar='FILE',
                         help='checkpoint to write: the parameters of CHECKPOINT and '
                         'the temperature, without the state of its training')
@@ -58,8 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='cells of each sample to fit to, drawn at random; fewer '
                         'where 2^28 scores would be passed in all, which take 1 GiB '
                         '(default: %(default)s)')
-    parser.add_argument('--device', metavar='NAME',
-                        help='cpu, cuda, cuda:1 (default: cuda if present)')
+    arguments.add_device(parser)
     arguments.add_sampling(parser)
     arguments.add_seed(parser)
     arguments.add_trust(parser)

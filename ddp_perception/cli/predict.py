@@ -58,9 +58,7 @@ NOT_FOR_IMAGES = (*FRAMES_ONLY, 'threshold', 'no_truth', 'data_root')
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this sub-command."""
     arguments.add_config(parser)
-    parser.add_argument('checkpoint', metavar='CHECKPOINT',
-                        help='file of train or convert-checkpoint (.pth, '
-                        '.safetensors)')
+    arguments.add_checkpoint(parser)
     parser.add_argument('input', metavar='INPUT',
                         help='info file or nuScenes root; image or folder of '
                         'images; data root or annotation file')
@@ -68,8 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='where the files go (default: %(default)s)')
     parser.add_argument('--limit', type=int, metavar='N',
                         help='only the first N frames, images or samples')
-    parser.add_argument('--device', metavar='NAME',
-                        help='cpu, cuda, cuda:1 (default: cuda if present)')
+    arguments.add_device(parser)
     parser.add_argument('--no-pictures', action='store_true',
                         help='write the predicted values alone')
     parser.add_argument('--refinement', action='store_true',

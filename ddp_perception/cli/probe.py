@@ -51,9 +51,7 @@ _WRITTEN = ('curves_file', 'output_dir')  # by metrics, beside their figures
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this sub-command."""
     arguments.add_config(parser)
-    parser.add_argument('checkpoint', metavar='CHECKPOINT',
-                        help='file of train or convert-checkpoint (.pth, '
-                        '.safetensors)')
+    arguments.add_checkpoint(parser)
     parser.add_argument('--work-dir', metavar='DIR', help='where logs go')
     parser.add_argument('--out', metavar='FILE',
                         help='write all figures to a JSON file, and a picture '

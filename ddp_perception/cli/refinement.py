@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,8 +68,8 @@ def samples_per_step(model: BaseModel, head: Any, batch: Any
                      ) -> Iterator[tuple[BaseDataElement, str]]:
     """Predict a sample as the model would, had it stopped after each step.
 
-    The steps are sampled once and played back; what the model does with a
-    prediction (windows, sizes) is done for each.
+    Features and steps are computed once and played back; what the model does
+    with a prediction (windows, sizes) is done for each.
 
     Yields:
         The sample after each step; step, seconds and share changed in words.
@@ -76,17 +77,24 @@ def samples_per_step(model: BaseModel, head: Any, batch: Any
     import torch
 
     from ddp_perception.decoder.probing import replaced
+    from ddp_perception.probing.features import FeatureMemory
     windows: list[list[Refinement]] = []
 
     def record(*inputs: Any) -> Sequence[Any]:
         windows.append(list(head.refine(*inputs)))
         return windows[-1][-1].steps
 
-    with torch.no_grad():
+    with torch.no_grad(), ExitStack() as stack:
+        memory = None
+        if hasattr(model, 'extract_feat'):
+            memory = FeatureMemory(model.extract_feat)
+            stack.enter_context(replaced(model, 'extract_feat', memory))
         with replaced(head, 'prediction_steps', record):
             model.test_step(copy.deepcopy(batch))
         for index in range(max(len(states) for states in windows)):
             now = [states[min(index, len(states) - 1)] for states in windows]
+            if memory is not None:
+                memory.rewind()
             played = partial(_next_steps, iter(now))
             with replaced(head, 'prediction_steps', played):
                 sample, = model.test_step(copy.deepcopy(batch))

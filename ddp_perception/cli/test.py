@@ -40,9 +40,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this sub-command."""
     arguments.add_config(parser)
-    parser.add_argument('checkpoint', metavar='CHECKPOINT',
-                        help='file of train or convert-checkpoint (.pth, '
-                        '.safetensors)')
+    arguments.add_checkpoint(parser)
     parser.add_argument('--work-dir', metavar='DIR', help='where logs go')
     parser.add_argument('--out', metavar='FILE',
                         help='write the figures, and what they were measured '

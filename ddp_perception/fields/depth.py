@@ -8,11 +8,7 @@ from mmengine.structures import BaseDataElement
 
 from ddp_perception.fields.field import Field, Setting, prediction_of, values_of
 from ddp_perception.fields.images import image_of, place_in_image, write_png
-from ddp_perception.fields.uncertain import (
-    in_image,
-    save_uncertainty,
-    uncertainty_of,
-)
+from ddp_perception.fields.uncertain import save_uncertainty, uncertainty_in_image
 from ddp_perception.registry import FIELDS
 
 LARGEST_DEPTH = 255.
@@ -39,8 +35,7 @@ class DepthField(Field):
         greatest = getattr(setting.head, 'max_depth', LARGEST_DEPTH)
         stored = to_benchmark(prediction_of(sample, self.prediction)[0], least,
                               min(greatest, LARGEST_DEPTH))
-        save_uncertainty(in_image(sample, uncertainty_of(
-            sample, self.prediction, setting)), stem)
+        save_uncertainty(uncertainty_in_image(sample, self.prediction, setting), stem)
         return write_png(stem.with_name(f'{stem.name}_depth.png'),
                          place_in_image(sample, stored))
 
@@ -57,7 +52,7 @@ class DepthField(Field):
         truth = values_of(sample, self.truth)
         if truth is not None:
             truth = place_in_image(sample, truth[0])
-        uncertainty = uncertainty_of(sample, self.prediction, setting)
+        uncertainty = uncertainty_in_image(sample, self.prediction, setting)
         return save_depth(path, image_of(sample), depth, truth,
-                          in_image(sample, uncertainty),
+                          uncertainty,
                           max_depth=getattr(setting.head, 'max_depth', 80.))

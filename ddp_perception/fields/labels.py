@@ -8,11 +8,7 @@ from mmengine.structures import BaseDataElement
 
 from ddp_perception.fields.field import Field, Setting, prediction_of, values_of
 from ddp_perception.fields.images import image_of, place_in_image, write_png
-from ddp_perception.fields.uncertain import (
-    in_image,
-    save_uncertainty,
-    uncertainty_of,
-)
+from ddp_perception.fields.uncertain import save_uncertainty, uncertainty_in_image
 from ddp_perception.registry import FIELDS
 
 
@@ -35,8 +31,7 @@ class LabelField(Field):
         kind = np.uint8 if len(setting.metainfo['classes']) < 256 else np.uint16
         labels = prediction_of(sample, self.prediction)[0].astype(kind)
         labels = place_in_image(sample, labels, outside=np.iinfo(kind).max)
-        save_uncertainty(in_image(sample, uncertainty_of(
-            sample, self.prediction, setting)), stem)
+        save_uncertainty(uncertainty_in_image(sample, self.prediction, setting), stem)
         return write_png(stem.with_name(f'{stem.name}_labels.png'), labels)
 
     def paint(self, sample: BaseDataElement, setting: Setting) -> np.ndarray:
@@ -61,6 +56,5 @@ class LabelField(Field):
             truth = place_in_image(sample, truth, outside=setting.ignore_index)
         return save_segmentation(path, image_of(sample), labels, classes,
                                  setting.metainfo['palette'], truth,
-                                 in_image(sample, uncertainty_of(
-                                     sample, self.prediction, setting)),
+                                 uncertainty_in_image(sample, self.prediction, setting),
                                  ignore_index=setting.ignore_index)

@@ -34,10 +34,14 @@ def uncertainty_of(sample: BaseDataElement, prediction: str, setting: Setting
     return Uncertainty.of_kind(values, kind, getattr(outcome, 'unit', ''))
 
 
-def in_image(sample: BaseDataElement, uncertainty: Uncertainty | None
-             ) -> Uncertainty | None:
-    """Put it at its place in the uncropped image, NaN outside the crop."""
+def uncertainty_in_image(sample: BaseDataElement, prediction: str, setting: Setting
+                         ) -> Uncertainty | None:
+    """Return it at its place in the uncropped image, NaN outside the crop.
+
+    Takes the arguments of :func:`uncertainty_of`.
+    """
     from ddp_perception.visualization import Uncertainty
+    uncertainty = uncertainty_of(sample, prediction, setting)
     if uncertainty is None:
         return None
     return Uncertainty(place_in_image(sample, uncertainty.plane, np.nan),
