@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ddp_perception.decoder.denoiser import Condition, Denoiser
 from ddp_perception.decoder.recipes import TrainingMaps
 from ddp_perception.diffusion import (
+    COLOURS,
     LabelCodec,
     NoiseLevel,
     NoiseSchedule,
@@ -47,6 +48,8 @@ class LabelDiffusion(nn.Module):
             sampling ends at its least.
         time_difference: see `sampling_times`.
         training_maps: which noisy maps training sees; noised truth by default.
+        colour: ``'white'`` or ``'pink'``: what becomes of noise before it is
+            used, drawn here or given.
 
     Source: DDP, arXiv:2303.17559, algorithms 1 and 2. Departs from it: any
     batch size and number of seeds, and recipes of its own.
@@ -56,18 +59,22 @@ class LabelDiffusion(nn.Module):
                  schedule: NoiseSchedule | None = None,
                  sample_range: tuple[float, float] = (0., 0.999),
                  time_difference: float = 1.,
-                 training_maps: TrainingMaps | None = None) -> None:
+                 training_maps: TrainingMaps | None = None,
+                 colour: str = 'white') -> None:
         super().__init__()
         low, high = sample_range
         if not 0 <= low < high <= 1:
             raise ValueError('sample_range must be 0 <= low < high <= 1, '
                              f'got {tuple(sample_range)}')
+        if colour not in COLOURS:
+            raise ValueError(f'colour must be one of {sorted(COLOURS)}, got {colour!r}')
         self.codec = codec
         self.denoiser = denoiser
         self.schedule = schedule or NoiseSchedule()
         self.sample_range = (low, high)
         self.time_difference = time_difference
         self.training_maps = training_maps or TrainingMaps()
+        self.colour = colour
 
     def training_prediction(self, feats: Tensor, labels: Tensor, *,
                             times: Tensor | None = None,
@@ -98,6 +105,7 @@ class LabelDiffusion(nn.Module):
             times = low + (high - low) * torch.rand(batch, **draw)
         if noise is None:
             noise = torch.randn(batch, self.codec.channels, *size, **draw)
+        noise = self.coloured(noise)
         condition = self.denoiser.condition(feats)
         kind = self.training_maps.draw(generator, feats.device)
         if kind == 'own_steps':
@@ -197,9 +205,14 @@ class LabelDiffusion(nn.Module):
             lambda prediction: self.codec.encode_prediction(prediction, size),
             z, levels, update, going_on and (lambda step: keep(going_on(step))))
 
+    def coloured(self, white: Tensor) -> Tensor:
+        """Return what becomes of white noise, (..., H, W)."""
+        return COLOURS[self.colour](white)
+
     def _per_map(self, noise: Tensor, feats: Tensor) -> Tensor:
-        """Bring noise into the shape (B S, c, H, W)."""
+        """Colour noise, and bring it into the shape (B S, c, H, W)."""
         batch, size = feats.shape[0], tuple(feats.shape[-2:])
+        noise = self.coloured(noise)
         if noise.dim() == 4:
             noise = noise[None].expand(batch, *noise.shape)
         expected = (batch, noise.shape[1], self.codec.channels, *size)

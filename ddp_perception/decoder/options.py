@@ -104,6 +104,8 @@ class DiffusionOptions:
             noised predictions in place of the noised truth; True is all.
         recipe: which noisy maps training sees: ``'published'``,
             ``'on_policy'``, or shares; see `training_maps`.
+        noise: ``'white'``, or ``'pink'``, whose draws differ in the layout more
+            than in details; see `pink_noise`.
         noisy_map: False builds the same decoder without a noisy map: no
             diffusion, one pass. Only ``recipe='published'`` and a sampler of
             one step fit it.
@@ -119,6 +121,7 @@ class DiffusionOptions:
     time_difference: float = 1.
     self_aligned: float = False
     recipe: str | Mapping[str, float] | TrainingMaps = 'published'
+    noise: str = 'white'
     noisy_map: bool = True
 
     def __post_init__(self) -> None:

@@ -68,6 +68,7 @@ def denoise_once(diffusion: LabelDiffusion, feats: Tensor, clean: Tensor,
     level = diffusion.schedule.level(torch.tensor(float(time)))
     z = add_noise(
         clean[:, None].expand(batch, seeds, *clean.shape[1:]).flatten(0, 1),
-        noise[None].expand(batch, *noise.shape).flatten(0, 1), level)
+        diffusion.coloured(noise)[None].expand(batch, *noise.shape).flatten(0, 1),
+        level)
     prediction = diffusion.denoiser(z, level, diffusion.denoiser.condition(feats))
     return prediction.unflatten(0, (batch, seeds))

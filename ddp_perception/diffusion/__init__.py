@@ -9,7 +9,12 @@ from ddp_perception.diffusion.class_codecs import (
 )
 from ddp_perception.diffusion.codecs import EmptyCodec, LabelCodec, MultiLabelCodec
 from ddp_perception.diffusion.depth_codec import DepthCodec
-from ddp_perception.diffusion.noise import process_generator, seeded_noise
+from ddp_perception.diffusion.noise import (
+    COLOURS,
+    pink_noise,
+    process_generator,
+    seeded_noise,
+)
 from ddp_perception.diffusion.outcomes import (
     Classes,
     Outcome,
@@ -37,6 +42,7 @@ from ddp_perception.diffusion.uncertainty import UNCERTAINTIES, uncertainty
 
 __all__ = [
     'AnalogBitsCodec',
+    'COLOURS',
     'ClassCodec',
     'Classes',
     'DepthCodec',
@@ -60,6 +66,7 @@ __all__ = [
     'ddim_update',
     'ddpm_update',
     'sampling_levels',
+    'pink_noise',
     'process_generator',
     'sample_steps',
     'sampling_times',

@@ -1,4 +1,6 @@
 """Noise: what its seed is, and what else it may depend on."""
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, distributed
 
@@ -32,6 +34,46 @@ def seeded_noise(channels: int, size: tuple[int, int], num_seeds: int = 1,
                      for generator in generators])
         for _ in range(1 if num_draws is None else num_draws)])
     return (draws[0] if num_draws is None else draws).to(device)
+
+
+def pink_noise(white: Tensor) -> Tensor:
+    """Give white noise the spectrum in which every octave is equally strong.
+
+    White noise hides single cells: what is wide, such as the place of a road,
+    shows through it long after the details are gone. Pink noise hides wide and
+    narrow things alike, so different draws lead to different layouts.
+
+    Args:
+        white: (..., H, W) standard normal draws.
+
+    Returns:
+        The same shape: amplitudes divided by the spatial frequency, periodic,
+        of unit variance in every cell. The mean has the amplitude of the
+        lowest frequency.
+
+    Source: 1/f noise; that noise of several resolutions suits diffusion of
+    whole scenes: Marigold, arXiv:2312.02145, section 3.3.
+    """
+    height, width = white.shape[-2:]
+    rows = torch.fft.fftfreq(height, device=white.device)
+    columns = torch.fft.rfftfreq(width, device=white.device)
+    frequency = torch.hypot(rows[:, None], columns).clamp(
+        min=1 / max(height, width))
+    # Columns but the first and, of an even width, the last stand for two.
+    twice = torch.full((len(columns), ), 2., device=white.device)
+    twice[0] = 1.
+    if width % 2 == 0:
+        twice[-1] = 1.
+    power = (twice / frequency.square()).sum() / (height * width)
+    spectrum = torch.fft.rfft2(white.float()) / (frequency * power.sqrt())
+    return torch.fft.irfft2(spectrum, s=(height, width)).to(white.dtype)
+
+
+COLOURS: dict[str, Callable[[Tensor], Tensor]] = {
+    'white': lambda white: white,
+    'pink': pink_noise,
+}
+"""What becomes of white noise, by name."""
 
 
 def process_generator(device: torch.device | str) -> torch.Generator | None:

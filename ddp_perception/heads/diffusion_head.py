@@ -122,7 +122,7 @@ class DiffusionHead:
             schedule=NoiseSchedule(diffusion.schedule),
             sample_range=diffusion.sample_range,
             time_difference=diffusion.time_difference,
-            training_maps=diffusion.training_maps)
+            training_maps=diffusion.training_maps, colour=diffusion.noise)
         self.calibration = Temperature.of(self.outcome, codec)
 
     @abstractmethod

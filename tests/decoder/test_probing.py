@@ -11,17 +11,18 @@ NOISE = torch.randn(3, 4, 4, 6, generator=torch.Generator().manual_seed(1))
 LABELS = torch.randint(0, 4, (2, 4, 6), generator=torch.Generator().manual_seed(2))
 
 
-def build():
+def build(**options):
     torch.manual_seed(0)
     decoder = MapDecoder(8, 1, 2, 2, 16, time_channels=32)
     return LabelDiffusion(OneHotCodec(4), Denoiser(
-        5, 4, decoder=decoder, predictor=nn.Conv2d(8, 4, 1))).eval()
+        5, 4, decoder=decoder, predictor=nn.Conv2d(8, 4, 1)), **options).eval()
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('colour', ['white', 'pink'])
 @pytest.mark.parametrize('time', [0.02, 0.5, 1.])
-def test_one_pass_from_the_truth_is_that_of_training_at_that_time(time):
-    diffusion = build()
+def test_one_pass_from_the_truth_is_that_of_training_at_that_time(time, colour):
+    diffusion = build(colour=colour)
     clean = diffusion.codec.encode(LABELS, (4, 6))
     found = denoise_once(diffusion, FEATS, clean, NOISE, time)
     assert found.shape == (2, 3, 4, 4, 6)

@@ -14,7 +14,7 @@ from ddp_perception.decoder import (
     TrainingMaps,
     training_maps,
 )
-from ddp_perception.diffusion import ClassCodec, EmptyCodec
+from ddp_perception.diffusion import ClassCodec, EmptyCodec, pink_noise
 
 FEATS = torch.randn(2, 6, 5, 7, generator=torch.Generator().manual_seed(1))
 LABELS = torch.randint(0, 3, (2, 5, 7), generator=torch.Generator().manual_seed(3))
@@ -133,3 +133,22 @@ def test_a_recipe_may_be_written_as_its_shares(name):
 def test_another_recipe_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         DiffusionOptions(**options)
+
+
+def test_pink_noise_is_used_in_training_and_sampling():
+    white, pink = _model(), _model(colour='pink')
+    noise = torch.randn(2, 8, 5, 7, generator=torch.Generator().manual_seed(9))
+    coloured = pink_noise(noise)
+    assert not torch.equal(coloured, noise)
+    times = torch.tensor([0.3, 0.9])
+    torch.testing.assert_close(
+        pink.training_prediction(FEATS, LABELS, times=times, noise=noise),
+        white.training_prediction(FEATS, LABELS, times=times, noise=coloured))
+    for one, other in zip(pink.sample_steps(FEATS, noise[:, None], 3),
+                          white.sample_steps(FEATS, coloured[:, None], 3), strict=True):
+        torch.testing.assert_close(one.prediction, other.prediction)
+
+
+def test_another_colour_is_refused():
+    with pytest.raises(ValueError, match="one of .*'pink', 'white'.*got 'brown'"):
+        _model(colour='brown')
