@@ -24,6 +24,9 @@ class Sampler:
             adds noise at each step.
         seed: noise seed. Every image starts from the same noise, so the
             metrics of an evaluation depend on nothing but this number.
+        initial_noise: standard deviation of the noise that sampling starts
+            from. 0 starts from its mean: without DDPM's noise there is then
+            one prediction, whatever the seed.
         until_stable: an image takes no further step once a step has changed
             at most this share of its cells, 0 to 1; ``num_steps`` is then the
             most. Its prediction stands for the steps that it leaves out.
@@ -43,6 +46,7 @@ class Sampler:
     average: str = 'last'
     seed: int = 0
     method: str = 'ddim'
+    initial_noise: float = 1.
     until_stable: float | None = None
     time_budget: float | None = None
     uncertainty: str | None = 'auto'
@@ -57,6 +61,12 @@ class Sampler:
             raise ValueError(f"average must be 'last' or 'all', got {self.average!r}")
         if self.method not in ('ddim', 'ddpm'):
             raise ValueError(f"method must be 'ddim' or 'ddpm', got {self.method!r}")
+        if not self.initial_noise >= 0:
+            raise ValueError('initial_noise must not be negative, got '
+                             f'{self.initial_noise}')
+        if self.initial_noise == 0 and self.num_seeds > 1 and self.method == 'ddim':
+            raise ValueError(f'initial_noise=0 has one prediction, got num_seeds='
+                             f'{self.num_seeds}')
         if self.until_stable is not None and not 0 <= self.until_stable <= 1:
             raise ValueError('until_stable is a share of the cells, 0 to 1, got '
                              f'{self.until_stable}')
@@ -92,11 +102,14 @@ class Sampler:
             *size). To be read only.
         """
         draws = self.num_steps if self.method == 'ddpm' else 1
-        key = channels, tuple(size), str(device), self.num_seeds, self.seed, draws
+        key = (channels, tuple(size), str(device), self.num_seeds, self.seed, draws,
+               self.initial_noise)
         if self._kept is None or self._kept[0] != key:
             with torch.inference_mode(False):  # training may use it later
-                self._kept = key, seeded_noise(channels, size, self.num_seeds,
-                                               self.seed, device, draws)
+                noise = seeded_noise(channels, size, self.num_seeds, self.seed, device,
+                                     draws)
+                noise[0] *= self.initial_noise
+                self._kept = key, noise
         noise = self._kept[1]
         return noise[0], noise[1:] if self.method == 'ddpm' else None
 

@@ -273,8 +273,9 @@ def variations(own: Sampler, options: ProbeOptions | None = None) -> list[Variat
 
     Args:
         own: the head's sampler. All of it stays but the number of steps, a
-            time budget and an early end; so does its uncertainty where there
-            are the passes that it compares.
+            time budget, an early end and the initial noise, which is whole
+            noise or none; so does its uncertainty where there are the passes
+            that it compares.
         options: what is varied.
     """
     options = options or ProbeOptions()
@@ -285,7 +286,7 @@ def variations(own: Sampler, options: ProbeOptions | None = None) -> list[Variat
         if kind in OF_SEVERAL_PASSES and steps == count == 1:
             kind = 'auto'
         return replace(own, num_steps=steps, num_seeds=count, time_budget=None,
-                       until_stable=None, uncertainty=kind)
+                       until_stable=None, uncertainty=kind, initial_noise=1.)
 
     def named(steps: int) -> str:
         mark = " (the head's own)" if steps == own.num_steps else ''

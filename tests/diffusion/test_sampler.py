@@ -1,6 +1,7 @@
 import copy
 import pickle
 
+import pytest
 import torch
 
 from ddp_perception.diffusion import Sampler, seeded_noise
@@ -45,3 +46,24 @@ def test_copies_and_saved_heads_leave_the_noise_behind():
     other = copy.deepcopy(sampler)
     assert other == sampler
     assert torch.equal(other.noise(3, (4, 5), CPU)[0], seeded_noise(3, (4, 5), 4, 1))
+
+
+def test_sampling_may_start_from_less_noise_or_none():
+    whole = seeded_noise(3, (4, 5), 1, 0)
+    for part in (0., 0.5, 2.):
+        sampler = Sampler(initial_noise=part)
+        for _ in range(2):  # drawn, and kept
+            assert torch.equal(sampler.noise(3, (4, 5), CPU)[0], part * whole)
+    sampler = Sampler(num_steps=3, method='ddpm', initial_noise=0.)
+    start, steps = sampler.noise(3, (4, 5), CPU)
+    assert not start.any()
+    assert torch.equal(steps, seeded_noise(3, (4, 5), 1, 0, num_draws=3)[1:])
+
+
+@pytest.mark.parametrize(('settings', 'message'), [
+    (dict(initial_noise=-0.1), 'must not be negative, got -0.1'),
+    (dict(initial_noise=float('nan')), 'must not be negative, got nan'),
+    (dict(initial_noise=0., num_seeds=4), 'one prediction, got num_seeds=4')])
+def test_noise_that_cannot_be_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Sampler(**settings)
