@@ -11,7 +11,6 @@ from ddp_perception.decoder.recipes import TrainingMaps
 from ddp_perception.diffusion import (
     COLOURS,
     LabelCodec,
-    NoiseLevel,
     NoiseSchedule,
     Step,
     add_noise,
@@ -93,7 +92,8 @@ class LabelDiffusion(nn.Module):
                 differ (`process_generator`).
 
         Returns:
-            (B, ...) predictions.
+            (B P, ...) predictions, those of an image one after another; the
+            published recipe has P = 1 pass, see `TrainingMaps`.
         """
         size = feats.shape[-2], feats.shape[-1]
         batch = feats.shape[0]
@@ -107,17 +107,25 @@ class LabelDiffusion(nn.Module):
             noise = torch.randn(batch, self.codec.channels, *size, **draw)
         noise = self.coloured(noise)
         condition = self.denoiser.condition(feats)
-        kind = self.training_maps.draw(generator, feats.device)
+        kinds = self.training_maps.draw(generator, feats.device)
+        maps, map_times = zip(*(
+            self._noisy_map(kind, labels, times, noise, condition, generator)
+            for kind in kinds), strict=True)
+        level = self.schedule.level(torch.stack(map_times, 1).flatten().float())
+        return self.denoiser(torch.stack(maps, 1).flatten(0, 1), level, condition)
+
+    def _noisy_map(self, kind: str, labels: Tensor, times: Tensor, noise: Tensor,
+                   condition: Condition, generator: torch.Generator | None
+                   ) -> tuple[Tensor, Tensor]:
+        """Return the (B, c, H, W) maps of a kind and their (B,) times."""
+        size = noise.shape[-2], noise.shape[-1]
         if kind == 'own_steps':
-            z, level = self._own_step(condition, noise, size, generator)
-        else:
-            if kind == 'noise':
-                times = torch.ones_like(times)
-            clean = self._self_aligned(condition, noise, size) \
-                if kind == 'self_aligned' else self.codec.encode(labels, size)
-            level = self.schedule.level(times.float())
-            z = add_noise(clean, noise, level)
-        return self.denoiser(z, level, condition)
+            return self._own_step(condition, noise, size, generator)
+        if kind == 'noise':
+            times = torch.ones_like(times)
+        clean = self._self_aligned(condition, noise, size) \
+            if kind == 'self_aligned' else self.codec.encode(labels, size)
+        return add_noise(clean, noise, self.schedule.level(times.float())), times
 
     def _self_aligned(self, condition: Condition, noise: Tensor,
                       size: tuple[int, int]) -> Tensor:
@@ -128,8 +136,8 @@ class LabelDiffusion(nn.Module):
         return self.codec.encode_prediction(prediction, size)
 
     def _own_step(self, condition: Condition, noise: Tensor, size: tuple[int, int],
-                  generator: torch.Generator | None) -> tuple[Tensor, NoiseLevel]:
-        """Return the noisy maps of a random step but the first, and their level."""
+                  generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Return the noisy maps of a random step but the first, and their times."""
         def draw(low: int, high: int) -> int:
             return int(torch.randint(low, high, (), generator=generator,
                                      device=noise.device))
@@ -144,7 +152,7 @@ class LabelDiffusion(nn.Module):
             # Outside, as above, for the last of them.
             z = ddim_update(z.detach(), self.codec.encode_prediction(prediction, size),
                             now, nxt)
-        return z, levels[step][0]
+        return z, levels[step][0].time.expand(len(z))
 
     def sample_steps(self, feats: Tensor, noise: Tensor, num_steps: int,
                      step_noise: Tensor | Sequence[Tensor] | None = None,

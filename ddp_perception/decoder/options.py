@@ -103,7 +103,7 @@ class DiffusionOptions:
         self_aligned: share of the iterations that train on the head's own
             noised predictions in place of the noised truth; True is all.
         recipe: which noisy maps training sees: ``'published'``,
-            ``'on_policy'``, or shares; see `training_maps`.
+            ``'on_policy'``, ``'unrolled'``, or shares; see `training_maps`.
         noise: ``'white'``, or ``'pink'``, whose draws differ in the layout more
             than in details; see `pink_noise`.
         noisy_map: False builds the same decoder without a noisy map: no

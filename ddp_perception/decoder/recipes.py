@@ -13,7 +13,9 @@ class TrainingMaps:
     """Shares of the iterations that train on each kind of noisy map.
 
     A sampler starts from pure noise and then meets maps that it made itself.
-    A head that has seen noised truth alone believes them too much.
+    A head that has seen noised truth alone believes them too much. Shares that
+    sum to 1 draw one kind for each iteration; those that sum to 2 or 3, as
+    many different kinds, decoded from the same features.
 
     Args:
         truth: the truth, noised to a random time: DDP, arXiv:2303.17559.
@@ -25,7 +27,8 @@ class TrainingMaps:
             states that its own policy visits, as in DAgger, arXiv:1011.0686.
 
     Raises:
-        ValueError: a share beyond 0 to 1, or shares that do not sum to 1.
+        ValueError: a share beyond 0 to 1, or shares that do not sum to a whole
+            number of at least 1.
     """
 
     truth: float = 1.
@@ -39,32 +42,47 @@ class TrainingMaps:
                 raise ValueError(f'{kind} is a share of the iterations, 0 to 1, '
                                  f'got {share!r}')
         total = sum(self.shares().values())
-        if abs(total - 1) > 1e-6:
-            raise ValueError('the shares of a training recipe must sum to 1, got '
-                             f'{total:g} of {self.shares()}')
+        if self.passes < 1 or abs(total - self.passes) > 1e-6:
+            raise ValueError('the shares of a training recipe must sum to 1, or to '
+                             f'the passes of an iteration, got {total:g} of '
+                             f'{self.shares()}')
+
+    @property
+    def passes(self) -> int:
+        """Noisy maps per image and iteration."""
+        return round(sum(self.shares().values()))
 
     def shares(self) -> dict[str, float]:
         """Return the share of each kind."""
         return dataclasses.asdict(self)
 
-    def draw(self, generator: torch.Generator | None, device: torch.device) -> str:
-        """Return the kind of one iteration; draws nothing where one has it all."""
+    def draw(self, generator: torch.Generator | None, device: torch.device
+             ) -> list[str]:
+        """Return the kinds of one iteration, as many as it has passes.
+
+        They are drawn by systematic sampling: each kind is there with the
+        probability of its share, and no kind twice. Draws nothing where every
+        iteration has the same kinds.
+        """
         shares = {kind: share for kind, share in self.shares().items() if share}
-        if len(shares) == 1:
-            return next(iter(shares))
-        left = torch.rand((), generator=generator, device=device).item()
+        if len(shares) == self.passes:
+            return list(shares)
+        offset = torch.rand((), generator=generator, device=device).item()
+        kinds: list[str] = []
+        reached = 0.
         for kind, share in shares.items():
-            if left < share:
-                return kind
-            left -= share
-        return kind
+            reached += share
+            if len(kinds) < self.passes and offset + len(kinds) < reached:
+                kinds.append(kind)
+        return kinds if len(kinds) == self.passes else [*kinds, kind]
 
 
 RECIPES = {
     'published': TrainingMaps(),
     'on_policy': TrainingMaps(truth=0.35, noise=0.3, own_steps=0.35),
+    'unrolled': TrainingMaps(truth=1., noise=1., own_steps=1.),
 }
-"""Named recipes. ``'on_policy'`` goes with a scale near 1."""
+"""Named recipes. All but the published one go with a scale near 1."""
 
 
 def training_maps(recipe: str | Mapping[str, float] | TrainingMaps,
@@ -77,7 +95,7 @@ def training_maps(recipe: str | Mapping[str, float] | TrainingMaps,
             than on noised truth; only with ``'published'``.
 
     Raises:
-        ValueError: another name or share, shares that do not sum to 1, or
+        ValueError: another name or share, shares of a wrong sum, or
             ``self_aligned`` beside another recipe.
     """
     if isinstance(recipe, Mapping):

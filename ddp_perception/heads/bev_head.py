@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from mmengine.structures import BaseDataElement, PixelData
 from torch import Tensor
 
+from ddp_perception.heads.training import truth_per_prediction
 from ddp_perception.ops import BEVGrid
 
 Bounds = BEVGrid | Sequence[Sequence[float]]
@@ -102,7 +103,8 @@ class BEVHead(BaseModule):
         truth = torch.stack([sample.get(self.truth_field).data
                              for sample in batch_data_samples]).to(feats.device)
         self.check_truth(truth)
-        return self.objective(self.training_prediction(feats, truth), truth)
+        prediction = self.training_prediction(feats, truth)
+        return self.objective(prediction, truth_per_prediction(truth, prediction))
 
     def predict(self, feats: Tensor | Sequence[Tensor],
                 batch_data_samples: Sequence[BaseDataElement]) -> list[PixelData]:

@@ -11,6 +11,7 @@ from mmseg.models.utils import resize
 from torch import Tensor, nn
 
 from ddp_perception.heads.diffusion_head import DiffusionHead
+from ddp_perception.heads.training import truth_per_prediction
 from ddp_perception.registry import scope_of_parts
 
 
@@ -83,7 +84,8 @@ class DenseHead(BaseDecodeHead, DiffusionHead):
         """Losses of a batch; see `BaseDecodeHead.loss`."""
         feats = self._transform_inputs(inputs)
         truth = self._stack_batch_gt(batch_data_samples).to(feats.device)
-        return self.objective(self.training_prediction(feats, truth), truth)
+        prediction = self.training_prediction(feats, truth)
+        return self.objective(prediction, truth_per_prediction(truth, prediction))
 
     @property
     def uncertainty_groups(self) -> int:

@@ -41,20 +41,27 @@ class _Watched:
                 (args[0], float(args[1].time.max()), torch.is_grad_enabled())))
 
 
-def test_kinds_are_drawn_by_their_shares():
-    maps = TrainingMaps(truth=0.2, self_aligned=0.1, noise=0.3, own_steps=0.4)
+@pytest.mark.parametrize('shares', [
+    dict(truth=0.2, self_aligned=0.1, noise=0.3, own_steps=0.4),
+    dict(truth=1., self_aligned=0., noise=0.7, own_steps=0.3),
+    dict(truth=0.5, self_aligned=0.6, noise=0.6, own_steps=0.3)])
+def test_kinds_are_drawn_by_their_shares(shares):
+    maps = TrainingMaps(**shares)
     generator = torch.Generator().manual_seed(0)
-    counts = collections.Counter(maps.draw(generator, torch.device('cpu'))
-                                 for _ in range(4000))
-    for kind, share in maps.shares().items():
+    drawn = [maps.draw(generator, torch.device('cpu')) for _ in range(4000)]
+    counts = collections.Counter(kind for kinds in drawn for kind in kinds)
+    for kind, share in shares.items():
         deviation = (share * (1 - share) / 4000) ** 0.5
-        assert abs(counts[kind] / 4000 - share) < 4 * deviation
+        assert abs(counts[kind] / 4000 - share) <= 4 * deviation
+    passes = round(sum(shares.values()))
+    assert {len(kinds) for kinds in drawn} == {passes} == {maps.passes}
+    assert {len(set(kinds)) for kinds in drawn} == {passes}
 
 
 def test_the_published_recipe_draws_nothing():
     generator = torch.Generator().manual_seed(0)
     before = generator.get_state()
-    assert training_maps('published').draw(generator, torch.device('cpu')) == 'truth'
+    assert training_maps('published').draw(generator, torch.device('cpu')) == ['truth']
     assert torch.equal(generator.get_state(), before)
 
 
@@ -124,7 +131,9 @@ def test_a_recipe_may_be_written_as_its_shares(name):
 
 @pytest.mark.parametrize(('options', 'message'), [
     (dict(recipe='publishd'), "one of .*'on_policy', 'published'.*'publishd'"),
-    (dict(recipe=dict(noise=0.5)), 'must sum to 1, got 0.5'),
+    (dict(recipe=dict(noise=0.5)), 'must sum to 1, .* got 0.5'),
+    (dict(recipe=dict(noise=0.5, truth=1.)), 'must sum to 1, .* got 1.5'),
+    (dict(recipe=dict()), 'must sum to 1, .* got 0'),
     (dict(recipe=dict(noise=1.5, truth=-0.5)), 'truth is a share .* got -0.5'),
     (dict(recipe=dict(nois=1.)), "shares of .*'noise'.*got ..nois"),
     (dict(recipe='on_policy', self_aligned=0.5), 'self_aligned=0.5 is for the'),
@@ -152,3 +161,17 @@ def test_pink_noise_is_used_in_training_and_sampling():
 def test_another_colour_is_refused():
     with pytest.raises(ValueError, match="one of .*'pink', 'white'.*got 'brown'"):
         _model(colour='brown')
+
+
+def test_passes_of_an_iteration_are_those_of_single_recipes():
+    times = torch.tensor([0.3, 0.8])
+    noise = torch.randn(2, 8, 5, 7, generator=torch.Generator().manual_seed(9))
+
+    def prediction(recipe):
+        return _model(training_maps=training_maps(recipe)).training_prediction(
+            FEATS, LABELS, times=times, noise=noise,
+            generator=torch.Generator().manual_seed(4))
+    together = prediction('unrolled').unflatten(0, (2, 3))
+    for index, kind in enumerate(('truth', 'noise', 'own_steps')):
+        torch.testing.assert_close(together[:, index], prediction({kind: 1.}),
+                                   rtol=1e-4, atol=1e-5)

@@ -267,3 +267,24 @@ def test_a_recipe_is_named_in_the_configuration():
     assert head.diffusion.training_maps.own_steps > 0
     with pytest.raises(ValueError, match="one of.*'on_policy'.*got 'onpolicy'"):
         build(diffusion=dict(recipe='onpolicy'))
+
+
+def test_several_passes_of_an_iteration_share_their_truth():
+    """The loss of three passes is the mean of the losses of each."""
+    recipe = dict(truth=1., noise=1., self_aligned=1.)
+    noise = torch.randn(2, 8, 8, 10, generator=torch.Generator().manual_seed(2))
+    times = torch.tensor([0.2, 0.7])
+    truth = torch.stack([sample.gt_map_seg.data for sample in samples()])
+
+    def losses(recipe):
+        head = build(diffusion=dict(recipe=recipe))
+        sampled = head.diffusion.training_prediction
+        head.training_prediction = lambda feats, labels: sampled(
+            feats, labels, times=times, noise=noise)
+        return head.loss(FEATS, samples())
+    together = losses(recipe)
+    apart = [losses({kind: 1.}) for kind in recipe]
+    assert truth.any() and set(together) == set(apart[0])
+    for name, value in together.items():
+        torch.testing.assert_close(value, torch.stack(
+            [single[name] for single in apart]).mean(0))
