@@ -19,7 +19,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from demos.image_demo import ImageDemo, build_datasets, loading_steps
+from ddp_perception.cli.truth_only import build_datasets, loading_steps
+from demos.image_demo import ImageDemo
 from demos.report import after_last_step
 
 if TYPE_CHECKING:

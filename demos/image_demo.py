@@ -10,7 +10,6 @@ from demos import training
 from demos.course import Demo
 
 if TYPE_CHECKING:
-    from mmengine.config import Config
     from mmengine.runner import Runner
 
 SEEDS = 4
@@ -56,19 +55,3 @@ class ImageDemo(Demo):
         head.sampler = sampler
         field, = fields_of(sample)
         return field.draw(sample, path, Setting(head, dataset.metainfo))
-
-
-def loading_steps(cfg: Config, *names: str) -> list:
-    """Build those steps of the test pipeline that have one of these names."""
-    from mmengine.registry import TRANSFORMS, init_default_scope
-    init_default_scope(cfg.default_scope)
-    return [TRANSFORMS.build(step) for step in cfg.test_dataloader.dataset.pipeline
-            if step['type'].split('.')[-1] in names]
-
-
-def build_datasets(cfg: Config) -> list:
-    """Build the data sets of training and test, their images unread."""
-    from mmengine.registry import DATASETS, init_default_scope
-    init_default_scope(cfg.default_scope)
-    return [DATASETS.build(loader.dataset)
-            for loader in (cfg.train_dataloader, cfg.test_dataloader)]

@@ -19,7 +19,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from demos.image_demo import ImageDemo, build_datasets, loading_steps
+from ddp_perception.cli.baseline import median_depth_figures
+from demos.image_demo import ImageDemo
 from demos.report import after_last_step
 
 if TYPE_CHECKING:
@@ -50,19 +51,8 @@ class KITTIDemo(ImageDemo):
 
     def constant(self, cfg: Config) -> tuple[dict[str, Any], dict[str, int]]:
         """Evaluate each pixel's median depth of training."""
-        from ddp_perception.evaluation.constant_depth import (
-            evaluate_constant_depth,
-            iter_depths,
-            pixel_median_depth,
-        )
-        train, val = build_datasets(cfg)
-        load = loading_steps(cfg, 'LoadKITTIDepth', 'KBCrop')
-        metric = cfg.test_evaluator
-        found = evaluate_constant_depth(
-            pixel_median_depth(iter_depths(train, load)), iter_depths(val, load),
-            metric.min_depth, metric.max_depth, metric.crop)
-        return {'abs_rel_constant': round(found['abs_rel'], 5)}, dict(
-            train_samples=len(train), val_samples=len(val))
+        found, counts = median_depth_figures(cfg)
+        return {'abs_rel_constant': round(found['abs_rel'], 5)}, counts
 
     def rows(self, result: dict[str, Any]) -> list[list[str]]:
         """Return the lines of the printed table."""

@@ -17,6 +17,8 @@ COMMANDS = {
     'train': ('ddp_perception.cli.train', 'train a model from a configuration'),
     'test': ('ddp_perception.cli.test',
              "evaluate a checkpoint on the configuration's test data"),
+    'baseline': ('ddp_perception.cli.baseline',
+                 "evaluate each pixel's median depth of training, without a model"),
     'calibrate': ('ddp_perception.cli.calibrate',
                   'fit the temperature of a trained head, for truer probabilities'),
     'probe': ('ddp_perception.cli.probe',

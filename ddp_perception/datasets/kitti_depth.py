@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 
 from ddp_perception.registry import DATASETS
+from ddp_perception.wording import few
 
 from .kitti_splits import Frame, first_of, missing_files, read_split
 from .missing_list import ADVICE, Advice
@@ -45,9 +46,11 @@ class KITTIDepthDataset(BaseSegDataset):
         test_mode: A list of images alone is accepted only here.
         allow_missing: Leave out frames that lack a file, with a warning,
             instead of refusing the split.
-        metainfo, filter_cfg, indices, serialize_data, lazy_init,
-        max_refetch, backend_args: As in mmseg's BaseSegDataset. Files that
-            lie behind `backend_args` are not looked for beforehand.
+        indices: Part of the frames, in their order: the first N, the last N
+            where negative, or their numbers from 0.
+        metainfo, filter_cfg, serialize_data, lazy_init, max_refetch,
+        backend_args: As in mmseg's BaseSegDataset. Files that lie behind
+            `backend_args` are not looked for beforehand.
 
     A sample has img_path, depth_map_path (where the list has it), focal
     (pixels, where the list has it; nothing here uses it) and seg_fields.
@@ -56,7 +59,8 @@ class KITTIDepthDataset(BaseSegDataset):
         FileNotFoundError: the split file is missing, or files that it names
             are; says how many and names the first few.
         ValueError: a line is malformed (see `read_split`), no frame is left,
-            or a list without depth is used for training.
+            a list without depth is used for training, or `indices` has a
+            number that no frame has.
 
     Source: Eigen split, arXiv:1406.2283, as DDP, arXiv:2303.17559, reads it.
     """
@@ -102,7 +106,17 @@ class KITTIDepthDataset(BaseSegDataset):
             frames = self._present(frames)
         if not frames:
             raise ValueError(f'{self.ann_file} has no usable frame')
+        self._require_indices(len(frames))
         return [self._sample(frame) for frame in frames]
+
+    def _require_indices(self, count: int) -> None:
+        if not isinstance(self._indices, Sequence):
+            return
+        beyond = [index for index in self._indices if not -count <= index < count]
+        if beyond:
+            raise ValueError(
+                f'{self.ann_file} has {count} usable frames, numbered from 0, but '
+                f'indices asks for {few(map(str, beyond), 5)}')
 
     def _present(self, frames: list[Frame]) -> list[Frame]:
         missing, present = [], []

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,24 +15,35 @@ if TYPE_CHECKING:
     from ddp_perception.datasets.kitti_depth import KITTIDepthDataset
 
 
-def pixel_median_depth(depths: Iterable[np.ndarray], rows_at_once: int = 32) -> Tensor:
+FALLBACKS = ('row', 'nearest')
+"""What a pixel that no frame measured takes; see `pixel_median_depth`."""
+
+
+def pixel_median_depth(depths: Iterable[np.ndarray], rows_at_once: int = 32,
+                       fallback: str = 'row') -> Tensor:
     """Return each pixel's median depth over the frames that measured it.
 
-    A pixel that no frame measured takes the median of all measurements in
-    its row, or, where the row has none, of all measurements. All maps are
-    held in memory: 1.7 MB per frame of 352 x 1216.
+    A pixel that no frame measured takes, by `fallback`, the median of all
+    measurements in its row ('row'), or, where the row has none, of all
+    measurements; or the median of the nearest pixel that has one
+    ('nearest'), by OpenCV's 5 x 5 distance, which is true to 2 %. All maps
+    are held in memory: 1.7 MB per frame of 352 x 1216.
 
     Args:
         depths: (H, W) metres per frame, 0 where nothing was measured; all of
             one size.
         rows_at_once: Bounds the working memory.
+        fallback: One of `FALLBACKS`.
 
     Returns:
         (H, W) float32 metres.
 
     Raises:
-        ValueError: there is no frame or no measurement, or sizes differ.
+        ValueError: there is no frame or no measurement, sizes differ, or
+            another fallback.
     """
+    if fallback not in FALLBACKS:
+        raise ValueError(f'fallback must be one of {FALLBACKS}, got {fallback!r}')
     frames = [np.asarray(depth, dtype=np.float32) for depth in depths]
     if not frames:
         raise ValueError('the median depth needs at least one frame')
@@ -49,8 +61,12 @@ def pixel_median_depth(depths: Iterable[np.ndarray], rows_at_once: int = 32) -> 
         for row in range(block.shape[1]):
             row_medians[start + row] = _median_of_positive(
                 block[:, row].reshape(-1, 1))[0]
-    fallback = np.where(np.isnan(row_medians), _overall(frames), row_medians)
-    medians = np.where(np.isnan(medians), fallback[:, None], medians)
+    overall = _overall(frames)
+    if fallback == 'nearest':
+        medians = _from_nearest(medians)
+    else:
+        row_medians = np.where(np.isnan(row_medians), overall, row_medians)
+        medians = np.where(np.isnan(medians), row_medians[:, None], medians)
     return torch.from_numpy(medians.astype(np.float32))
 
 
@@ -107,6 +123,16 @@ def _median_of_positive(block: np.ndarray) -> np.ndarray:
     with np.errstate(invalid='ignore'):
         middle = (low + high) / 2
     return np.where(count > 0, middle, np.nan)
+
+
+def _from_nearest(medians: np.ndarray) -> np.ndarray:
+    """Fill NaN with the value of the nearest pixel that has one."""
+    known = ~np.isnan(medians)
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    values = np.zeros(nearest.max() + 1, np.float32)  # by the label of a known pixel
+    values[nearest[known]] = medians[known]
+    return values[nearest]
 
 
 def _overall(frames: list[np.ndarray]) -> float:

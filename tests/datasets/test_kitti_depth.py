@@ -1,5 +1,6 @@
 """Split files and the KITTI depth data set."""
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,6 +142,30 @@ def test_nothing_left_is_an_error(root, split):
         KITTIDepthDataset(split(line(DRIVES[0], 0, depth=False)), root)
     with pytest.raises(ValueError, match='no usable frame'):
         KITTIDepthDataset(split(line(DRIVES[0], 7)), root, allow_missing=True)
+
+
+def test_a_part_of_the_list_keeps_its_order(root, split):
+    path = split(*reversed([line(drive, i) for drive in DRIVES for i in range(2)]))
+    images = [root / 'input' / frame_paths(drive, i)[0]
+              for drive in DRIVES for i in range(2)]
+
+    def part(indices):
+        data = KITTIDepthDataset(path, root, indices=indices)
+        return [Path(data.get_data_info(i)['img_path']) for i in range(len(data))]
+
+    assert part(None) == images
+    assert part(4) == images[:4]
+    assert part([4, 5]) == images[4:]
+    assert part(-2) == images[-2:] and part(-6) == images
+
+
+@pytest.mark.parametrize('beyond', [6, -7])
+def test_a_part_beyond_the_list_is_refused(root, split, beyond):
+    path = split(*[line(drive, i) for drive in DRIVES for i in range(2)])
+    with pytest.raises(ValueError, match=f'6 usable frames.* asks for {beyond}$'
+                       ) as caught:
+        KITTIDepthDataset(path, root, indices=[0, beyond])
+    assert 'split.txt' in str(caught.value)
 
 
 def test_training_pipeline_of_the_recipe(root, split):

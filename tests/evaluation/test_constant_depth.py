@@ -43,6 +43,26 @@ def test_median_agrees_with_numpy_and_any_block_size(count):
         np.testing.assert_allclose(median[known], expected[known], rtol=1e-6)
 
 
+@pytest.mark.parametrize('share', [.02, .5])
+def test_pixels_never_measured_take_the_nearest_median(share):
+    rng = np.random.default_rng(0)
+    frames = rng.uniform(1, 80, (3, 40, 30)).astype(np.float32)
+    known = rng.random(frames.shape[1:]) < share
+    frames[:, ~known] = 0
+    filled = pixel_median_depth(frames, fallback='nearest').numpy()
+    rows, columns = np.nonzero(known)
+    np.testing.assert_allclose(filled[known], np.median(frames[:, known], 0), rtol=1e-6)
+    for row, column in zip(*np.nonzero(~known)):
+        distance = np.hypot(rows - row, columns - column)
+        near = distance <= 1.03 * distance.min()
+        assert filled[row, column] in filled[rows[near], columns[near]]
+
+
+def test_another_fallback_is_an_error():
+    with pytest.raises(ValueError, match="got 'column'"):
+        pixel_median_depth(np.ones((1, 2, 3)), fallback='column')
+
+
 def test_figures_of_a_constant_map():
     truths = [np.full((44, 60), 10, np.float32),
               np.full((44, 60), 5, np.float32)]
