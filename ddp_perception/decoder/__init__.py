@@ -13,6 +13,7 @@ from ddp_perception.decoder.options import (
     record_of,
 )
 from ddp_perception.decoder.position import sine_position
+from ddp_perception.decoder.recipes import RECIPES, TrainingMaps, training_maps
 from ddp_perception.decoder.time_embedding import TimeEmbedding
 
 __all__ = [
@@ -24,7 +25,10 @@ __all__ = [
     'DiffusionOptions',
     'LabelDiffusion',
     'MapDecoder',
+    'RECIPES',
     'TimeEmbedding',
+    'TrainingMaps',
     'record_of',
     'sine_position',
+    'training_maps',
 ]

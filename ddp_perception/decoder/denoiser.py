@@ -40,7 +40,7 @@ class Denoiser(nn.Module):
 
     Args:
         feat_channels: channels of the features.
-        latent_channels: channels of the noisy map.
+        latent_channels: channels of the noisy map; 0 decodes features alone.
         decoder: the map decoder; its ``time_channels`` says whether the
             denoiser depends on the time.
         predictor: last layer, from (N, channels, h, w) to a prediction.
@@ -100,11 +100,14 @@ class Denoiser(nn.Module):
         Returns:
             (B S, ...) predictions.
         """
-        noisy = self._to_decoder_grid(F.conv2d(
-            z, self.fuse.weight[:, self.feat_channels:]))
         images = condition.fused.shape[0]
-        fused = noisy.unflatten(0, (images, -1)) + condition.fused[:, None]
-        fused = fused.flatten(0, 1)
+        if z.shape[1]:
+            noisy = self._to_decoder_grid(F.conv2d(
+                z, self.fuse.weight[:, self.feat_channels:]))
+            fused = noisy.unflatten(0, (images, -1)) + condition.fused[:, None]
+            fused = fused.flatten(0, 1)
+        else:
+            fused = condition.fused.repeat_interleave(len(z) // images, 0)
         embedding = None
         if self.time_embedding is not None:
             value = level.log_snr if self.time_input == 'log_snr' else level.time

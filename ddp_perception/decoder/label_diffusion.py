@@ -1,13 +1,16 @@
 """Diffusion of label maps: one training pass, and sampling, for any task."""
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ddp_perception.decoder.denoiser import Condition, Denoiser
+from ddp_perception.decoder.recipes import TrainingMaps
 from ddp_perception.diffusion import (
     LabelCodec,
+    NoiseLevel,
     NoiseSchedule,
     Step,
     add_noise,
@@ -17,6 +20,20 @@ from ddp_perception.diffusion import (
     sample_steps,
     sampling_levels,
 )
+
+_LONGEST_SAMPLING = 5
+"""Steps of the longest sampling whose states training visits."""
+
+
+@contextmanager
+def _without_graph() -> Iterator[None]:
+    """Compute without gradients, in the midst of a training pass."""
+    with torch.no_grad():
+        yield
+    # Autocast remembers its casts of the weights. Those made without a graph
+    # would serve the next pass too, and leave the weights without a gradient
+    # (pytorch#112583; mended in the releases of late 2025).
+    torch.clear_autocast_cache()
 
 
 class LabelDiffusion(nn.Module):
@@ -29,33 +46,28 @@ class LabelDiffusion(nn.Module):
         sample_range: least and greatest time; training draws times from it,
             sampling ends at its least.
         time_difference: see `sampling_times`.
-        self_aligned: share of the iterations that train on noised predictions,
-            the model's own from pure noise, in place of the noised truth. True
-            is all of them, as published for the last iterations of a
-            training.
+        training_maps: which noisy maps training sees; noised truth by default.
 
-    Source: DDP, arXiv:2303.17559, algorithms 1 and 2; self-aligned denoising
-    in section 3.4. Departs from it: any batch size and number of seeds.
+    Source: DDP, arXiv:2303.17559, algorithms 1 and 2. Departs from it: any
+    batch size and number of seeds, and recipes of its own.
     """
 
     def __init__(self, codec: LabelCodec, denoiser: Denoiser, *,
                  schedule: NoiseSchedule | None = None,
                  sample_range: tuple[float, float] = (0., 0.999),
-                 time_difference: float = 1., self_aligned: float = False) -> None:
+                 time_difference: float = 1.,
+                 training_maps: TrainingMaps | None = None) -> None:
         super().__init__()
         low, high = sample_range
         if not 0 <= low < high <= 1:
             raise ValueError('sample_range must be 0 <= low < high <= 1, '
                              f'got {tuple(sample_range)}')
-        if not 0 <= self_aligned <= 1:
-            raise ValueError('self_aligned is True, False or a share of the '
-                             f'iterations, 0 to 1, got {self_aligned!r}')
         self.codec = codec
         self.denoiser = denoiser
         self.schedule = schedule or NoiseSchedule()
         self.sample_range = (low, high)
         self.time_difference = time_difference
-        self.self_aligned = self_aligned
+        self.training_maps = training_maps or TrainingMaps()
 
     def training_prediction(self, feats: Tensor, labels: Tensor, *,
                             times: Tensor | None = None,
@@ -78,9 +90,7 @@ class LabelDiffusion(nn.Module):
         """
         size = feats.shape[-2], feats.shape[-1]
         batch = feats.shape[0]
-        mixed = 0 < self.self_aligned < 1
-        if generator is None and (times is None or noise is None or mixed):
-            generator = process_generator(feats.device)
+        generator = generator or process_generator(feats.device)
         draw: dict[str, Any] = dict(device=feats.device, dtype=torch.float32,
                                     generator=generator)
         if times is None:
@@ -89,25 +99,44 @@ class LabelDiffusion(nn.Module):
         if noise is None:
             noise = torch.randn(batch, self.codec.channels, *size, **draw)
         condition = self.denoiser.condition(feats)
-        aligned = self.self_aligned
-        if mixed:
-            aligned = torch.rand((), **draw).item() < self.self_aligned
-        clean = self._self_aligned(condition, noise, size) if aligned \
-            else self.codec.encode(labels, size)
-        level = self.schedule.level(times.float())
-        return self.denoiser(add_noise(clean, noise, level), level, condition)
+        kind = self.training_maps.draw(generator, feats.device)
+        if kind == 'own_steps':
+            z, level = self._own_step(condition, noise, size, generator)
+        else:
+            if kind == 'noise':
+                times = torch.ones_like(times)
+            clean = self._self_aligned(condition, noise, size) \
+                if kind == 'self_aligned' else self.codec.encode(labels, size)
+            level = self.schedule.level(times.float())
+            z = add_noise(clean, noise, level)
+        return self.denoiser(z, level, condition)
 
     def _self_aligned(self, condition: Condition, noise: Tensor,
                       size: tuple[int, int]) -> Tensor:
         pure_noise = self.schedule.level(torch.ones((), device=noise.device))
-        with torch.no_grad():
+        with _without_graph():
             prediction = self.denoiser(noise, pure_noise, condition)
-        # Autocast remembers its casts of the weights. Those made without a graph
-        # would serve the next pass too, and leave the weights without a gradient
-        # (pytorch#112583; mended in the releases of late 2025).
-        torch.clear_autocast_cache()
         # Outside: the vectors that stand for the prediction keep learning.
         return self.codec.encode_prediction(prediction, size)
+
+    def _own_step(self, condition: Condition, noise: Tensor, size: tuple[int, int],
+                  generator: torch.Generator | None) -> tuple[Tensor, NoiseLevel]:
+        """Return the noisy maps of a random step but the first, and their level."""
+        def draw(low: int, high: int) -> int:
+            return int(torch.randint(low, high, (), generator=generator,
+                                     device=noise.device))
+        num_steps = draw(2, _LONGEST_SAMPLING + 1)
+        levels = sampling_levels(self.schedule, num_steps, self.time_difference,
+                                 self.sample_range[0], noise.device)
+        step = draw(1, num_steps)
+        z = noise
+        for now, nxt in levels[:step]:
+            with _without_graph():
+                prediction = self.denoiser(z.detach(), now, condition)
+            # Outside, as above, for the last of them.
+            z = ddim_update(z.detach(), self.codec.encode_prediction(prediction, size),
+                            now, nxt)
+        return z, levels[step][0]
 
     def sample_steps(self, feats: Tensor, noise: Tensor, num_steps: int,
                      step_noise: Tensor | Sequence[Tensor] | None = None,

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+from ddp_perception.decoder.recipes import TrainingMaps, training_maps
+
 Record = TypeVar('Record')
 
 
@@ -100,9 +102,15 @@ class DiffusionOptions:
         time_difference: see `sampling_times`.
         self_aligned: share of the iterations that train on the head's own
             noised predictions in place of the noised truth; True is all.
+        recipe: which noisy maps training sees: ``'published'``,
+            ``'on_policy'``, or shares; see `training_maps`.
+        noisy_map: False builds the same decoder without a noisy map: no
+            diffusion, one pass. Only ``recipe='published'`` and a sampler of
+            one step fit it.
 
     Raises:
-        ValueError: a scale that is not positive, or a share beyond 0 to 1.
+        ValueError: a scale that is not positive, or what `training_maps`
+            refuses.
     """
 
     scale: float = 0.1
@@ -110,7 +118,18 @@ class DiffusionOptions:
     sample_range: tuple[float, float] = (0., 0.999)
     time_difference: float = 1.
     self_aligned: float = False
+    recipe: str | Mapping[str, float] | TrainingMaps = 'published'
+    noisy_map: bool = True
 
     def __post_init__(self) -> None:
         if not self.scale > 0:
             raise ValueError(f'diffusion.scale must be positive, got {self.scale!r}')
+        maps = self.training_maps
+        if not self.noisy_map and maps != TrainingMaps():
+            raise ValueError('diffusion.noisy_map=False has no noisy maps to train on, '
+                             f'got {maps}')
+
+    @property
+    def training_maps(self) -> TrainingMaps:
+        """Which noisy maps training sees."""
+        return training_maps(self.recipe, self.self_aligned)

@@ -7,7 +7,7 @@ from ddp_perception.diffusion.class_codecs import (
     ClassCodec,
     OneHotCodec,
 )
-from ddp_perception.diffusion.codecs import LabelCodec, MultiLabelCodec
+from ddp_perception.diffusion.codecs import EmptyCodec, LabelCodec, MultiLabelCodec
 from ddp_perception.diffusion.depth_codec import DepthCodec
 from ddp_perception.diffusion.noise import process_generator, seeded_noise
 from ddp_perception.diffusion.outcomes import (
@@ -40,6 +40,7 @@ __all__ = [
     'ClassCodec',
     'Classes',
     'DepthCodec',
+    'EmptyCodec',
     'LabelCodec',
     'NoiseLevel',
     'MultiLabelCodec',

@@ -49,6 +49,23 @@ class LabelCodec(nn.Module, ABC):
         """Return the (B, channels, *size) map that a raw prediction stands for."""
 
 
+class EmptyCodec(LabelCodec):
+    """No map at all: no channels, whatever the label or the prediction.
+
+    What a denoiser then predicts comes from the features alone.
+    """
+
+    channels = 0
+
+    def encode(self, labels: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return a (B, 0, *size) map."""
+        return torch.zeros(labels.shape[0], 0, *size, device=labels.device)
+
+    def encode_prediction(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return a (B, 0, *size) map."""
+        return self.encode(prediction, size)
+
+
 class EmbeddingCodec(LabelCodec):
     """Base of the codecs with one learned vector per class.
 

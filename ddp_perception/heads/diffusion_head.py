@@ -19,6 +19,7 @@ from ddp_perception.decoder import (
     record_of,
 )
 from ddp_perception.diffusion import (
+    EmptyCodec,
     LabelCodec,
     NoiseSchedule,
     Outcome,
@@ -101,19 +102,27 @@ class DiffusionHead:
             raise ValueError(f'sampler.uncertainty={self.sampler.uncertainty!r} needs '
                              f"probabilities, which {type(self).__name__}'s "
                              f'{self.prediction_field} are not')
+        noised = codec if diffusion.noisy_map else EmptyCodec()
+        passes = self.sampler.num_steps * self.sampler.num_seeds
+        if not diffusion.noisy_map and passes > 1:
+            raise ValueError('diffusion.noisy_map=False has one pass: '
+                             'sampler=dict(num_steps=1), got '
+                             f'{self.sampler.num_steps} steps and '
+                             f'{self.sampler.num_seeds} seeds')
         self.step_count = StepCount()
         map_decoder = MapDecoder(
             decoder.channels, decoder.num_layers, decoder.num_heads, decoder.num_points,
             decoder.feedforward_channels,
-            time_channels=4 * decoder.channels if decoder.time_conditioning else None)
+            time_channels=4 * decoder.channels
+            if decoder.time_conditioning and diffusion.noisy_map else None)
         self.diffusion = LabelDiffusion(
-            codec,
-            Denoiser(in_channels, codec.channels, decoder=map_decoder,
+            noised,
+            Denoiser(in_channels, noised.channels, decoder=map_decoder,
                      predictor=predictor, time_input=time_input, resample=resample),
             schedule=NoiseSchedule(diffusion.schedule),
             sample_range=diffusion.sample_range,
             time_difference=diffusion.time_difference,
-            self_aligned=diffusion.self_aligned)
+            training_maps=diffusion.training_maps)
         self.calibration = Temperature.of(self.outcome, codec)
 
     @abstractmethod

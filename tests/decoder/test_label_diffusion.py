@@ -2,7 +2,12 @@ import pytest
 import torch
 from torch import nn
 
-from ddp_perception.decoder import Denoiser, LabelDiffusion, MapDecoder
+from ddp_perception.decoder import (
+    Denoiser,
+    LabelDiffusion,
+    MapDecoder,
+    training_maps,
+)
 from ddp_perception.diffusion import ClassCodec
 
 
@@ -71,7 +76,7 @@ def test_training_pass_is_one_denoising_of_the_noised_labels():
 
 
 def test_self_aligned_training_sees_no_label():
-    model = _model(self_aligned=True)
+    model = _model(training_maps=training_maps('published', True))
     draws = dict(times=torch.tensor([0.3, 0.6]), noise=torch.randn(2, 8, 5, 7))
     first = model.training_prediction(FEATS, torch.zeros(2, 5, 7).long(), **draws)
     second = model.training_prediction(FEATS, torch.ones(2, 5, 7).long(), **draws)
@@ -79,7 +84,7 @@ def test_self_aligned_training_sees_no_label():
 
 
 def test_a_share_of_the_iterations_is_self_aligned():
-    model = _model(self_aligned=0.25)
+    model = _model(training_maps=training_maps('published', 0.25))
     zeros, ones = torch.zeros(2, 5, 7).long(), torch.ones(2, 5, 7).long()
     draw = torch.Generator()
 
@@ -92,15 +97,16 @@ def test_a_share_of_the_iterations_is_self_aligned():
         assert 30 <= sum(blind) <= 70
         # Both kinds use the draws of the kinds alone.
         for share, seed in ((True, blind.index(True)), (False, blind.index(False))):
-            alone = _model(self_aligned=share).training_prediction(
-                FEATS, ones, generator=draw.manual_seed(seed))
+            alone = _model(training_maps=training_maps('published', share))
+            alone = alone.training_prediction(FEATS, ones,
+                                              generator=draw.manual_seed(seed))
             assert torch.equal(prediction(ones, seed), alone)
 
 
 @pytest.mark.parametrize('share', [-0.1, 1.5])
 def test_another_share_is_refused(share):
     with pytest.raises(ValueError, match=f'0 to 1, got {share}'):
-        _model(self_aligned=share)
+        _model(training_maps=training_maps('published', share))
 
 
 @pytest.mark.parametrize('seeds', [1, 3])
@@ -146,7 +152,7 @@ class _RememberedCast(torch.nn.Conv2d):
 
 
 def test_self_aligned_training_under_autocast_reaches_every_weight(monkeypatch):
-    model = _model(self_aligned=True)
+    model = _model(training_maps=training_maps('published', True))
     model.denoiser.predictor = _RememberedCast(8, 3, 1, bias=False)
     clear = torch.clear_autocast_cache
     monkeypatch.setattr(torch, 'clear_autocast_cache',

@@ -242,3 +242,28 @@ def test_wrong_truth_is_named():
         sample.gt_map_seg = PixelData(data=torch.zeros(3, 16, 12))
     with pytest.raises(ValueError, match=r'\(3, 12, 16\).*\(3, 16, 12\)'):
         head.loss(FEATS, wrong)
+
+
+def test_without_a_noisy_map_the_head_is_a_plain_decoder():
+    head = build(diffusion=dict(noisy_map=False), sampler=dict(num_steps=1))
+    result = head.loss(FEATS, samples(value=0))
+    again = head.loss(FEATS, samples(value=0))
+    assert result and all(torch.equal(again[key], value)
+                          for key, value in result.items())
+    assert set(head.diffusion.state_dict()) == {
+        name for name in build().diffusion.state_dict()
+        if not name.startswith('codec.') and 'time' not in name}
+    assert head.predict(FEATS, samples())[0].data.shape == (3, 12, 16)
+
+
+@pytest.mark.parametrize('sampler', [dict(), dict(num_steps=1, num_seeds=2)])
+def test_without_a_noisy_map_there_is_one_pass(sampler):
+    with pytest.raises(ValueError, match='noisy_map=False has one pass'):
+        build(diffusion=dict(noisy_map=False), sampler=sampler)
+
+
+def test_a_recipe_is_named_in_the_configuration():
+    head = build(diffusion=dict(scale=1., recipe='on_policy'))
+    assert head.diffusion.training_maps.own_steps > 0
+    with pytest.raises(ValueError, match="one of.*'on_policy'.*got 'onpolicy'"):
+        build(diffusion=dict(recipe='onpolicy'))

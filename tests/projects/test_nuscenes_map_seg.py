@@ -107,7 +107,7 @@ def test_aligned_configuration_goes_on_from_the_trained_model(base):
     model, cfg = build(base.replace('20e', '2e') + '_aligned')
     trained = Config.fromfile(CONFIGS / f'{base}.py')
     assert cfg.load_from == f'work_dirs/{base}/epoch_{trained.train_cfg.max_epochs}.pth'
-    assert model.seg_head.diffusion.self_aligned
+    assert model.seg_head.diffusion.training_maps.self_aligned == 1
     ends = {schedule['end'] for schedule in cfg.param_scheduler if schedule['by_epoch']}
     assert ends == {cfg.train_cfg.max_epochs} == {2}
     assert cfg.optim_wrapper.type == trained.optim_wrapper.type

@@ -1,0 +1,135 @@
+"""Recipes: which noisy maps a training iteration sees."""
+import collections
+
+import pytest
+import torch
+from torch import nn
+
+from ddp_perception.decoder import (
+    RECIPES,
+    Denoiser,
+    DiffusionOptions,
+    LabelDiffusion,
+    MapDecoder,
+    TrainingMaps,
+    training_maps,
+)
+from ddp_perception.diffusion import ClassCodec, EmptyCodec
+
+FEATS = torch.randn(2, 6, 5, 7, generator=torch.Generator().manual_seed(1))
+LABELS = torch.randint(0, 3, (2, 5, 7), generator=torch.Generator().manual_seed(3))
+
+
+def _model(codec=None, **kwargs):
+    torch.manual_seed(0)
+    codec = codec or ClassCodec(3, 8, scale=1.)
+    denoiser = Denoiser(6, codec.channels, decoder=MapDecoder(
+        8, 2, 2, 2, time_channels=16 if codec.channels else None),
+        predictor=nn.Conv2d(8, 3, 1))
+    for parameter in denoiser.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return LabelDiffusion(codec, denoiser, **kwargs).eval()
+
+
+class _Watched:
+    """What a denoiser was given."""
+
+    def __init__(self, model):
+        self.seen = []
+        model.denoiser.register_forward_pre_hook(
+            lambda module, args: self.seen.append(
+                (args[0], float(args[1].time.max()), torch.is_grad_enabled())))
+
+
+def test_kinds_are_drawn_by_their_shares():
+    maps = TrainingMaps(truth=0.2, self_aligned=0.1, noise=0.3, own_steps=0.4)
+    generator = torch.Generator().manual_seed(0)
+    counts = collections.Counter(maps.draw(generator, torch.device('cpu'))
+                                 for _ in range(4000))
+    for kind, share in maps.shares().items():
+        deviation = (share * (1 - share) / 4000) ** 0.5
+        assert abs(counts[kind] / 4000 - share) < 4 * deviation
+
+
+def test_the_published_recipe_draws_nothing():
+    generator = torch.Generator().manual_seed(0)
+    before = generator.get_state()
+    assert training_maps('published').draw(generator, torch.device('cpu')) == 'truth'
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_pure_noise_is_the_first_step_of_a_sampling():
+    model = _model(training_maps=training_maps(dict(noise=1.)))
+    noise = torch.randn(2, 8, 5, 7)
+    got = model.training_prediction(FEATS, LABELS, noise=noise)
+    first = next(iter(model.sample_steps(FEATS, noise[:, None], 3))).prediction
+    # At t = 1 the truth is left with a share of less than a thousandth.
+    torch.testing.assert_close(got, first, rtol=0, atol=5e-3)
+    assert not torch.equal(got, first)
+
+
+def test_own_steps_are_the_states_of_the_sampler():
+    model = _model(training_maps=training_maps(dict(own_steps=1.)))
+    found = set()
+    for seed in range(12):
+        noise = torch.randn(2, 8, 5, 7, generator=torch.Generator().manual_seed(seed))
+        watched = _Watched(model)
+        model.training_prediction(FEATS, LABELS, noise=noise,
+                                  generator=torch.Generator().manual_seed(seed))
+        z, time, with_graph = watched.seen[-1]
+        assert with_graph and not any(graph for *_, graph in watched.seen[:-1])
+        with torch.no_grad():
+            states = {(steps, index): step
+                      for steps in range(2, 6) for index, step in enumerate(
+                          model.sample_steps(FEATS, noise[:, None], steps)) if index}
+        same = [key for key, step in states.items()
+                if float(step.now.time) == pytest.approx(time)
+                and torch.allclose(step.z, z, rtol=1e-4, atol=1e-5)]
+        assert same
+        found.update(same)
+    assert len(found) > 3
+
+
+def test_own_steps_see_no_label_and_teach_every_weight():
+    model = _model(training_maps=training_maps(dict(own_steps=1.))).train()
+    draws = [dict(noise=torch.ones(2, 8, 5, 7),
+                  generator=torch.Generator().manual_seed(5)) for _ in range(2)]
+    first = model.training_prediction(FEATS, LABELS, **draws[0])
+    second = model.training_prediction(FEATS, (LABELS + 1) % 3, **draws[1])
+    assert torch.equal(first, second)
+    first.square().sum().backward()
+    assert not [name for name, weight in model.named_parameters()
+                if weight.grad is None or not weight.grad.abs().sum()]
+
+
+def test_a_decoder_without_noisy_map_hears_of_features_alone():
+    model = _model(EmptyCodec())
+    got = model.training_prediction(FEATS, LABELS)
+    assert torch.equal(got, model.training_prediction(FEATS, (LABELS + 1) % 3))
+    steps = list(model.sample_steps(FEATS, torch.zeros(2, 0, 5, 7), 2))
+    for step in steps:
+        together = step.prediction.unflatten(0, (2, 2))
+        torch.testing.assert_close(together[:, 0], got, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(together[:, 1], got, rtol=1e-4, atol=1e-5)
+    fuse = model.denoiser.fuse
+    assert fuse.in_channels == 6
+
+
+@pytest.mark.parametrize('name', sorted(RECIPES))
+def test_a_recipe_may_be_written_as_its_shares(name):
+    shares = {kind: share for kind, share in RECIPES[name].shares().items() if share}
+    assert DiffusionOptions(recipe=shares).training_maps == RECIPES[name]
+    assert DiffusionOptions(recipe=name).training_maps == RECIPES[name]
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (dict(recipe='publishd'), "one of .*'on_policy', 'published'.*'publishd'"),
+    (dict(recipe=dict(noise=0.5)), 'must sum to 1, got 0.5'),
+    (dict(recipe=dict(noise=1.5, truth=-0.5)), 'truth is a share .* got -0.5'),
+    (dict(recipe=dict(nois=1.)), "shares of .*'noise'.*got ..nois"),
+    (dict(recipe='on_policy', self_aligned=0.5), 'self_aligned=0.5 is for the'),
+    (dict(self_aligned=1.5), '0 to 1, got 1.5'),
+    (dict(noisy_map=False, recipe='on_policy'), 'no noisy maps to train on')])
+def test_another_recipe_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        DiffusionOptions(**options)
