@@ -150,8 +150,9 @@ def _write_split(folder: Path, name: str, dataset: Any, count: int | None, views
         seed_generators(*seeds, view, int(chosen[sample]))
         arrays = dict(zip(('features', 'truth'), encode(dataset[int(chosen[sample])])))
         for what, values in arrays.items():
-            array = values.numpy().astype(
-                np.float16 if what == 'features' else np.uint8)
+            with np.errstate(over='ignore'):  # refused below
+                array = values.numpy().astype(
+                    np.float16 if what == 'features' else np.uint8)
             if what not in files:
                 files[what] = open_memmap(
                     folder / f'{name}_{what}.npy', 'w+', array.dtype,
