@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ddp_perception.study import Job, Study
 
 RANDOM = 'random'
-_CLAIMS = 'results.jsonl'
+_RESULTS = 'results.jsonl'
 _SPLITS = {'train': 'train_dataloader', 'evaluation': 'test_dataloader'}
 
 
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     if args.page:
         args.page = output_places.require_file_place(args.page, '--page')
     try:
-        results = Results(folder / _CLAIMS)
+        results = Results(folder / _RESULTS)
         if args.checkpoint is None:
             if not args.page:
                 raise UserError('CHECKPOINT is missing; give the trained model with '
@@ -239,25 +239,23 @@ def _head_of(cfg: Config) -> dict[str, Any]:
     return head
 
 
-def _draw(study: Study, folder: Path, jobs: Iterable[Job]) -> None:
-    """Draw the samples of the first seed where both heads are trained."""
+def _draw(study: Study, folder: Path, jobs: Sequence[Job]) -> None:
+    """Draw samples of the first seed, where the part that is done has both heads."""
     import torch
 
     from ddp_perception.study.pictures import save_samples
     from ddp_perception.study.training import build_head
-    heads: dict[str, Any] = {}
-    for kind, name in zip(('diffusion', 'plain'), study.pictured, strict=True):
-        job = next((job for job in jobs if job.variant == name), None)
-        if job is None or not job.weights.is_file():
-            return
+    first = {job.variant: job for job in reversed(jobs)}
+    if not set(study.pictured) <= first.keys():
+        return
+    heads = []
+    for job in (first[name] for name in study.pictured):
         head = build_head(job.head, job.scope, job.seed)
         head.load_state_dict(torch.load(job.weights, weights_only=True))
-        heads[kind] = head.eval()
-    path = save_samples(
-        folder / 'samples.png', job.task, heads['diffusion'], heads['plain'],
-        job.features.split('evaluation'),
-        {kind: study.variant(name).label for kind, name in zip(
-            ('diffusion', 'plain'), study.pictured, strict=True)})
+        heads.append((head.eval(), study.variant(job.variant).label))
+    job = jobs[0]
+    path = save_samples(folder / 'samples.png', job.task, *heads,
+                        job.features.split('evaluation'))
     _say(f'samples drawn to {path}')
 
 

@@ -100,9 +100,9 @@ class FeatureStore:
 
     def split(self, name: str) -> Split:
         """Return the features of a split without reading them all."""
-        return Split(*(np.load(self.folder / f'{name}_{what}.npy', mmap_mode='r')
-                       for what in ('features', 'truth')),
-                     self.note['views'][name])
+        features, truth = (np.load(self.folder / f'{name}_{what}.npy', mmap_mode='r')
+                           for what in ('features', 'truth'))
+        return Split(features, truth, self.note['views'][name])
 
     def write(self, datasets: Mapping[str, Any], counts: Mapping[str, int | None],
               views: Mapping[str, int], encode: Encode, seed: int,

@@ -1,7 +1,6 @@
 """Samples of a trained diffusion head beside the truth and the plain head."""
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,17 @@ ROWS = 4
 
 
 @torch.no_grad()
-def save_samples(path: str | Path, task: Task, diffusion: Any, plain: Any,
-                 evaluated: Split, labels: Mapping[str, str]) -> Path:
+def save_samples(path: str | Path, task: Task, diffusion: tuple[Any, str],
+                 plain: tuple[Any, str], evaluated: Split) -> Path:
     """Draw a few images of the evaluation set, spread evenly, one in a row.
 
     Args:
         path: of the picture.
         task: what is predicted.
-        diffusion: head, sampled from several noise maps by the usual steps.
-        plain: head.
+        diffusion: head and label; sampled from several noise maps by the
+            usual steps.
+        plain: head and label.
         evaluated: features and truth.
-        labels: of both heads, by ``'diffusion'`` and ``'plain'``.
 
     Returns:
         The picture's file.
@@ -38,14 +37,15 @@ def save_samples(path: str | Path, task: Task, diffusion: Any, plain: Any,
     places = [index * len(evaluated) // count for index in range(count)]
     feats, truth = evaluated.batch(places)
     size = (truth.shape[-2], truth.shape[-1])
-    with replaced(diffusion, 'sampler', replace(
-            diffusion.sampler, num_steps=USUAL, num_seeds=NUM_SEEDS)):
-        last = task.steps(diffusion, feats)[-1]
+    (sampled, label), (single, plain_label) = diffusion, plain
+    with replaced(sampled, 'sampler', replace(
+            sampled.sampler, num_steps=USUAL, num_seeds=NUM_SEEDS)):
+        last = task.steps(sampled, feats)[-1]
     columns = [('truth', [task.paint_truth(one) for one in truth])]
-    shown = [(f'{labels["diffusion"]}, seed {seed}', last[:, [seed]])
+    shown = [(f'{label}, seed {seed}', last[:, [seed]])
              for seed in range(NUM_SEEDS)]
     shown += [(f'mean of {NUM_SEEDS} seeds', last),
-              (labels['plain'], task.steps(plain, feats)[-1])]
+              (plain_label, task.steps(single, feats)[-1])]
     columns += [(title, [task.paint(scores) for scores in task.scores(
         prediction, size)]) for title, prediction in shown]
     height, width = columns[0][1][0].shape[:2]
