@@ -84,6 +84,8 @@ ROOMS = {
     'engine': {*FOUNDATION, 'diffusion', 'datasets', 'evaluation', 'heads', 'fields'},
     'reports': {'datasets', 'evaluation'},
     'probing': {*FOUNDATION, *CORE, 'heads'},
+    'study': {*FOUNDATION, *CORE, 'engine', 'evaluation', 'heads', 'probing',
+              'visualization'},
 }
 """Rooms of the package, and the others that each may import; `cli` may all."""
 

@@ -23,6 +23,8 @@ COMMANDS = {
                   'fit the temperature of a trained head, for truer probabilities'),
     'probe': ('ddp_perception.cli.probe',
               "what a head's diffusion contributes: steps, seeds, feedback"),
+    'study': ('ddp_perception.cli.study',
+              'whether diffusion earns its steps: claims, trainings, verdicts'),
     'predict': ('ddp_perception.cli.predict',
                 'predict and draw: maps of frames, labels or depth of images'),
     'report': ('ddp_perception.cli.report', 'write one HTML page about a run'),

@@ -20,8 +20,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +135,7 @@ def _probe(args: argparse.Namespace, cfg: Config, run_: Runner,
     """Run all variations; write the file."""
     from mmengine.runner.amp import autocast
 
+    from ddp_perception.engine.quiet import quiet
     from ddp_perception.probing import ProbeResult, UnknownTruth
     loader = _loader(cfg, run_, args.limit)
     total = len(loader.dataset)  # type: ignore[arg-type]
@@ -155,7 +155,7 @@ def _probe(args: argparse.Namespace, cfg: Config, run_: Runner,
         if done * 10 // total > shown:
             shown = done * 10 // total
             run_.logger.info(f'{done} of {total} samples')
-    with _quiet(run_.logger):
+    with quiet(run_.logger):
         figures = {key: {name: float(value) for name, value
                          in evaluator.evaluate(total).items()}
                    for key, evaluator in evaluators.items()}
@@ -217,6 +217,7 @@ def _try_out(args: argparse.Namespace, probe: Probe, batch: Mapping[str, Any],
         UserError: the evaluator has not the figure that was asked for, or
             needs more than every variation has.
     """
+    from ddp_perception.engine.quiet import quiet
     _, samples = next(probe.predictions(batch))
     try:
         evaluator.process(data_samples=samples, data_batch=batch)
@@ -224,7 +225,7 @@ def _try_out(args: argparse.Namespace, probe: Probe, batch: Mapping[str, Any],
         raise UserError(f'the test_evaluator cannot take a run of one step: {error}; '
                         'leave that metric out of the configuration') from error
     try:
-        with _quiet(logger):
+        with quiet(logger):
             figures = evaluator.evaluate(len(samples))
     except Exception as error:  # a metric may want the whole split
         if args.limit is not None:
@@ -262,17 +263,6 @@ def _checkpoint_hook(cfg: Config) -> dict[str, Any]:
         hook.update(save_best=hook['save_best'][0],
                     rule=rules[0] if isinstance(rules, (list, tuple)) else rules)
     return hook
-
-
-@contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Keep the tables of every variation's metrics out of the log."""
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _write(path: Path, result: ProbeResult, logger: logging.Logger) -> None:

@@ -1,0 +1,59 @@
+"""The ways in which a study lets a trained head predict."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ddp_perception.diffusion import Sampler
+from ddp_perception.probing import ProbeOptions, Variation, variations
+from ddp_perception.probing.variations import Steps, Zeros
+
+STEPS = (1, 2, 3, 5, 10)
+NUM_SEEDS = 4
+TIME = 0.5
+USUAL = 3
+"""Steps of every evaluation that does not vary them."""
+SEVERAL_STEPS = f'steps_{USUAL}'
+SEEDS, FEEDBACK = 'seeds', 'feedback'
+TRUTH, NO_TRUTH = f'truth_{TIME:g}', f'no_truth_{TIME:g}'
+ZEROS, ZEROS_ONCE = 'zeros', 'zeros_1'
+DDPM, DDPM_LONG = f'ddpm_{USUAL}', 'ddpm_10'
+
+BRIEF = ('steps_1', SEVERAL_STEPS, 'steps_10', TRUTH)
+"""What most variants are evaluated by."""
+FULL = (*(f'steps_{count}' for count in STEPS), ZEROS_ONCE, ZEROS, FEEDBACK, SEEDS,
+        TRUTH, NO_TRUTH, DDPM, DDPM_LONG)
+"""Everything."""
+
+
+def evaluations_of(names: Sequence[str], own: Sampler) -> list[Variation]:
+    """Return what is run, each after its reference.
+
+    Args:
+        names: of `FULL`. What one is compared with is run too.
+        own: the head's sampler; what is not varied stays.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    usual = replace(own, num_steps=USUAL, num_seeds=1)
+    found = variations(usual, ProbeOptions(STEPS, (TIME, ), NUM_SEEDS))
+    by_key = {item.key: item for item in found}
+    for name, steps in ((DDPM, USUAL), (DDPM_LONG, 10)):
+        reference = by_key[f'steps_{steps}']
+        found.append(Steps(name, f'{steps} steps, DDPM', 'ddpm', steps, replace(
+            reference.sampler, method='ddpm'), reference))
+    once = by_key['steps_1']
+    found.append(Zeros(ZEROS_ONCE, '1 step, zeros for noise', 'zeros', 1, once.sampler,
+                       once))
+    unknown = [name for name in names if name not in FULL]
+    if unknown:
+        raise ValueError(f'an evaluation must be one of {FULL}, got {unknown[0]!r}')
+    needed: set[str] = set()
+    for item in found:
+        if item.key in names:
+            chain: Variation | None = item
+            while chain is not None:
+                needed.add(chain.key)
+                chain = chain.reference
+    return [item for item in found if item.key in needed]

@@ -1,0 +1,127 @@
+"""Figures of a study against the metrics of the package, on small heads."""
+import pytest
+import torch
+from mmseg.evaluation import IoUMetric
+
+from ddp_perception.diffusion import Sampler
+from ddp_perception.evaluation import CalibrationMetric, MapIoUMetric
+from ddp_perception.study.cost import cost_of
+from ddp_perception.study.evaluation import evaluate
+from ddp_perception.study.evaluations import BRIEF, FULL, evaluations_of
+from ddp_perception.study.training import build_head
+from tests.study.tiny import (
+    CLASSES,
+    DIFFUSION,
+    MAP_DIFFUSION,
+    MAP_PLAIN,
+    MAPS,
+    PLAIN,
+    SEGMENTATION,
+    write_features,
+)
+
+SETS = {'classes': (SEGMENTATION, DIFFUSION, PLAIN),
+        'maps': (MAPS, MAP_DIFFUSION, MAP_PLAIN)}
+
+
+@pytest.fixture(params=SETS)
+def case(request, tmp_path):
+    """Task, heads and splits; some truth does not count."""
+    task, *heads = SETS[request.param]
+    store = write_features(tmp_path, maps=request.param == 'maps')
+    return task, [build_head(head, 'mmseg', 0).eval() for head in heads], [
+        store.split(name) for name in ('evaluation', 'train')]
+
+
+def metric_figures(task, predicted, truth):
+    """What the metrics say of logits or probabilities at the size of the truth."""
+    maps = task is MAPS
+    metrics = [MapIoUMetric(classes=CLASSES) if maps else IoUMetric(),
+               CalibrationMetric('multi_label' if maps else 'logits')]
+    samples = [
+        dict(pred_map_seg=dict(data=scores), gt_map_seg=dict(data=labels)) if maps else
+        dict(pred_sem_seg=dict(data=scores.argmax(0, keepdim=True)),
+             seg_logits=dict(data=scores), gt_sem_seg=dict(data=labels))
+        for scores, labels in zip(predicted, truth)]
+    found = {}
+    for metric in metrics:
+        metric.dataset_meta = dict(classes=CLASSES, map_classes=CLASSES)
+        metric.process(None, samples)
+        found |= metric.evaluate(len(samples))
+    iou = 100 * found['map/mean/iou@max'] if maps else found['mIoU']
+    return iou, found['calibration/ece'], found['uncertainty/entropy/auroc']
+
+
+@torch.no_grad()
+def test_figures_are_those_of_the_metrics(case):
+    task, (diffusion, plain), (evaluated, trained) = case
+    feats, truth = evaluated.batch(range(len(evaluated)))
+    for head in (diffusion, plain):
+        figures = evaluate(head, task, ('steps_1', ), evaluated, trained)
+        if hasattr(head, 'sampler'):
+            head.sampler = Sampler(num_steps=1)
+        scores = task.scores(task.steps(head, feats)[-1], truth.shape[-2:])
+        iou, ece, auroc = metric_figures(task, scores, truth)
+        assert figures['steps_1/iou'] == pytest.approx(iou, abs=0.006)  # mmseg rounds
+        assert figures['steps_1/ece'] == pytest.approx(ece, abs=1e-6)
+        if task is MAPS:  # of images it is taken at the head's own size
+            assert figures['steps_1/auroc_entropy'] == pytest.approx(auroc, abs=1e-6)
+        assert figures['steps_1/seconds'] > 0
+
+
+@torch.no_grad()
+def test_every_way_of_sampling_is_what_the_head_does_itself(case):
+    task, (head, _), (evaluated, trained) = case
+    figures = evaluate(head, task, FULL, evaluated, trained)
+    feats, truth = evaluated.batch(range(len(evaluated)))
+    size = truth.shape[-2:]
+
+    def iou(scores):
+        return task.iou(sum(task.areas(one, labels)
+                            for one, labels in zip(scores, truth)))
+    for name, sampler in (('steps_5', Sampler(5)), ('seeds', Sampler(3, 4)),
+                          ('ddpm_10', Sampler(10, method='ddpm'))):
+        head.sampler = sampler
+        steps = head.prediction_steps(feats)
+        assert figures[f'{name}/iou'] == pytest.approx(
+            iou(task.scores(steps[-1], size))), name
+        if name == 'seeds':
+            images = torch.tensor([[task.image_iou(task.areas(
+                task.scores(steps[-1][:, [seed]], size)[index], labels))
+                for seed in range(4)] for index, labels in enumerate(truth)])
+    assert figures['seeds/best_iou'] == pytest.approx(images.amax(1).mean().item())
+    assert figures['seeds/mean_iou'] == pytest.approx(images.mean().item())
+    assert figures['drift'] == pytest.approx(
+        figures['steps_10/iou'] - figures['steps_3/iou'])
+    assert figures['oracle_gain'] == pytest.approx(
+        figures['truth_0.5/iou'] - figures['steps_1/iou'])
+    kinds = ('entropy', 'mutual_information', 'disagreement', 'changes', 'spread')
+    assert figures['seeds/auroc'] == max(figures[f'seeds/auroc_{kind}']
+                                         for kind in kinds)
+    assert 0 <= figures['feedback/apart'] <= 100 and 'steps_3/ece_scaled' in figures
+
+
+def test_the_temperature_mends_a_head_that_is_too_sure(case):
+    task, (_, head), (evaluated, trained) = case
+    last = (head.classifier if task is MAPS else [head.conv_seg])[-1]
+    with torch.no_grad():
+        last.weight.normal_(std=30., generator=torch.Generator().manual_seed(0))
+    figures = evaluate(head, task, ('steps_1', ), evaluated, trained)
+    assert figures['steps_1/ece_scaled'] < 0.5 * figures['steps_1/ece']
+
+
+def test_an_evaluation_brings_what_it_is_compared_with():
+    found = [item.key for item in evaluations_of(('ddpm_10', 'truth_0.5'), Sampler())]
+    assert found == ['steps_1', 'steps_10', 'no_truth_0.5', 'truth_0.5', 'ddpm_10']
+    assert {item.key for item in evaluations_of(FULL, Sampler())} == set(FULL)
+    assert set(BRIEF) < set(FULL)
+    with pytest.raises(ValueError, match="got 'steps_4'"):
+        evaluations_of(('steps_4', ), Sampler())
+
+
+def test_the_cost_counts_products_and_parameters():
+    head = build_head(PLAIN, 'mmseg', 0).eval()
+    found = cost_of(head, SEGMENTATION, torch.zeros(1, 5, 6, 8))
+    convolved, classified = 6 * 8 * 5 * 8 * 9, 6 * 8 * 8 * 3
+    assert found['gflops'] * 1e9 == pytest.approx(2 * (convolved + classified))
+    assert found['parameters'] == 5 * 8 * 9 + 2 * 8 + 8 * 3 + 3
