@@ -20,9 +20,9 @@ def published(**diffusion: Any) -> dict[str, Any]:
                            'recipe': 'published', **diffusion})
 
 
-def on_policy(**diffusion: Any) -> dict[str, Any]:
-    """Return a head's settings of the recipe that visits the sampler's states."""
-    return published(**{'scale': 1., 'recipe': 'on_policy', **diffusion})
+def unrolled(**diffusion: Any) -> dict[str, Any]:
+    """Return a head's settings of the recipe of three passes per iteration."""
+    return published(**{'scale': 1., 'recipe': 'unrolled', **diffusion})
 
 
 def _with_layers(settings: Mapping[str, Any], count: int) -> dict[str, Any]:
@@ -35,7 +35,9 @@ VARIANTS = (
         diffusion=dict(noisy_map=False, recipe='published', self_aligned=False),
         sampler=dict(num_steps=1))),
     Variant('published', 'published, scale 0.01', published(), evaluations=FULL),
-    Variant('on_policy', 'on-policy, scale 1', on_policy(), evaluations=FULL),
+    Variant('unrolled', 'unrolled, scale 1', unrolled(), evaluations=FULL),
+    Variant('on_policy', 'on-policy, scale 1', published(
+        scale=1., recipe='on_policy'), evaluations=BRIEF),
     Variant('scale_1', 'published, scale 1', published(scale=1.), evaluations=FULL),
     Variant('aligned', 'half self-aligned, scale 1',
             published(scale=1., self_aligned=0.5), evaluations=FULL),
@@ -44,16 +46,16 @@ VARIANTS = (
     Variant('scale_0.1', 'published, scale 0.1', published(scale=0.1),
             evaluations=BRIEF),
     Variant('scale_3', 'published, scale 3', published(scale=3.), evaluations=BRIEF),
-    Variant('on_policy_0.1', 'on-policy, scale 0.1', on_policy(scale=0.1),
+    Variant('unrolled_0.1', 'unrolled, scale 0.1', unrolled(scale=0.1),
             evaluations=BRIEF),
-    Variant('on_policy_3', 'on-policy, scale 3', on_policy(scale=3.),
+    Variant('unrolled_3', 'unrolled, scale 3', unrolled(scale=3.),
             evaluations=BRIEF),
     Variant('linear', 'published, linear schedule', published(schedule='linear'),
             evaluations=BRIEF),
-    Variant('on_policy_linear', 'on-policy, linear schedule',
-            on_policy(schedule='linear'), evaluations=BRIEF),
-    *(Variant(f'layers_{count}', f'on-policy, {count} layer{"s" * (count > 1)}',
-              _with_layers(on_policy(), count), evaluations=BRIEF)
+    Variant('unrolled_linear', 'unrolled, linear schedule',
+            unrolled(schedule='linear'), evaluations=BRIEF),
+    *(Variant(f'layers_{count}', f'unrolled, {count} layer{"s" * (count > 1)}',
+              _with_layers(unrolled(), count), evaluations=BRIEF)
       for count in (1, 4, 8)),
 )
 """Both configurations' heads of two layers, but where a label says otherwise."""
@@ -78,20 +80,20 @@ def _over_single(text: str, one: str, other: str, least: float = 0.) -> Comparis
 
 
 _SCALES = ('scale_0.001', 'published', 'scale_0.1', 'scale_1', 'scale_3',
-           'on_policy_0.1', 'on_policy', 'on_policy_3')
-_LAYERS = ('layers_1', 'on_policy', 'layers_4', 'layers_8')
+           'unrolled_0.1', 'unrolled', 'unrolled_3')
+_LAYERS = ('layers_1', 'unrolled', 'layers_4', 'layers_8')
 
 ROWS = (
     Row('diffusion', 'A diffusion head is better than one pass without diffusion', [
-        _over_single('on-policy over no noisy map', 'on_policy', 'none', 1.),
-        _over_single('on-policy over the plain head', 'on_policy', 'plain', 1.),
+        _over_single('unrolled over no noisy map', 'unrolled', 'none', 1.),
+        _over_single('unrolled over the plain head', 'unrolled', 'plain', 1.),
         _over_single('published over no noisy map', 'published', 'none'),
         _over_single('published over the plain head', 'published', 'plain')],
-        figures=_RUNS, shown=('plain', 'none', 'published', 'on_policy')),
+        figures=_RUNS, shown=('plain', 'none', 'published', 'unrolled')),
     Row('map', 'The noisy map steers the prediction', [
-        Comparison('on-policy, truth noised to t = 0.5 over noise alone',
-                   Measure('on_policy', 'truth_0.5/iou'),
-                   Measure('on_policy', 'steps_1/iou'), 5.),
+        Comparison('unrolled, truth noised to t = 0.5 over noise alone',
+                   Measure('unrolled', 'truth_0.5/iou'),
+                   Measure('unrolled', 'steps_1/iou'), 5.),
         Comparison('published, the same', Measure('published', 'truth_0.5/iou'),
                    Measure('published', 'steps_1/iou'), 5.)],
         figures={'steps_1/iou': 'noise alone', 'truth_0.5/iou': 'truth at t = 0.5',
@@ -99,77 +101,78 @@ ROWS = (
                  'feedback/iou': "another image's map fed back",
                  'feedback/apart': 'cells that it changes, %',
                  'seeds/apart': 'cells that another seed changes, %'},
-        shown=('published', 'scale_1', 'aligned', 'on_policy')),
+        shown=('published', 'scale_1', 'aligned', 'unrolled')),
     Row('steps', 'More steps predict better', [
-        _steps('on-policy', 'on_policy', 3, 1, 1.),
-        _steps('on-policy', 'on_policy', 10, 3, -0.3),
+        _steps('unrolled', 'unrolled', 3, 1, 1.),
+        _steps('unrolled', 'unrolled', 10, 3, -0.3),
         _steps('published', 'published', 3, 1),
         _steps('published', 'published', 10, 3, -0.3)],
         paper=_STEPS_PAPER,
         figures={f'steps_{count}/iou': f'{count} step{"s" * (count > 1)}'
                  for count in (1, 2, 3, 5, 10)},
-        shown=('published', 'scale_1', 'aligned', 'on_policy')),
+        shown=('published', 'scale_1', 'aligned', 'unrolled')),
     Row('drift', 'Training on own predictions keeps more steps from drifting', [
         Comparison('10 steps less 3, half self-aligned against published, scale 1',
                    Measure('aligned', 'drift'), Measure('scale_1', 'drift')),
-        Comparison('the same, on-policy against published, scale 1',
-                   Measure('on_policy', 'drift'), Measure('scale_1', 'drift')),
+        Comparison('the same, unrolled against published, scale 1',
+                   Measure('unrolled', 'drift'), Measure('scale_1', 'drift')),
         _steps('published, scale 1', 'scale_1', 10, 3, -0.3),
         _steps('half self-aligned', 'aligned', 10, 3, -0.3)],
         figures={**_RUNS, 'drift': '10 steps less 3'}),
     Row('recipe', 'The recipe matters where the map is visible', [
-        better('on-policy over published, scale 1', 'on_policy', 'scale_1'),
-        better('on-policy over half self-aligned', 'on_policy', 'aligned'),
-        better('on-policy over published, scale 0.01', 'on_policy', 'published')],
+        better('unrolled over published, scale 1', 'unrolled', 'scale_1'),
+        better('unrolled over half self-aligned', 'unrolled', 'aligned'),
+        better('unrolled over on-policy', 'unrolled', 'on_policy'),
+        better('unrolled over published, scale 0.01', 'unrolled', 'published')],
         figures={**_RUNS, 'oracle_gain': 'truth at t = 0.5 less noise alone'}),
     Row('scale', 'A small scale is best', [
         better('published, 0.01 over 0.001', 'published', 'scale_0.001'),
         better('published, 0.01 over 0.1', 'published', 'scale_0.1'),
         better('published, 0.01 over 1', 'published', 'scale_1'),
         better('published, 0.01 over 3', 'published', 'scale_3'),
-        better('on-policy, 0.1 over 1', 'on_policy_0.1', 'on_policy'),
-        better('on-policy, 1 over 3', 'on_policy', 'on_policy_3')],
+        better('unrolled, 0.1 over 1', 'unrolled_0.1', 'unrolled'),
+        better('unrolled, 1 over 3', 'unrolled', 'unrolled_3')],
         paper=_SETTINGS_PAPER.format('0.01'),
         figures={**_RUNS, 'oracle_gain': 'truth at t = 0.5 less noise alone'},
         shown=_SCALES),
     Row('schedule', 'The cosine schedule is better than the linear one', [
         better('published', 'published', 'linear'),
-        better('on-policy', 'on_policy', 'on_policy_linear')],
+        better('unrolled', 'unrolled', 'unrolled_linear')],
         paper=_SETTINGS_PAPER.format('cosine'), figures=_RUNS),
     Row('layers', 'A deeper decoder is better', [
-        better('2 layers over 1', 'on_policy', 'layers_1'),
-        better('4 over 2', 'layers_4', 'on_policy'),
+        better('2 layers over 1', 'unrolled', 'layers_1'),
+        better('4 over 2', 'layers_4', 'unrolled'),
         better('8 over 4', 'layers_8', 'layers_4')],
         paper=_SETTINGS_PAPER.format('6 layers, 5 of maps'), figures=_RUNS,
         shown=_LAYERS),
     Row('sampler', 'DDIM is better than DDPM', [
         Comparison(f'{text}, {steps} steps', Measure(name, f'steps_{steps}/iou'),
                    Measure(name, f'ddpm_{steps}/iou'))
-        for name, text in (('on_policy', 'on-policy'), ('published', 'published'))
+        for name, text in (('unrolled', 'unrolled'), ('published', 'published'))
         for steps in (3, 10)],
         figures={'steps_3/iou': 'DDIM, 3', 'ddpm_3/iou': 'DDPM, 3',
                  'steps_10/iou': 'DDIM, 10', 'ddpm_10/iou': 'DDPM, 10'}),
     Row('seeds', 'Several seeds say more than one', [
-        Comparison('on-policy, mean of 4 over 1', Measure('on_policy', 'seeds/iou'),
-                   Measure('on_policy', 'steps_3/iou')),
-        Comparison('on-policy, best of 4 in an image over their mean',
-                   Measure('on_policy', 'seeds/best_iou'),
-                   Measure('on_policy', 'seeds/mean_iou'), 3.),
+        Comparison('unrolled, mean of 4 over 1', Measure('unrolled', 'seeds/iou'),
+                   Measure('unrolled', 'steps_3/iou')),
+        Comparison('unrolled, best of 4 in an image over their mean',
+                   Measure('unrolled', 'seeds/best_iou'),
+                   Measure('unrolled', 'seeds/mean_iou'), 3.),
         Comparison('published, mean of 4 over 1', Measure('published', 'seeds/iou'),
                    Measure('published', 'steps_3/iou'))],
         figures={'steps_3/iou': '1 seed', 'seeds/iou': 'mean of 4',
                  'seeds/mean_iou': 'an image, mean seed',
                  'seeds/best_iou': 'an image, best seed',
                  'seeds/apart': 'cells apart, %'},
-        shown=('published', 'scale_1', 'aligned', 'on_policy')),
+        shown=('published', 'scale_1', 'aligned', 'unrolled')),
     Row('uncertainty', 'The passes tell where the prediction is wrong', [
         Comparison('AUROC, best of 4 seeds over entropy of the plain head',
-                   Measure('on_policy', 'seeds/auroc'),
+                   Measure('unrolled', 'seeds/auroc'),
                    Measure('plain', 'steps_1/auroc'), 0.02),
         Comparison('the same, published', Measure('published', 'seeds/auroc'),
                    Measure('plain', 'steps_1/auroc'), 0.02),
-        Comparison('ECE at the fitted temperature below 0.02, on-policy', 0.02,
-                   Measure('on_policy', 'steps_3/ece_scaled')),
+        Comparison('ECE at the fitted temperature below 0.02, unrolled', 0.02,
+                   Measure('unrolled', 'steps_3/ece_scaled')),
         Comparison('the same, plain head', 0.02,
                    Measure('plain', 'steps_1/ece_scaled'))],
         figures={'steps_1/auroc': 'AUROC of entropy, 1 pass',
@@ -181,6 +184,6 @@ ROWS = (
                  'seeds/auroc_spread': 'of spread',
                  'steps_1/ece_scaled': 'ECE scaled, 1 pass',
                  'steps_3/ece': 'ECE, 3 steps', 'steps_3/ece_scaled': 'scaled'},
-        shown=('plain', 'published', 'on_policy')),
+        shown=('plain', 'published', 'unrolled')),
 )
 """Rows of every study."""

@@ -1,7 +1,7 @@
 """The studies that are declared, by name."""
 from __future__ import annotations
 
-from ddp_perception.study.claims import ROWS, VARIANTS, better, on_policy, published
+from ddp_perception.study.claims import ROWS, VARIANTS, better, published, unrolled
 from ddp_perception.study.declaration import Row, Study, Variant
 from ddp_perception.study.evaluations import BRIEF
 
@@ -10,13 +10,13 @@ _ENCODED = tuple(
     Variant(f'{prefix}{name}', f'{text}, {label}',
             dict(recipe(scale=scale), encoding=name), evaluations=BRIEF)
     for prefix, text, recipe, scale in (('', 'published', published, 0.1),
-                                        ('on_policy_', 'on-policy', on_policy, 1.))
+                                        ('unrolled_', 'unrolled', unrolled, 1.))
     for name, label in _ENCODINGS.items())
 _ENCODING_ROW = Row(
     'encoding', 'The class embedding is better than one-hot and analog bits', [
         better(f'{text}, embedding over {label}', base, f'{prefix}{name}')
         for prefix, text, base in (('', 'published', 'published'),
-                                   ('on_policy_', 'on-policy', 'on_policy'))
+                                   ('unrolled_', 'unrolled', 'unrolled'))
         for name, label in _ENCODINGS.items()],
     paper='the published setting is the embedding (configurations of the authors)',
     figures={'steps_1/iou': '1 step', 'steps_3/iou': '3 steps',
@@ -31,15 +31,15 @@ STUDIES = {study.name: study for study in (
           f'{_CAMVID}/ddp_efflite0-s8_1xb8-1h_camvid-480x360.py',
           iterations=600, batch_size=8, views=4, truth_stride=2,
           variants=(*VARIANTS, *_ENCODED), rows=(*ROWS, _ENCODING_ROW),
-          pictured=('on_policy', 'plain')),
+          pictured=('unrolled', 'plain')),
     Study('drivable', 'drivable area from a sketch of the roads, real poses',
           f'{_PRIOR}/conv_osm-drivable_cpu.py',
           f'{_PRIOR}/ddp_3step_osm-drivable_cpu.py',
           iterations=600, batch_size=2, train_samples=1072, evaluation_samples=78,
-          variants=VARIANTS, rows=ROWS, pictured=('on_policy', 'plain')),
+          variants=VARIANTS, rows=ROWS, pictured=('unrolled', 'plain')),
     Study('synthetic-map', 'six map classes from cameras and LiDAR, synthetic scenes',
           f'{_NUSCENES}/conv_demo_fusion_cpu.py', f'{_NUSCENES}/demo_fusion_cpu.py',
           iterations=600, batch_size=2, views=4, variants=VARIANTS, rows=ROWS,
-          pictured=('on_policy', 'plain')),
+          pictured=('unrolled', 'plain')),
 )}
 """A study each; their configurations are relative to the root of the repository."""

@@ -41,7 +41,7 @@ def test_the_page_alone_is_written_from_the_results(run, tmp_path, capsys):
     out.mkdir()
     (out / 'results.jsonl').write_text(''.join(json.dumps(line(
         name, seed, **{figure: 50. + better + seed})) + '\n'
-        for name, figure, better in (('on_policy', 'steps_3/iou', 2),
+        for name, figure, better in (('unrolled', 'steps_3/iou', 2),
                                      ('plain', 'steps_1/iou', 0)) for seed in range(3)))
     run('study', 'drivable', '--out', out, '--page', tmp_path / 'page.md', '--rows',
         'diffusion')
@@ -61,13 +61,13 @@ def test_smoke_version_goes_on_and_refuses_other_settings(
     lines = [json.loads(text) for text
              in (tmp_path / 'out/results.jsonl').read_text().splitlines()]
     assert [(found['variant'], found['seed']) for found in lines] == [
-        ('plain', 0), ('on_policy', 0)]
+        ('plain', 0), ('unrolled', 0)]
     for found in lines:
         assert 0 <= found['metrics']['steps_1/iou'] <= 100
         assert found['metrics']['parameters'] > 1e4 and found['metrics']['gflops'] > 0
     assert 'steps_10/iou' in lines[1]['metrics'] and 'drift' in lines[1]['metrics']
     page = (tmp_path / 'out/study.md').read_text()
-    assert 'on-policy over the plain head' in page and 'not shown' in page
+    assert 'unrolled over the plain head' in page and 'not shown' in page
     picture = cv2.imread(str(tmp_path / 'out/samples.png'))
     assert picture.shape[1] == 1500 and picture.std() > 20
 

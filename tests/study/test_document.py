@@ -23,5 +23,5 @@ def test_links_commands_and_the_example(repository_dir):
     exec(re.search(r'```python\n(.*?)```', text, re.S)[1], names)
     assert isinstance(names['row'], Row)
     study = Study('own', 'Own', '', '', 1, 1, [*VARIANTS, names['small']],
-                  [*ROWS, names['row']], ('on_policy', 'plain'))
+                  [*ROWS, names['row']], ('unrolled', 'plain'))
     assert study.of_rows(['depth']).variants[-1].name == 'small'

@@ -44,7 +44,7 @@ def test_every_head_is_built_and_every_evaluation_known(name):
 def test_the_published_variant_stays_published_whatever_the_configuration(name):
     study = STUDIES[name]
     bases, scope = bases_of(study)
-    bases['diffusion']['diffusion'] = dict(scale=3., recipe='on_policy',
+    bases['diffusion']['diffusion'] = dict(scale=3., recipe='unrolled',
                                            schedule='linear')
     head = build_head(study.variant('published').settings(bases), scope, 0)
     assert head.diffusion.codec.scale == 0.01
@@ -67,8 +67,8 @@ def test_rows_bring_their_variants():
     part = camvid.of_rows(['layers', 'encoding'])
     assert [row.name for row in part.rows] == ['layers', 'encoding']
     assert {item.name for item in part.variants} == {
-        'layers_1', 'on_policy', 'layers_4', 'layers_8', 'published', 'one_hot',
-        'analog_bits', 'on_policy_one_hot', 'on_policy_analog_bits'}
+        'layers_1', 'unrolled', 'layers_4', 'layers_8', 'published', 'one_hot',
+        'analog_bits', 'unrolled_one_hot', 'unrolled_analog_bits'}
     assert camvid.of_rows(None) is camvid
     with pytest.raises(ValueError, match="no row 'depth'; it has diffusion, "):
         camvid.of_rows(['depth'])
