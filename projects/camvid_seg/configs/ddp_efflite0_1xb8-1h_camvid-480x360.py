@@ -9,6 +9,7 @@ model = dict(
         type='ddp.SegHead', in_channels=64, in_index=0, num_classes=_base_.num_classes,
         decoder=dict(channels=64, num_layers=2, num_heads=4,
                      feedforward_channels=128),
+        diffusion=dict(scale=1., recipe='on_policy'),
         sampler=dict(num_steps=3), loss_decode=_base_.loss),
     auxiliary_head=_base_.auxiliary, train_cfg=dict(), test_cfg=dict(mode='whole'))
 model['data_preprocessor']['size'] = _base_.crop_size

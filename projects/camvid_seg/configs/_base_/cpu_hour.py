@@ -1,5 +1,5 @@
 # A training of just under an hour on two CPU cores.
-iterations = 1800
+iterations = 2200
 lr = 1e-3
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations,
                  val_interval=iterations)
