@@ -101,7 +101,8 @@ class KITTIDepthDataset(BaseSegDataset):
         if not self.backend_args:
             frames = self._present(frames)
         if not frames:
-            raise ValueError(f'{self.ann_file} has no usable frame')
+            raise ValueError(f'{self.ann_file} has no usable frame' + (
+                f': {dropped} lines have None for a depth map' if dropped else ''))
         return [self._sample(frame) for frame in frames]
 
     def _present(self, frames: list[Frame]) -> list[Frame]:
