@@ -47,8 +47,8 @@ def require_info_files(cfg: Config, loaders: Sequence[str]) -> None:
 def _require_objects(name: str, dataset: dict) -> None:
     """Raise where the objects that mmdet3d's ObjectSample pastes are missing."""
     for step in dataset.get('pipeline') or ():
-        sampler = step.get('db_sampler') if isinstance(step, dict) else None
-        path = sampler.get('info_path') if isinstance(sampler, dict) else None
+        sampler = (step.get('db_sampler') if isinstance(step, dict) else None) or {}
+        path = sampler.get('info_path')
         if path and not sampler.get('backend_args') and not os.path.isfile(path):
             raise UserError('\n  '.join([
                 f'the objects {path} that {step["type"]} of {name} pastes into frames '

@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 
 from ddp_perception.registry import DATASETS
+from ddp_perception.wording import counted
 
 from .kitti_splits import Frame, first_of, missing_files, read_split
 from .missing_list import ADVICE, Advice
@@ -102,7 +103,8 @@ class KITTIDepthDataset(BaseSegDataset):
             frames = self._present(frames)
         if not frames:
             raise ValueError(f'{self.ann_file} has no usable frame' + (
-                f': {dropped} lines have None for a depth map' if dropped else ''))
+                f': {counted(dropped, "lines")} with None for a depth map'
+                if dropped else ''))
         return [self._sample(frame) for frame in frames]
 
     def _present(self, frames: list[Frame]) -> list[Frame]:
