@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from data_tools.cityscapes_ids import IGNORED, LAST_LABEL_ID, to_train_ids
 from ddp_perception.files import write_file
+from ddp_perception.progress import hides_bar
 
 SOURCE, TARGET = '_gtFine_labelIds.png', '_gtFine_labelTrainIds.png'
 IMAGE = '_leftImg8bit.png'
@@ -78,7 +79,7 @@ def prepare(root: str | Path, splits: Sequence[str] | None = None,
     counts, strange = {}, {}
     total = sum(map(len, sources.values()))
     with tqdm(total=total, unit='file', desc='training labels',
-              disable=not progress) as bar, ThreadPoolExecutor(jobs) as pool:
+              disable=hides_bar(progress)) as bar, ThreadPoolExecutor(jobs) as pool:
         for split, paths in sources.items():
             todo = [path for path in paths
                     if overwrite or not _target(path).exists()]

@@ -18,7 +18,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from data_tools.png_header import read_png_header
 from ddp_perception.datasets.kitti_splits import (
     Frame,
     first_of,
@@ -26,6 +25,9 @@ from ddp_perception.datasets.kitti_splits import (
     read_split,
     write_split,
 )
+from ddp_perception.datasets.png_header import read_png_header
+from ddp_perception.progress import hides_bar
+from ddp_perception.wording import counted
 
 TRAIN, VAL = 'kitti_train.txt', 'kitti_val.txt'
 
@@ -51,7 +53,7 @@ def check_split(root: str | Path, split: str | Path, progress: bool = True) -> d
               'wrong': []}
     lost = missing_files(frames, root / 'input', root / 'gt_depth')
     for frame, missing in zip(tqdm(frames, desc=Path(split).name,
-                                   unit='frame', disable=not progress), lost):
+                                   unit='frame', disable=hides_bar(progress)), lost):
         report['missing'] += missing
         if not missing:
             report['wrong'] += _faults(root, frame)
@@ -155,7 +157,8 @@ def write_splits(root: str | Path, val_share: float = .2,
     for path, frames in zip(paths, split_drives(drives, val_share)):
         write_split(path, frames)
         names = {Path(frame.image).parts[1] for frame in frames}
-        print(f'{path}: {len(frames)} frames of {len(names)} drives')
+        print(f'{path}: {counted(len(frames), "frames")} of '
+              f'{counted(len(names), "drives")}')
     if without:
         print(f'{without} images have no depth map and are in neither')
     return paths
@@ -242,8 +245,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _tell(split: str | Path, report: dict, allow_missing: bool) -> bool:
     """Print a report; return whether the split can be used."""
-    print(f'{split}: {report["frames"]} frames, {report["dropped"]} lines '
-          'without depth map')
+    print(f'{split}: {counted(report["frames"], "frames")}, '
+          f'{counted(report["dropped"], "lines")} without depth map')
     missing, wrong = report['missing'], report['wrong']
     if missing:
         print(f'error: {split}: {len(missing)} files are missing:'

@@ -24,6 +24,8 @@ from data_tools.nuscenes_tables import read_tables
 from ddp_perception.datasets.info_files import read_info_file
 from ddp_perception.datasets.info_schema import ALL_FIELDS, check_infos
 from ddp_perception.files import write_file
+from ddp_perception.progress import hides_bar
+from ddp_perception.wording import counted
 
 if TYPE_CHECKING:
     from nuscenes import NuScenes
@@ -98,7 +100,7 @@ def prepare(root: str | Path, version: str, prefix: str = 'nuscenes',
     key = _fingerprint(root, version, max_sweeps)
     frames: dict[str, list[dict]] = {split: [] for split in scenes}
     with tqdm(total=sum(map(len, scenes.values())), unit='scene',
-              desc='info files', disable=not progress) as bar:
+              desc='info files', disable=hides_bar(progress)) as bar:
         for split, group in scenes.items():
             for scene in group:
                 frames[split] += _scene_frames(nusc, scene, max_sweeps, cache,
@@ -116,8 +118,8 @@ def prepare(root: str | Path, version: str, prefix: str = 'nuscenes',
                              'calibrated_sensor.json, sample.json, sample_data.json '
                              'and sample_annotation.json') from None
         write_infos(path, content)
-        print(f'{path}: {len(frames[split])} frames of {len(scenes[split])} '
-              'scenes')
+        print(f'{path}: {counted(len(frames[split]), "frames")} of '
+              f'{counted(len(scenes[split]), "scenes")}')
     shutil.rmtree(cache)
     return files
 
@@ -358,6 +360,8 @@ def _only_version(root: str | Path) -> str:
 def run(args: argparse.Namespace) -> int:
     """Run this sub-command; returns the exit status."""
     try:
+        if not args.root.is_dir():
+            raise FileNotFoundError(f'nuScenes root {args.root} is not a folder')
         if args.extend:
             path = args.extend
             if not path.is_file() and (args.root / path).is_file():

@@ -16,3 +16,17 @@ def few(items: Iterable[object], most: int, separator: str = ', ') -> str:
     if len(texts) > most:
         texts[most:] = [f'and {len(texts) - most} more']
     return separator.join(texts)
+
+
+def counted(count: int, plural: str) -> str:
+    """Say how many there are: '2 maps', '1 map'.
+
+    Args:
+        count: how many.
+        plural: what they are called, with an s at the end; of several things,
+            'label maps and depth maps'.
+    """
+    names = plural.split(' and ')
+    if count == 1:
+        names = [name.removesuffix('s') for name in names]
+    return f'{count} {" and ".join(names)}'

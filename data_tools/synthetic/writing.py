@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from data_tools.synthetic.folder import claim, complete, part_path, write_json
+from ddp_perception.progress import hides_bar
 
 Progress = Callable[[], None]
 Job = Callable[[Progress], object]
@@ -108,7 +109,7 @@ def write_set(out: str | Path, options: dict, drives: dict[str, Job],
             for name, drive in todo.items()]
     with tqdm(total=len(drives) * frames, desc=title, unit=unit,
               initial=(len(drives) - len(todo)) * frames,
-              disable=not progress) as bar:
+              disable=hides_bar(progress)) as bar:
         _run([*jobs, *others], workers, bar)
     finish([json.loads(part_path(out, name).read_text())
             for name in drives])

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ddp_perception.cli.errors import UserError
+from ddp_perception.datasets.png_header import read_png_header
 from ddp_perception.file_names import output_name
+from ddp_perception.wording import counted
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 INFO_SUFFIXES = ('.json', '.pkl', '.pickle')
@@ -20,7 +22,8 @@ def find_images(path: str | Path, out_dir: str | Path) -> tuple[Path, list[Path]
 
     Args:
         path: An image, or a folder that is searched with all
-            folders below it, but for `out_dir`.
+            folders below it, but for `out_dir`. What a folder holds of 16-bit
+            grey PNGs, depth maps as a rule, is left out and printed.
         out_dir: Where predictions go.
 
     Returns:
@@ -39,6 +42,9 @@ def find_images(path: str | Path, out_dir: str | Path) -> tuple[Path, list[Path]
         if not is_image(path):
             raise UserError(f'{path} must be an image ({kinds}) or a folder of '
                             'images')
+        if _holds_measurements(path):
+            raise UserError(f'{path} is a 16-bit grey PNG, as depth maps are; '
+                            'expected a photograph')
         return path.parent, [Path(path.name)]
     if not path.is_dir():
         raise UserError(f'{path} is neither an image nor a folder')
@@ -50,10 +56,24 @@ def find_images(path: str | Path, out_dir: str | Path) -> tuple[Path, list[Path]
         file.relative_to(path) for file in path.rglob('*')
         if is_image(file) and file.is_file() and not file.name.startswith('.')
         and out_dir not in file.resolve().parents)
-    if not images:
+    photographs = [image for image in images if not _holds_measurements(path / image)]
+    others = counted(len(images) - len(photographs), '16-bit grey PNGs')
+    if not photographs:
         raise UserError(f'{path} has no image ({kinds}), nor have the folders '
-                        'in it')
-    return path, images
+                        'in it' + (f', but {others}, as depth maps are'
+                                   if images else ''))
+    if len(photographs) < len(images):
+        print(f'leaving out {others}, as depth maps are, of {path}')
+    return path, photographs
+
+
+def _holds_measurements(path: Path) -> bool:
+    """Whether a file is a 16-bit grey PNG; a damaged one is not known to be."""
+    try:
+        header = read_png_header(path)
+    except (OSError, ValueError):
+        return False
+    return (header.bits, header.colour) == (16, 'grey')
 
 
 def output_stems(images: Sequence[Path]) -> list[Path]:

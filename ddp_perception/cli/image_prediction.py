@@ -11,6 +11,7 @@ from ddp_perception.cli.image_files import output_stems
 from ddp_perception.cli.predicted_files import write_predictions
 from ddp_perception.cli.refinement import diffusion_head, draw_refinement
 from ddp_perception.cli.sample_input import test_datasets
+from ddp_perception.progress import hides_bar
 from ddp_perception.visualization import read_image
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def predict_images(model: BaseModel, pipeline: Callable[[dict], Any],
     plural = 'images'
     pairs = list(zip(images, output_stems(images), strict=True))
     for image, stem in tqdm(pairs, unit='image', desc='predicting',
-                            disable=not progress):
+                            disable=hides_bar(progress)):
         path = folder / image
         _require_image(path)
         data = _prepare(pipeline, path)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def require_info_files(cfg: Config, loaders: Sequence[str]) -> None:
     """Raise before anything is built where the list of samples is missing.
 
-    That is an annotation file or, without one, the folder of images.
+    That is an annotation file or, without one, the folder of images. Likewise
+    where the objects are missing that a step of the pipeline pastes.
 
     Args:
         cfg: The configuration.
@@ -40,6 +41,22 @@ def require_info_files(cfg: Config, loaders: Sequence[str]) -> None:
         path = os.path.join(root, listed or '')
         if listed and not exists(path):
             raise UserError(_message(cfg, name, dataset, what, path))
+        _require_objects(name, dataset)
+
+
+def _require_objects(name: str, dataset: dict) -> None:
+    """Raise where the objects that mmdet3d's ObjectSample pastes are missing."""
+    for step in dataset.get('pipeline') or ():
+        sampler = (step.get('db_sampler') if isinstance(step, dict) else None) or {}
+        path = sampler.get('info_path')
+        if path and not sampler.get('backend_args') and not os.path.isfile(path):
+            raise UserError('\n  '.join([
+                f'the objects {path} that {step["type"]} of {name} pastes into frames '
+                'are missing; ddp-perception prepare does not cut them out.',
+                "mmdet3d's tools/create_data.py does, with the info files.",
+                'Without them, leave the step out in a configuration of your own:  '
+                'train_pipeline = [step for step in _base_.train_pipeline '
+                "if step['type'] != 'ObjectSample']"]))
 
 
 def _message(cfg: Config, name: str, dataset: dict, what: str, path: str) -> str:

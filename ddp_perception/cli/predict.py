@@ -6,8 +6,8 @@ Frames, where its data set is of mmdet3d's nuScenes kind: an info file (JSON or
 pickle, as "prepare" or mmdet3d writes it) or a nuScenes root with info files.
 Outputs are named by the token; one that cannot name a file (../x, say) is
 changed in the name, not in the file. Maps give
-  <token>.npz   probabilities (class, x, y), classes, xbound, ybound, token,
-                uncertainty (class, x, y), uncertainty_label
+  <token>.npz   probabilities (class, x, y), float16; classes, xbound, ybound,
+                token; uncertainty (class, x, y), float16, uncertainty_label
   <token>.png   the map among the six cameras; beside it the true map where the
                 data set has one
 
@@ -152,6 +152,7 @@ def _predict_dataset(args: argparse.Namespace, cfg: Config, dataset: Samples,
 
 def _predict_images(args: argparse.Namespace, cfg: Config) -> str:
     from ddp_perception.cli import image_files, image_prediction
+    from ddp_perception.wording import counted
     _refuse(args, NOT_FOR_IMAGES, 'images, which the test pipeline of this '
             'configuration starts from')
     folder, images = image_files.find_images(args.input, args.out)
@@ -161,7 +162,7 @@ def _predict_images(args: argparse.Namespace, cfg: Config) -> str:
     what = image_prediction.predict_images(
         _load_model(args, cfg), pipeline, metainfo, folder, images, args.out,
         pictures=not args.no_pictures, refinement=args.refinement)
-    return f'{len(images)} {what}'
+    return counted(len(images), what)
 
 
 _PREDICT = {'frames': _predict_frames, 'images': _predict_images,

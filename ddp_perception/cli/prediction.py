@@ -15,6 +15,8 @@ from ddp_perception.cli.predicted_files import write_predictions
 from ddp_perception.cli.refinement import diffusion_head, draw_refinement
 from ddp_perception.engine.pictures import name_images
 from ddp_perception.file_names import output_names
+from ddp_perception.progress import hides_bar
+from ddp_perception.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -213,7 +215,7 @@ def predict_all(model: BaseModel, dataset: Samples, out_dir: str | Path,
     labels = _labels(dataset)[:limit]
     names = output_names(labels)
     for index, label in enumerate(tqdm(labels, unit=unit, desc='predicting',
-                                       disable=not progress)):
+                                       disable=hides_bar(progress))):
         try:
             batch = pseudo_collate([dataset[index]])
         except (OSError, ValueError, KeyError) as error:
@@ -226,7 +228,7 @@ def predict_all(model: BaseModel, dataset: Samples, out_dir: str | Path,
         if refinement:
             draw_refinement(model, batch, out_dir / names[index],
                             getattr(dataset, 'metainfo', {}), threshold)
-    return f'{len(labels)} {plural}'
+    return counted(len(labels), plural)
 
 
 def _labels(dataset: Samples) -> list[str]:

@@ -26,8 +26,8 @@ class _Rule(NamedTuple):
     """Which values a setting takes.
 
     Attributes:
-        place: Keys between dots; ``a|b`` stands for each of them and
-            ``[]`` for every item of a list.
+        place: Keys between dots; ``a|b`` stands for each of them, ``*`` for
+            every key and ``[]`` for every item of a list.
         expected: For the message.
         holds: Whether a value is one of these.
         optional: Whether None is, too.
@@ -110,8 +110,7 @@ _RULES = (
     _Rule('param_scheduler.[]', _WITH_TYPE, _has_type),
     _Rule('param_scheduler.[].gamma|factor|power', 'a number', _is_number),
     _Rule('default_hooks', 'settings of hooks by name (a dict)', _is(dict), True),
-    _Rule('default_hooks.timer|logger|param_scheduler|checkpoint|sampler_seed|'
-          'visualization', _WITH_TYPE, _has_type, True),
+    _Rule('default_hooks.*', _WITH_TYPE, _has_type, True),
     _Rule('default_hooks.logger.interval', 'a whole number from 1 on',
           _is_whole(1)),
     _Rule('default_hooks.checkpoint.interval|max_keep_ckpts',
@@ -247,6 +246,8 @@ def _found(node: object, keys: Sequence[str],
     items: Sequence[tuple[object, object]]
     if keys[0] == '[]':
         items = list(enumerate(node)) if isinstance(node, (list, tuple)) else []
+    elif keys[0] == '*':
+        items = list(node.items()) if isinstance(node, dict) else []
     else:
         items = [(key, node[key]) for key in keys[0].split('|')
                  if isinstance(node, dict) and key in node]

@@ -27,6 +27,7 @@ from ddp_perception.evaluation.temperature import (
 )
 from ddp_perception.heads import DiffusionHead
 from ddp_perception.prediction_heads import heads_of
+from ddp_perception.progress import hides_bar
 
 if TYPE_CHECKING:
     from mmengine.model import BaseModel
@@ -163,7 +164,7 @@ def _predictions(model: BaseModel, head: Any, loader: DataLoader, what: str,
     """Yield scores (K, H, W) and truth, (H, W) or (K, H, W), of each sample."""
     from tqdm import tqdm
     maps = isinstance(head.outcome, Presences)
-    for batch in tqdm(loader, desc=what, unit='batch', disable=not progress):
+    for batch in tqdm(loader, desc=what, unit='batch', disable=hides_bar(progress)):
         with torch.no_grad():
             samples = model.test_step(batch)
         for sample in samples:

@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 
 from ddp_perception.registry import DATASETS
-from ddp_perception.wording import few
+from ddp_perception.wording import counted, few
 
 from .kitti_splits import Frame, first_of, missing_files, read_split
 from .missing_list import ADVICE, Advice
@@ -105,7 +105,9 @@ class KITTIDepthDataset(BaseSegDataset):
         if not self.backend_args:
             frames = self._present(frames)
         if not frames:
-            raise ValueError(f'{self.ann_file} has no usable frame')
+            raise ValueError(f'{self.ann_file} has no usable frame' + (
+                f': {counted(dropped, "lines")} with None for a depth map'
+                if dropped else ''))
         self._require_indices(len(frames))
         return [self._sample(frame) for frame in frames]
 

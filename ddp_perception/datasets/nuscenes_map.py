@@ -42,6 +42,8 @@ class NuScenesMapDataset(NuScenesDataset):
         filter_empty_gt: Skip training frames without boxes. Off: a map needs
             none.
         map_classes: Names in the order of the masks, for metrics and pictures.
+        lazy_init: Read no frame before `full_init`; classes and palettes are
+            known without any file.
 
     Other arguments are those of mmdet3d's NuScenesDataset.
 
@@ -73,12 +75,13 @@ class NuScenesMapDataset(NuScenesDataset):
                  backend_args: dict | None = None, default_cam_key: str | None = None,
                  show_ins_var: bool = False) -> None:
         path = Path(data_root or '', ann_file)
-        if not path.is_file():
+        if not lazy_init and not path.is_file():
             raise FileNotFoundError(
                 f'info file {path} is missing; write it with "ddp-perception '
                 f'prepare nuscenes {data_root}"')
         if data_prefix is None:
-            data_prefix = detect_data_prefix(data_root, ann_file)
+            data_prefix = (detect_data_prefix(data_root, ann_file)
+                           if path.is_file() else NUSCENES_PREFIX)
         if load_map is None:
             load_map = any(map(_draws_masks, pipeline))
         self.load_map = load_map

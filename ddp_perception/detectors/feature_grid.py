@@ -252,7 +252,8 @@ def _dry_run(modules: Sequence[nn.Module], rows_cols: Sequence[int]) -> list[Ten
         raise ValueError(f'{type(modules[0]).__name__} has no convolution')
     x = torch.empty(1, first.in_channels, *rows_cols, device='meta')
     for module in modules:
-        probe = copy.deepcopy(module).to('meta').eval()
+        probe = copy.deepcopy(module).to('meta')
+        probe.eval()  # not chained: train() of mmdet's ResNet returns None
         try:
             with torch.no_grad():
                 x = probe(x)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional as F
-from mmdet3d.models import Base3DDetector
+from mmdet3d.models import Base3DDetector, SingleStageMono3DDetector
 from mmdet3d.registry import MODELS as MMDET3D_MODELS
 from mmdet3d.structures import Det3DDataSample
 from mmengine.config import ConfigDict
@@ -51,15 +51,17 @@ class WithMapHead(Base3DDetector):
             computed. ``'map'`` trains the detector alone. None trains both.
         detector_weight: factor of the detector's losses; the map head's loss
             has ``loss_weight``.
+        train_cfg: None, which mmdet3d's inference API sets. The detector has
+            its own.
         init_cfg: mmengine's initialisation config.
 
     A checkpoint of the bare detector loads into it too (``load_from``); what
     was filled is logged.
 
     Raises:
-        ValueError: an option is unknown or a grid is wrong or cannot be
-            derived (when built); the part returns no single BEV map, losses
-            collide, or augmented copies of a frame are given.
+        ValueError: an option is unknown, the detector is monocular, or a grid is
+            wrong or cannot be derived (when built); the part returns no single BEV
+            map, losses collide, or augmented copies of a frame are given.
 
     Source: DDP, arXiv:2303.17559 (map head). The wrapper is this project's.
     """
@@ -67,13 +69,24 @@ class WithMapHead(Base3DDetector):
     def __init__(self, detector: dict, seg_head: dict, *, feature: str | None = None,
                  levels: int | str | Sequence[int] | None = None,
                  freeze: str | None = None, detector_weight: float = 1.,
+                 train_cfg: None = None,
                  init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg=init_cfg)
+        if train_cfg is not None:
+            raise ValueError('train_cfg is that of the detector, '
+                             f'detector=dict(train_cfg=...), got {train_cfg!r} beside '
+                             'it')
         if freeze not in (None, 'detector', 'map'):
             raise ValueError("freeze must be None, 'detector' or 'map', got "
                              f'{freeze!r}')
         with scope_of_parts('mmdet3d', detector):
             self.detector = MMDET3D_MODELS.build(ConfigDict(detector))
+        if isinstance(self.detector, SingleStageMono3DDetector):
+            raise ValueError(
+                f"{type(self.detector).__name__} predicts from one camera's image and "
+                "has no bird's-eye-view features that a map head could read. Take a "
+                'detector with voxels or pillars; for cameras, ddp.BEVFusion with '
+                'img_backbone and view_transform')
         self._extract_takes_metas = len(signature(
             self.detector.extract_feat).parameters) > 1
         # One module under two names; it has no persistent tensors.
@@ -211,10 +224,13 @@ class WithMapHead(Base3DDetector):
 
     def aug_test(self, batch_inputs_dict: list, batch_data_samples: list) -> NoReturn:
         """Refuse augmented copies of a frame: maps are not merged."""
-        raise ValueError(
-            f'{len(batch_data_samples)} augmented copies of a frame were given; the '
-            'map head takes frames one by one: set flip=False and one '
-            'pts_scale_ratio in MultiScaleFlipAug3D')
+        _refuse_copies(len(batch_data_samples))
+
+    def _run_forward(self, data: dict | list, mode: str) -> Any:
+        """Run `forward` on a batch; augmented copies come as a list of them."""
+        if isinstance(data, list):
+            _refuse_copies(len(data))
+        return super()._run_forward(data, mode)
 
     def _forward(self, batch_inputs_dict: dict,
                  batch_data_samples: list[Det3DDataSample] | None = None) -> dict:
@@ -247,6 +263,12 @@ class WithMapHead(Base3DDetector):
                           f'{describe_coverage(counts)} tensors; the others keep '
                           'their initial values', 'current')
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def _refuse_copies(count: int) -> NoReturn:
+    raise ValueError(
+        f'{count} augmented copies of a frame were given; the map head takes frames '
+        'one by one: set flip=False and one pts_scale_ratio in MultiScaleFlipAug3D')
 
 
 def _scaled(value: Any, factor: float) -> Any:

@@ -45,6 +45,21 @@ def test_info_files_are_looked_for_inside_wrappers(tmp_path):
     missing_data.require_info_files(cfg, ['train_dataloader', 'val_dataloader'])
 
 
+def test_missing_objects_to_paste_are_named_before_anything_is_built(
+        tmp_path, repository_dir):
+    cfg = configuration.load_config(
+        repository_dir / 'projects/map_head_for_your_detector/configs'
+        / 'centerpoint-pillar_map.py', data_root=tmp_path)
+    for split in ('train', 'val'):  # all that `prepare` writes
+        (tmp_path / f'nuscenes_infos_{split}.pkl').touch()
+    with pytest.raises(UserError, match=(
+            f'{tmp_path}/nuscenes_dbinfos_train.pkl that ObjectSample of '
+            "train_dataloader .*\n.*create_data.py.*\n.*!= 'ObjectSample'")):
+        missing_data.require_info_files(cfg, ['train_dataloader', 'val_dataloader'])
+    (tmp_path / 'nuscenes_dbinfos_train.pkl').touch()
+    missing_data.require_info_files(cfg, ['train_dataloader', 'val_dataloader'])
+
+
 def test_tensorboard_is_added_once_and_keeps_other_backends():
     cfg = Config({'visualizer': {'type': 'Det3DLocalVisualizer',
                                  'vis_backends': [{'type': 'LocalVisBackend'}]}})

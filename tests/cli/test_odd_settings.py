@@ -64,6 +64,7 @@ OPTIONS = [  # KEY=VALUE and what the message names
     ('custom_hooks.0=7', 'does not fit'),
     ('default_hooks=[]', 'default_hooks must be'),
     ('default_hooks.logger=5', 'default_hooks.logger must be'),
+    ('default_hooks.checkpont.interval=1', "checkpont must be settings with a 'type'"),
     ('default_hooks.logger.interval=0', 'default_hooks.logger.interval must be'),
     ('default_hooks.checkpoint.interval=x', 'default_hooks.checkpoint.interval'),
     ('default_hooks.checkpoint.max_keep_ckpts=0', 'max_keep_ckpts must be'),

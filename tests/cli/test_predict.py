@@ -92,6 +92,15 @@ def test_predict_stays_in_its_folder_whatever_a_token_says(
     assert (out / 'second.npz').is_file()
 
 
+def test_predict_of_one_frame_says_so_and_writes_no_bar_into_a_log(
+        run, points_config, checkpoint, info_file, tmp_path, capsys):
+    run('predict', points_config, checkpoint, info_file, '--out', tmp_path / 'maps',
+        '--limit', '1', '--no-pictures', '--device', 'cpu')
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == f'1 map in {tmp_path / "maps"}'
+    assert 'predicting' not in said.err
+
+
 def test_predict_limits_frames_and_can_leave_pictures_out(
         run, points_config, checkpoint, info_file, tmp_path):
     out = tmp_path / 'maps'

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from data_tools.png_header import PNGHeader, read_png_header
 from data_tools.prepare_kitti import split_drives
 from ddp_perception.cli.main import main
 from ddp_perception.datasets import KITTIDepthDataset
 from ddp_perception.datasets.kitti_splits import Frame, read_split
+from ddp_perception.datasets.png_header import PNGHeader, read_png_header
 from tests.datasets.tiny_kitti import (
     DRIVES,
     frame_paths,
@@ -34,7 +34,7 @@ def test_a_root_without_splits_gets_them_by_drive(root, capsys):
     status, out, err = run(capsys, root, '--write-splits')
     assert status == 0 and 'error' not in err
     assert 'kitti_train.txt: 3 frames of 2 drives' in out
-    assert 'kitti_val.txt: 2 frames of 1 drives' in out
+    assert 'kitti_val.txt: 2 frames of 1 drive\n' in out
     assert '1 images have no depth map' in out
     train, val = (KITTIDepthDataset(f'kitti_{name}.txt', root)
                   for name in ('train', 'val'))
@@ -99,9 +99,9 @@ def test_every_split_of_the_root_is_checked(root, capsys):
     (root / 'b.txt').write_text(frame_paths(DRIVES[1], 0)[0] + '\n')
     status, out, err = run(capsys, root)
     assert status == 0
-    assert 'a.txt: 1 frames, 1 lines without depth map' in out
-    assert 'b.txt: 1 frames' in out
-    assert '1/1' in err  # the progress bar
+    assert 'a.txt: 1 frame, 1 line without depth map' in out
+    assert 'b.txt: 1 frame,' in out
+    assert '1/1' not in err  # no terminal, no progress bar
 
 
 def test_missing_files_are_counted_and_named(root, capsys):

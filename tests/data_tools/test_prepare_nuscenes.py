@@ -328,6 +328,8 @@ def test_missing_sensor_files_are_counted_and_listed(root):
 def test_missing_tables_maps_and_roots_are_named(root, capsys):
     with pytest.raises(FileNotFoundError, match='nowhere is not a folder'):
         prepare(root / 'nowhere', 'v1.0-mini')
+    assert main(['prepare', 'nuscenes', '/nosuch']) == 1  # no version asked for
+    assert '/nosuch is not a folder' in capsys.readouterr().err
     with pytest.raises(FileNotFoundError, match='v1.0-trainval.*v1.0-mini'):
         prepare(root, 'v1.0-trainval')
     with pytest.raises(ValueError, match="v1.0-mini.*got 'mini'"):

@@ -202,6 +202,13 @@ def test_missing_info_file_names_the_command(tiny_root):
         build(tiny_root, 'absent')
 
 
+def test_classes_are_known_without_any_file(tmp_path):
+    dataset = build(tmp_path / 'nowhere', lazy_init=True)
+    assert dataset.metainfo['map_classes'][0] == 'drivable_area'
+    with pytest.raises(FileNotFoundError, match='nowhere'):
+        dataset.full_init()
+
+
 def test_json_infos_of_the_test_split_have_no_boxes(tiny_root, tmp_path):
     content = pickle.loads((tiny_root / 'nuscenes_infos_val.pkl').read_bytes())
     for frame in content['data_list']:

@@ -37,8 +37,7 @@ def on_synthetic(cfg, root, infos, work_dir):
     cfg.optim_wrapper = ConfigDict(type='OptimWrapper', clip_grad=dict(max_norm=10),
                                    optimizer=dict(type='AdamW', lr=2e-3))
     cfg.param_scheduler = []
-    cfg.default_hooks.checkpoint = ConfigDict(
-        type='CheckpointHook', by_epoch=False, interval=ITERATIONS)
+    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=ITERATIONS)
     cfg.log_processor = ConfigDict(type='LogProcessor', by_epoch=False)
     cfg.randomness = dict(seed=0)
     cfg.work_dir = str(work_dir)

@@ -308,10 +308,16 @@ def test_part_of_any_depth_can_be_tapped_with_a_given_grid():
 def test_unknown_options_missing_truth_and_augmented_frames_are_named(models):
     with pytest.raises(ValueError, match="freeze must be.*'neck'"):
         build(PILLAR, freeze='neck')
+    with pytest.raises(ValueError, match=r"train_cfg is that of .*got \{'pts': 1\}"):
+        build(PILLAR, train_cfg=dict(pts=1))
     model = models[PILLAR]
     inputs, samples = batch(model)
     with pytest.raises(ValueError, match='augmented copies.*flip=False'):
         model([inputs], [samples[:1]], mode='predict')
+    copies = [dict(inputs={'points': [points]}, data_samples=[sample])
+              for points, sample in zip(inputs['points'], samples, strict=True)]
+    with pytest.raises(ValueError, match='2 augmented copies.*flip=False'):
+        model.test_step(copies)  # as MultiScaleFlipAug3D and the loader make it
     del samples[1].gt_map_seg
     with pytest.raises(ValueError, match='gt_map_seg is missing.*LoadMapMasks'):
         model.loss(inputs, samples)

@@ -22,7 +22,9 @@ class LoadMapMasks(BaseTransform):
     it anywhere after the last augmentation of the points, be it ours,
     mmdet3d's or that of its BEVFusion project (`lidar_augmentation` tells
     which orders are understood, and raises for others). A list of samples,
-    as MultiScaleFlipAug3D makes it, gets masks for each.
+    as MultiScaleFlipAug3D makes it, gets masks for each. A sample of no place
+    at all (neither map_location nor ego2global), as mmdet3d's inference API
+    makes it of a point cloud, stays without masks.
 
     Args:
         xbound: [min, max, step] in metres, LiDAR frame.
@@ -56,6 +58,8 @@ class LoadMapMasks(BaseTransform):
         location = results.get('map_location')
         root = self.map_root or results.get('map_root')
         name = results.get('token', '?')
+        if location is None and 'ego2global' not in results:
+            return results
         if location is None:
             raise ValueError(
                 f'sample {name} has no map_location; add the map fields to the '

@@ -81,7 +81,7 @@ class PackMapInputs(Pack3DDetInputs):
         for key in MATRICES:
             if key in results:
                 results[key] = np.asarray(results[key], np.float32)
-        if 'lidar2ego' in results or 'lidar_points' in results:
+        if 'lidar2ego' in results or 'lidar2ego' in results.get('lidar_points', ()):
             results['lidar2ego'] = lidar2ego(results)
         if 'ego2global' in results:
             results['ego2global'] = np.asarray(results['ego2global'], float)

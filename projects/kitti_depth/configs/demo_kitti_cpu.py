@@ -15,15 +15,16 @@ model['decode_head'].update(
     scale_up=True)
 model['test_cfg'].update(crop_size=kb_crop, stride=kb_crop)
 
-load = [dict(type='LoadImageFromFile'), dict(type='ddp.LoadKITTIDepth'),
-        dict(type='ddp.KBCrop', height=kb_crop[0], width=kb_crop[1])]
+crop = dict(type='ddp.KBCrop', height=kb_crop[0], width=kb_crop[1])
 train_pipeline = [
-    *load,
+    dict(type='LoadImageFromFile'), dict(type='ddp.LoadKITTIDepth'), crop,
     dict(type='RandomFlip', prob=0.5),
     dict(type='ddp.DepthRandomCrop', crop_size=crop_size),
     dict(type='ddp.DepthColorAug', prob=0.5),
     _base_.pack]
-test_pipeline = [*load, _base_.pack]
+test_pipeline = [  # mmseg's inference has no depth
+    dict(type='LoadImageFromFile'), dict(type='ddp.LoadKITTIDepth', optional=True),
+    crop, _base_.pack]
 train_dataloader = dict(batch_size=4, num_workers=1, dataset=dict(
     data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(batch_size=2, num_workers=1, persistent_workers=False,

@@ -1,6 +1,7 @@
 _base_ = 'mmdet3d::centerpoint/centerpoint_voxel01_second_secfpn_8xb4-cyclic-20e_nus-3d.py'  # noqa: E501
 custom_imports = dict(imports=['ddp_perception'], allow_failed_imports=False)
 custom_hooks = [dict(type='ddp.BroadcastBuffersHook')]
+default_hooks = dict(checkpoint=dict(type='ddp.CheckpointHook'))
 
 model = dict(_delete_=True, type='ddp.WithMapHead', detector=_base_.model,
              seg_head=dict(type='ddp.MapSegHead'))

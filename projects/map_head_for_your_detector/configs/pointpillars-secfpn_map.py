@@ -1,6 +1,7 @@
 _base_ = 'mmdet3d::pointpillars/pointpillars_hv_secfpn_sbn-all_8xb4-2x_nus-3d.py'
 custom_imports = dict(imports=['ddp_perception'], allow_failed_imports=False)
 custom_hooks = [dict(type='ddp.BroadcastBuffersHook')]
+default_hooks = dict(checkpoint=dict(type='ddp.CheckpointHook'))
 
 model = dict(_delete_=True, type='ddp.WithMapHead', detector=_base_.model,
              seg_head=dict(type='ddp.MapSegHead'))

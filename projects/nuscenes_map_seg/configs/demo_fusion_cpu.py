@@ -75,6 +75,7 @@ train_dataset = dict(
 val_dataset = dict(
     type='ddp.NuScenesMapDataset', data_root=data_root,
     ann_file='nuscenes_infos_val.pkl', map_classes=classes, test_mode=True,
+    box_type_3d='LiDAR',  # mmdet3d's inference API reads it here
     pipeline=test_pipeline)
 train_dataloader = dict(
     _delete_=True, batch_size=batch_size, num_workers=1, persistent_workers=True,
@@ -103,7 +104,7 @@ env_cfg = dict(dist_cfg=dict(backend='gloo'),
                mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0))
 default_hooks = dict(
     logger=dict(type='LoggerHook', interval=10),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1),
+    checkpoint=dict(type='ddp.CheckpointHook', interval=1, max_keep_ckpts=1),
     sampler_seed=dict(type='DistSamplerSeedHook'))
 custom_hooks = [dict(type='ddp.BroadcastBuffersHook')]
 log_processor = dict(type='LogProcessor', window_size=10, by_epoch=True)

@@ -73,6 +73,14 @@ def test_place_in_the_pipeline_does_not_matter_but_after_augmentation(sample):
         RandomFlip3D(**BOTH_FLIPS)(results)
 
 
+def test_a_sample_of_no_place_stays_without_masks_and_half_a_place_is_named(sample):
+    cloud = {'points': 'of an array', 'timestamp': 1}  # mmdet3d's inference API
+    assert LoadMapMasks()(dict(cloud)) == cloud
+    del sample['map_location']
+    with pytest.raises(ValueError, match='frame has no map_location'):
+        LoadMapMasks()(sample)
+
+
 def test_fewer_classes_and_another_grid(sample):
     everything = LoadMapMasks()(dict(sample))['gt_masks_bev']
     step = TRANSFORMS.build(dict(

@@ -30,7 +30,7 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3,
+    checkpoint=dict(type='ddp.CheckpointHook', interval=1, max_keep_ckpts=3,
                     save_best='map/mean/iou@max', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'))
 custom_hooks = [dict(type='ddp.BroadcastBuffersHook')]

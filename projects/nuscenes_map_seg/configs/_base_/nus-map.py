@@ -40,6 +40,7 @@ train_dataset = dict(
 val_dataset = dict(
     type='ddp.NuScenesMapDataset', data_root=data_root,
     ann_file='nuscenes_infos_val.pkl', map_classes=map_classes, test_mode=True,
+    box_type_3d='LiDAR',  # mmdet3d's inference API reads it here
     modality=dict(use_camera=True, use_lidar=True), pipeline=test_pipeline)
 
 train_dataloader = dict(
