@@ -43,6 +43,7 @@ NUSCENES = [
 ]
 DEV = ['pytest>=7', 'pytest-random-order>=1.1', 'scikit-learn>=1.3', 'ruff>=0.5',
        'mypy>=2']
+DOCS = ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5,<10']
 
 
 class BuildWithProjects(build_py):
@@ -93,6 +94,7 @@ setup(
         'nuscenes': NUSCENES,
         'imagenet': IMAGENET,
         'dev': DEV,
+        'docs': DOCS,  # of the pages as a site, in an environment of its own
         'all': sorted({*OPENMMLAB, *NUSCENES, *IMAGENET, *DEV}),
     },
     entry_points={
