@@ -20,8 +20,8 @@ SECTIONS = {
     'The project': ('CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'),
 }
 """Sections of the navigation, and the pages in each."""
-ATTACHED = ('LICENSE', 'docs/*.jpg', 'docs/*.png', 'projects/*/configs/**/*.py',
-            'examples/*/*.py')
+ATTACHED = ('LICENSE', 'model-index.yml', 'docs/*.jpg', 'docs/*.png',
+            'projects/*/configs/**/*.py', 'examples/*/*.py')
 """What pages show or link to besides pages."""
 
 
