@@ -1,12 +1,15 @@
 # Targets print what they do; each one that needs the environment sets it up.
 VENV ?= .venv
 PYTHON_IN := $(VENV)/bin/python
+# A small environment of its own, so that the pages need neither torch nor mmcv.
+DOCS_VENV ?= .venv-docs
+DOCS_PYTHON ?= python3
 ARGS ?=
 # Waiting threads give their core to others, data loading workers for one.
 export OMP_WAIT_POLICY ?= PASSIVE
 .DEFAULT_GOAL := help
 .PHONY: help env demo demo-cityscapes demo-kitti demo-joint test test-shuffled \
-	test-slow lint clean
+	test-slow lint docs docs-serve clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | \
@@ -42,6 +45,19 @@ lint: env  ## ruff over the whole tree, mypy over the packages
 	$(PYTHON_IN) -m ruff check .
 	$(PYTHON_IN) -m mypy
 
-clean:  ## remove caches and build products; keeps .venv, data and work_dirs
+# The variable leaves out a notice on mkdocs' future, which is no warning of a page.
+docs: $(DOCS_VENV)/.ready  ## the pages as a site, their links checked: build/site
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build $(ARGS)
+
+docs-serve: $(DOCS_VENV)/.ready  ## the site at 127.0.0.1:8000, renewed as pages change
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs serve $(ARGS)
+
+$(DOCS_VENV)/.ready: constraints.txt
+	$(DOCS_PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install -q --disable-pip-version-check \
+		-c constraints.txt mkdocs mkdocs-material
+	@touch $@
+
+clean:  ## remove caches and build products; keeps environments, data and work_dirs
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
-	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -not -path './.venv*/*' -prune -exec rm -rf {} +

@@ -6,9 +6,11 @@ that people already have, so that ``pip install -e .`` there installs nothing
 else. Versions proven together are pinned in constraints.txt.
 """
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 VERSION = re.search(r"^__version__ = '(.+)'$",
@@ -41,6 +43,30 @@ NUSCENES = [
 ]
 DEV = ['pytest>=7', 'pytest-random-order>=1.1', 'scikit-learn>=1.3', 'ruff>=0.5',
        'mypy>=2']
+DOCS = ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5,<10']
+
+
+class BuildWithProjects(build_py):
+    """Put the configurations into the package's ``.mim``.
+
+    That is where OpenMMLab's packages carry theirs. They stay below `projects` in
+    the checkout, which an editable installation reads.
+    """
+
+    def run(self):
+        """Build the package, then copy what `projects` and its index consist of."""
+        super().run()
+        if self.editable_mode:
+            return
+        target = Path(self.build_lib, 'ddp_perception', '.mim')
+        shutil.rmtree(target, ignore_errors=True)  # of an earlier build
+        for pattern in ('model-index.yml', 'projects/**/*.py', 'projects/*/*.yml',
+                        'projects/*/README.md'):
+            for path in HERE.glob(pattern):
+                copy = target / path.relative_to(HERE)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
+
 
 setup(
     name='ddp_perception',
@@ -60,6 +86,7 @@ setup(
     ],
     python_requires='>=3.10',
     packages=find_packages(include=['ddp_perception*', 'data_tools*', 'demos*']),
+    cmdclass={'build_py': BuildWithProjects},
     package_data={'ddp_perception.reports': ['page.html']},
     install_requires=['torch>=2.1'],
     extras_require={
@@ -67,6 +94,7 @@ setup(
         'nuscenes': NUSCENES,
         'imagenet': IMAGENET,
         'dev': DEV,
+        'docs': DOCS,  # of the pages as a site, in an environment of its own
         'all': sorted({*OPENMMLAB, *NUSCENES, *IMAGENET, *DEV}),
     },
     entry_points={

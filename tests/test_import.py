@@ -72,7 +72,7 @@ ROOMS = {
     **{room: {*others} - {room} for room, others in CORE.items()},
     '_register': {'registry'}, 'registry': set(), 'files': set(), 'file_names': set(),
     'wording': set(), 'pixels': set(), 'prediction_heads': set(),
-    'progress': set(),
+    'progress': set(), 'shipped_configs': set(),
     'checkpoints': {'files', 'wording', 'prediction_heads'}, 'compat': {'checkpoints'},
     'losses': {'registry'}, 'necks': {'registry'},
     'backbones': {'registry', 'checkpoints', 'ops'}, 'segmentors': {'registry'},

@@ -7,7 +7,8 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     """Add the configuration file and the options that change it."""
     parser.add_argument('config', metavar='CONFIG',
                         help='configuration file (.py), e.g. one of '
-                        'projects/*/configs')
+                        'projects/*/configs, or the name of one of these, which '
+                        'is found from any folder')
     group = parser.add_argument_group('configuration')
     group.add_argument('--data-root', metavar='DIR',
                        help='where the data set lies; replaces data_root '

@@ -4,10 +4,12 @@ from __future__ import annotations
 import argparse
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddp_perception.cli.errors import UserError, described, shortened
+from ddp_perception.shipped_configs import find_config, shipped_configs, shipped_root
 
 if TYPE_CHECKING:
     from mmengine.config import Config, ConfigDict
@@ -21,7 +23,7 @@ def load_config(path: str | Path, cfg_options: Sequence[str] = (),
     """Read a configuration file.
 
     Args:
-        path: The file.
+        path: The file, or what `find_config` finds one by.
         cfg_options: KEY=VALUE texts.
         data_root: Replaces every data root.
 
@@ -33,7 +35,7 @@ def load_config(path: str | Path, cfg_options: Sequence[str] = (),
             KEY=VALUE or has no place, or a setting is of the wrong kind.
     """
     from ddp_perception.cli.setting_rules import require_settings
-    path = Path(path)
+    path = find_config(path)
     cfg = _read_config(path)
     if cfg_options:
         _merge_options(cfg, path, cfg_options)
@@ -49,10 +51,7 @@ def _read_config(path: Path) -> Config:
     from ddp_perception.cli.bounded_yaml import use_bounded_yaml
     use_bounded_yaml()
     if not path.is_file():
-        near = sorted(str(file) for file in path.parent.glob('*.py')
-                      if path.parent.name and file.stem != '__init__')[:8]
-        raise UserError(f'configuration {path} does not exist' + (
-            '; that folder has ' + ', '.join(near) if near else ''))
+        raise UserError(f'configuration {path} does not exist{_near(path)}')
     if path.suffix not in ('.py', '.json', '.yaml', '.yml'):
         raise UserError(f'configuration {path} must be a .py, .json or .yaml '
                         'file; is it the checkpoint? The order is CONFIG '
@@ -71,6 +70,19 @@ def _read_config(path: Path) -> Config:
                   if isinstance(cause, RecursionError) else described(cause))
         raise UserError(f'configuration {path} cannot be read: {reason}'
                         ) from cause
+
+
+def _near(path: Path) -> str:
+    """Say what there is in place of a configuration that does not exist."""
+    near = sorted(str(file) for file in path.parent.glob('*.py')
+                  if path.parent.name and file.stem != '__init__')[:8]
+    if near:
+        return '; that folder has ' + ', '.join(near)
+    shipped = [file.stem for file in shipped_configs()]
+    close = get_close_matches(path.name.removesuffix('.py'), shipped)
+    where = f' ({shipped_root()}/projects/*/configs)' if shipped else ''
+    return f', neither here nor among those of the package{where}' + (
+        '; is it ' + ' or '.join(close) + '?' if close else '')
 
 
 def _merge_options(cfg: Config, path: Path, cfg_options: Sequence[str]) -> None:

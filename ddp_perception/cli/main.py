@@ -52,8 +52,9 @@ a first run on your own nuScenes (or cityscapes, kitti):
   ddp-perception train CONFIG --data-root /data/nuscenes
   ddp-perception test CONFIG CHECKPOINT --data-root /data/nuscenes
   ddp-perception predict CONFIG CHECKPOINT /data/nuscenes --out maps
-CONFIG is a file of projects/*/configs, or your own. With one of segmentation or
-depth, predict takes an image or a folder of images in place of the data set.
+CONFIG is a file of projects/*/configs, its name alone (demo_fusion_cpu), or a
+file of your own. With one of segmentation or depth, predict takes an image or a
+folder of images in place of the data set.
 "ddp-perception COMMAND --help" explains each. With DDP_TRACEBACK=1 in the
 environment, an error shows where it comes from too.
 """
