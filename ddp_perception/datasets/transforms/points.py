@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet3d.structures.points import get_points_type
-from numpy.typing import ArrayLike
 
 from ddp_perception.datasets.bounded_files import read_file
+from ddp_perception.datasets.lidar_frame import move_to_lidar
 from ddp_perception.registry import TRANSFORMS
 
 
@@ -43,18 +43,6 @@ def read_points(path: str, load_dim: int,
         raise ValueError(f'{path}: {bad} of {len(points)} points hold NaN or '
                          'infinite values')
     return points.copy()
-
-
-def move_to_lidar(points: np.ndarray, lidar2sensor: ArrayLike) -> None:
-    """Move points from a sensor's frame into that of the LiDAR, in place.
-
-    Args:
-        points: (n, 3 or more), x, y, z first, metres.
-        lidar2sensor: (4, 4), from the LiDAR's frame to the sensor's.
-    """
-    lidar_from_sensor = np.linalg.inv(np.asarray(lidar2sensor, dtype=float))
-    points[:, :3] = (points[:, :3] @ lidar_from_sensor[:3, :3].T
-                     + lidar_from_sensor[:3, 3])
 
 
 @TRANSFORMS.register_module()
