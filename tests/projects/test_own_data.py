@@ -1,4 +1,5 @@
 """A rig of one's own: the configuration builds, predicts, trains; the page is true."""
+import importlib
 import json
 import re
 from pathlib import Path
@@ -11,13 +12,15 @@ from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
 from data_tools.synthetic_custom import write_synthetic_custom
-from ddp_perception.cli.main import main
+from ddp_perception.cli.main import COMMANDS, command_parser, main
 from ddp_perception.datasets import BEVDataset
+from ddp_perception.datasets.bev_frames import FRAME
 from ddp_perception.evaluation.constant_map import (
     evaluate_constant_map,
     iter_masks,
     training_frequency,
 )
+from tests.projects.test_readmes import command_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'projects/own_data/configs/four_cameras_lidar_cpu.py'
@@ -102,7 +105,31 @@ def test_snippet_of_the_page_writes_a_list_that_is_sound(tmp_path, monkeypatch, 
     assert road == pytest.approx(7., abs=.8)  # 7 m wide through all 100 m
     content = json.loads((tmp_path / 'data/my_rig/train.json').read_text())
     front = np.array(content['frames'][0]['cameras']['front']['sensor2ego'])
-    np.testing.assert_allclose(front[:3, 2], (1, 0, 0), atol=1e-9)  # looks ahead
+    down = np.radians(3)  # it looks ahead and a little down; its right is -y
+    np.testing.assert_allclose(front[:3, 2], (np.cos(down), 0, -np.sin(down)),
+                               atol=1e-9)
+    np.testing.assert_allclose(front[:3, 0], (0, -1, 0), atol=1e-9)
+
+
+def test_links_and_commands_of_the_page_are_there():
+    text = PAGE.read_text()
+    for target in re.findall(r'\]\(([^)#]+?)\)', text):
+        assert (PAGE.parent / target).exists(), target
+    names = set()
+    for name, *arguments in command_lines(text):
+        module = importlib.import_module(COMMANDS[name][0])
+        command_parser(name, module).parse_args(arguments)
+        names.add(name)
+    assert names == {'synthesize', 'prepare', 'train', 'test', 'predict'}
+
+
+def test_fields_of_the_page_are_those_that_are_read():
+    tables = set(re.findall(r'^\| `(\w+)` \|', PAGE.read_text(), re.M))
+    fields = {key.rstrip('{}') for key in FRAME}
+    for inner in ('cameras{}', 'lidar'):
+        fields |= set(FRAME[inner])
+    assert tables == fields | {'format', 'classes', 'maps', 'frames', 'map_grid',
+                               'cameras', 'point_values', 'decoder_grid'}
 
 
 @pytest.mark.slow
