@@ -4,11 +4,13 @@ Examples:
   ddp-perception prepare nuscenes /data/nuscenes --version v1.0-mini
   ddp-perception prepare kitti /data/kitti_depth
   ddp-perception prepare cityscapes /data/cityscapes
+  ddp-perception prepare custom /data/my_rig
 
 nuscenes writes nuscenes_infos_train.pkl and nuscenes_infos_val.pkl into that
 folder, in mmdet3d's format with what map segmentation needs in addition;
 kitti checks the files of the split lists, or writes the lists; cityscapes
-writes the label files that training reads.
+writes the label files that training reads; custom checks the lists of frames of
+your own rig and every file that they name.
 """
 import argparse
 
@@ -17,7 +19,8 @@ from data_tools.subcommands import add_datasets
 DATASETS = {
     'nuscenes': ('data_tools.prepare_nuscenes', 'write info files'),
     'kitti': ('data_tools.prepare_kitti', 'check or write lists of frames'),
-    'cityscapes': ('data_tools.prepare_cityscapes', 'write training labels')}
+    'cityscapes': ('data_tools.prepare_cityscapes', 'write training labels'),
+    'custom': ('data_tools.prepare_custom', 'check the frames of your own rig')}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -91,3 +91,10 @@ def synthetic_infos(synthetic_root, tmp_path_factory):
     from data_tools.prepare_nuscenes import prepare
     return prepare(synthetic_root, 'v1.0-mini', progress=False,
                    out_dir=tmp_path_factory.mktemp('synthetic_infos'))
+
+
+@pytest.fixture(scope='session')
+def custom_root(tmp_path_factory):
+    """Tiny synthetic folder of a rig of its own; do not write."""
+    from tests.synthetic import make_synthetic_custom
+    return make_synthetic_custom(tmp_path_factory.mktemp('synthetic') / 'custom')

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from data_tools.synthetic_cityscapes import write_synthetic_cityscapes
+from data_tools.synthetic_custom import write_synthetic_custom
 from data_tools.synthetic_kitti import write_synthetic_kitti
 from data_tools.synthetic_nuscenes import write_synthetic_nuscenes
 
@@ -34,3 +35,13 @@ def make_synthetic_cityscapes(folder: Path) -> Path:
     """Write the tiny Cityscapes set to `folder`, or reuse it; a few seconds."""
     return write_synthetic_cityscapes(folder, **TINY_CITYSCAPES,
                                       progress=False)
+
+
+#: Two training drives and one validation drive of two frames each.
+TINY_CUSTOM = dict(seed=3, train_drives=2, val_drives=1, frames=2,
+                   image_size=(128, 80), beams=12, azimuths=180)
+
+
+def make_synthetic_custom(folder: Path) -> Path:
+    """Write the tiny set of a rig of its own to `folder`; a few seconds."""
+    return write_synthetic_custom(folder, **TINY_CUSTOM, progress=False)

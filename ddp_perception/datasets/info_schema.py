@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from .geometry_kinds import Intrinsics, Pose
-from .record_checks import Records, labelled, shown
+from .record_checks import (
+    Records,
+    check_fields,
+    labelled,
+    require_same_keys,
+    shown,
+)
 from .value_kinds import LATEST, Array, Number, Text, Truth
 
 NEARBY = 1e3
@@ -115,12 +121,12 @@ def check_infos(content: Any, path: str | Path, required: Iterable[str] = ()
     try:
         metainfo.check('version', Text(part=True), optional=True)
         records = Records(frames, name)
-        _check(records, FRAME, set(required), '')
+        check_fields(records, FRAME, set(required))
         _require_columns(records)
         if 'instances.bbox_label_3d' in required:
             _check_labels(records)
         if 'images' in required:
-            _require_cameras(records)
+            require_same_keys(records, 'images', 'cameras')
         if 'lidar_sweeps.timestamp' in required:
             swept = [i for i, frame in enumerate(frames)
                      if frame.get('lidar_sweeps')]
@@ -151,23 +157,6 @@ def required_fields(modality: Mapping[str, Any], with_map: bool, boxes: bool,
             + (('instances.velocity', ) if boxes and velocity else ()))
 
 
-def _check(records: Records, fields: dict[str, Any], required: set[str], prefix: str
-           ) -> None:
-    if not len(records):
-        return
-    for field, kind in fields.items():
-        key = field.rstrip('[]{}')
-        path = f'{prefix}{key}'
-        optional = path not in required
-        if key != field:
-            _check(records.children(key, list if field[-1] == ']' else dict,
-                                    optional), kind, required, f'{path}.')
-        elif isinstance(kind, dict):
-            _check(records.child(key, optional), kind, required, f'{path}.')
-        else:
-            records.check(key, kind, optional)
-
-
 def _require_columns(records: Records) -> None:
     """Check that all instances of a frame have the keys of its first one."""
     for index, frame in enumerate(records.items):
@@ -193,12 +182,3 @@ def _check_labels(records: Records) -> None:
             return boxes.name(owners[index])
 
         Records([boxes.items[i] for i in owners], name).check(key, _LABEL)
-
-
-def _require_cameras(records: Records) -> None:
-    """Check that all frames have the cameras of the first one."""
-    for index, frame in enumerate(records.items):
-        odd = frame['images'].keys() ^ records.items[0]['images'].keys()
-        if odd:
-            raise ValueError(f'{records.at(index, "images")} must hold the cameras of '
-                             f'frame 0, they differ in {shown(sorted(map(str, odd)))}')

@@ -1,14 +1,27 @@
-"""Which augmentation of the LiDAR frame a sample has gone through."""
+"""The LiDAR frame: points moved into it, and how a sample augmented it."""
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 FLIPS = {'HF': np.diag([1., -1., 1., 1.]), 'VF': np.diag([-1., 1., 1., 1.])}
 """mmdet3d's flips in the LiDAR frame: "horizontal" negates y, "vertical" x."""
 
 _ADVICE = ('Augment with GlobalRotScaleTrans and RandomFlip3D of mmdet3d, each '
            'once; or with both of its BEVFusion project; or with both of ddp')
+
+
+def move_to_lidar(points: np.ndarray, lidar2sensor: ArrayLike) -> None:
+    """Move points from a sensor's frame into that of the LiDAR, in place.
+
+    Args:
+        points: (n, 3 or more), x, y, z first, metres.
+        lidar2sensor: (4, 4), from the LiDAR's frame to the sensor's.
+    """
+    lidar_from_sensor = np.linalg.inv(np.asarray(lidar2sensor, dtype=float))
+    points[:, :3] = (points[:, :3] @ lidar_from_sensor[:3, :3].T
+                     + lidar_from_sensor[:3, 3])
 
 
 def lidar_augmentation(results: dict) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 Source: MIT BEVFusion's map segmentation protocol (arXiv:2205.13542).
 """
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 MAP_LAYERS = {
     'drivable_area': ('drivable_area', ),
@@ -30,23 +30,25 @@ LINE_LAYERS = ('road_divider', 'lane_divider')
 """Layers that hold lines; every other layer holds polygons."""
 
 
-def check_map_classes(classes: Sequence[str]) -> tuple[str, ...]:
+def check_map_classes(classes: Sequence[str],
+                      known: Collection[str] = MAP_CLASSES) -> tuple[str, ...]:
     """Return `classes` as a tuple.
 
     Args:
-        classes: Names out of `MAP_CLASSES`.
+        classes: Names.
+        known: Out of which.
 
     Raises:
         ValueError: a name is unknown or given twice, or there is none.
     """
     classes = tuple(classes)
-    unknown = [name for name in classes if name not in MAP_LAYERS]
+    unknown = [name for name in classes if name not in known]
     if unknown or not classes:
         raise ValueError(
             f'unknown map class {", ".join(map(repr, unknown))}; the classes '
-            f'are {", ".join(MAP_CLASSES)}' if unknown else
+            f'are {", ".join(known)}' if unknown else
             'no map class given, expected at least one of '
-            f'{", ".join(MAP_CLASSES)}')
+            f'{", ".join(known)}')
     if len(set(classes)) != len(classes):
         raise ValueError(f'map classes must differ, got {classes}')
     return classes

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import cv2
@@ -12,7 +12,7 @@ from shapely import affinity
 
 from ddp_perception.ops import Axis
 
-from .map_classes import LINE_LAYERS, MAP_CLASSES, MAP_LAYERS, check_map_classes
+from .map_classes import MAP_CLASSES, MAP_LAYERS, check_map_classes
 
 if TYPE_CHECKING:
     from ddp_perception.datasets.vector_map import VectorMap
@@ -37,7 +37,9 @@ class MapRasterizer:
     Args:
         xbound: [min, max, step] along x in metres.
         ybound: (min, max, step) along y.
-        classes: Out of `MAP_CLASSES`, in the order of the masks.
+        classes: In the order of the masks.
+        layers: The layers of a map that make up each class; classes are out of
+            these.
 
     Raises:
         ValueError: a class is unknown or a bound is not a whole number of
@@ -50,8 +52,10 @@ class MapRasterizer:
     """
 
     def __init__(self, xbound: Sequence[float], ybound: Sequence[float],
-                 classes: Sequence[str] = MAP_CLASSES) -> None:
-        self.classes = check_map_classes(classes)
+                 classes: Sequence[str] = MAP_CLASSES,
+                 layers: Mapping[str, Sequence[str]] = MAP_LAYERS) -> None:
+        self.classes = check_map_classes(classes, layers)
+        self.layers = layers
         self.shape = (Axis.of(xbound, 'xbound').cells, Axis.of(ybound, 'ybound').cells)
         self.centre = np.array([(xbound[0] + xbound[1]) / 2,
                                 (ybound[0] + ybound[1]) / 2, 0., 1.])
@@ -78,9 +82,9 @@ class MapRasterizer:
         patch = _Patch(global_from_bev, self.centre, self.size, self.shape)
         masks = np.zeros((len(self.classes), *self.shape[::-1]), np.uint8)
         for mask, name in zip(masks, self.classes, strict=True):
-            for layer in MAP_LAYERS[name]:
+            for layer in self.layers[name]:
                 found = patch.clip(vector_map.near(layer, patch.area))
-                if layer in LINE_LAYERS:
+                if layer in vector_map.line_layers:
                     _draw_lines(mask, found)
                 else:
                     _draw_polygons(mask, found)

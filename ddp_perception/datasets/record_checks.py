@@ -6,7 +6,7 @@ first wrong value looked for.
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,14 @@ class Records:
 
         return Records(items, name)
 
+    def require_known(self, names: Collection[str]) -> None:
+        """Raise ValueError where a record has a field of another name."""
+        for index, item in enumerate(self.items):
+            odd = [key for key in item if key not in names]
+            if odd:
+                raise ValueError(f'{self.at(index, _plain(odd[0]))} is no field that '
+                                 f'is known; there are {", ".join(names)}')
+
     def at(self, index: int, key: str) -> str:
         """Name a field of a record."""
         name = self.name(index)
@@ -132,6 +140,57 @@ class Records:
             owners = [i for i, value in enumerate(values) if value is not absent]
             return [values[i] for i in owners], owners
         return values, None
+
+
+def check_fields(records: Records, fields: Mapping[str, Any],
+                 required: Collection[str], closed: bool = False,
+                 prefix: str = '') -> None:
+    """Check records against a description of their fields.
+
+    Args:
+        records: What to check.
+        fields: By name its `Kind`, a record of fields, or those of the records in
+            a list (the name ends in []) or dictionary ({}).
+        required: Names of fields that must be there, those of inner records as
+            'outer.inner'.
+        closed: Refuse fields that are not described.
+        prefix: Of the names in `required`; for inner records.
+
+    Raises:
+        ValueError: names the first record that is wrong, field and value.
+    """
+    if not len(records):
+        return
+    if closed:
+        records.require_known([field.rstrip('[]{}') for field in fields])
+    for field, kind in fields.items():
+        key = field.rstrip('[]{}')
+        path = f'{prefix}{key}'
+        optional = path not in required
+        if isinstance(kind, Kind):
+            records.check(key, kind, optional)
+            continue
+        inner = records.child(key, optional) if key == field else records.children(
+            key, list if field[-1] == ']' else dict, optional)
+        check_fields(inner, kind, required, closed, f'{path}.')
+
+
+def require_same_keys(records: Records, key: str, what: str) -> None:
+    """Check that a dictionary has the same keys in all records.
+
+    Args:
+        records: Each has that field.
+        key: The field.
+        what: What the keys are, for the message.
+
+    Raises:
+        ValueError: names the first record whose keys are not those of the first.
+    """
+    for index, item in enumerate(records.items):
+        odd = item[key].keys() ^ records.items[0][key].keys()
+        if odd:
+            raise ValueError(f'{records.at(index, key)} must hold the {what} of '
+                             f'frame 0, they differ in {shown(sorted(map(str, odd)))}')
 
 
 def table_of(items: object, name: str) -> Records:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,12 @@ class VectorMap:
     Args:
         geometries: Per layer its shapely polygons or lines, in metres of the
             map's own frame (nuScenes: global x east, y north).
+        line_layers: Layers that hold lines; every other one holds polygons.
     """
 
-    def __init__(self, geometries: dict[str, list]) -> None:
+    def __init__(self, geometries: dict[str, list],
+                 line_layers: Collection[str] = LINE_LAYERS) -> None:
+        self.line_layers = line_layers
         self.geometries = {
             layer: np.array(items, dtype=object)
             for layer, items in geometries.items()}

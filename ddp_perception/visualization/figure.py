@@ -1,4 +1,4 @@
-"""One picture of a frame: six cameras around the maps, predicted, true, prior."""
+"""One picture of a frame: cameras around the maps, predicted, true, prior."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LAYOUT = (('CAM_FRONT_LEFT', 'CAM_FRONT', 'CAM_FRONT_RIGHT'),
           ('CAM_BACK_LEFT', 'CAM_BACK', 'CAM_BACK_RIGHT'))
-"""Cameras above and below the maps, left to right."""
+"""nuScenes' cameras above and below the maps, left to right."""
 
 # The layout, in inches: the cameras span the width, the maps lie between.
 WIDTH = 15.0
@@ -46,7 +46,9 @@ class MapFrame:
     Args:
         prediction: (C, X, Y) probabilities in [0, 1], or None.
         truth: (C, X, Y), 0 or 1, or None.
-        images: (H, W, 3) uint8 RGB by camera name; others are left blank.
+        images: (H, W, 3) uint8 RGB by camera name. The place of a camera of
+            nuScenes that is missing is left blank; cameras of other names are shown
+            in their order, the first half of them above the maps.
         img_from_lidar: (4, 4) by camera name, see `project_points`.
         points: (n, 3 or more) LiDAR points, metres, or None.
         classes: C names.
@@ -114,11 +116,14 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
     second = len(values) * (MARGIN_LEFT + MAP + BAR)
     block = first + second if beside else max(first, second)
     lowest = MARGIN_BELOW + TITLE + MAP if values and not beside else 0.0
-    width, row = block + 0.2, 0.0
+    width, wide, above, row = block + 0.2, 0.0, 0.0, 0.0
+    rows = camera_rows(list(frame.images))
     if frame.images:
-        width = max(WIDTH, width)
-        row = TITLE + (width - 4 * GAP) / 3 * _aspect(frame.images)
-    height = TOP + 2 * row + TITLE + MAP + MARGIN_BELOW + lowest
+        width, columns = max(WIDTH, width), max(len(rows[0]), 2)
+        wide = (width - (columns + 1) * GAP) / columns
+        above = TITLE + wide * _aspect(frame.images)
+        row = above if rows[1] else 0.0
+    height = TOP + above + row + TITLE + MAP + MARGIN_BELOW + lowest
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
 
@@ -126,12 +131,11 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
         return figure.add_axes(
             (left / width, bottom / height, wide / width, high / height))
 
-    for bottom, names in zip((height - TOP - row, 0), LAYOUT, strict=True):
+    for bottom, names in zip((height - TOP - above, 0), rows, strict=True):
         for column, name in enumerate(names):
             if name in frame.images:
-                wide = (width - 4 * GAP) / 3
                 axes = axes_at(GAP + column * (wide + GAP), bottom, wide,
-                               row - TITLE)
+                               above - TITLE)
                 draw_camera(axes, frame.images[name], _title(name),
                             frame.points if points_in_images else None,
                             frame.img_from_lidar.get(name))
@@ -215,6 +219,19 @@ def _values(frame: MapFrame, threshold: float | Sequence[float]) -> list[tuple]:
 
 def _outlines(corners: np.ndarray | None, colour: str) -> list[tuple]:
     return [] if corners is None else [(corners, colour)]
+
+
+def camera_rows(names: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the cameras above and below the maps, left to right.
+
+    Args:
+        names: Of the cameras that there are. Those of nuScenes alone have their
+            fixed places; other ones, of any number, keep their order.
+    """
+    if {name for row in LAYOUT for name in row}.issuperset(names):
+        return LAYOUT
+    half = (len(names) + 1) // 2
+    return names[:half], names[half:]
 
 
 def _aspect(images: Mapping[str, np.ndarray]) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from ddp_perception.datasets.lidar_frame import move_to_lidar
 from ddp_perception.datasets.map_classes import MAP_CLASSES
 from ddp_perception.pixels import pixel_data
 from ddp_perception.visualization.figure import LAYOUT, MapFrame
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 POINT_FIELDS = 5
 """float32 numbers per point in a nuScenes LiDAR file."""
+
+_NUSCENES = {name for row in LAYOUT for name in row}
 
 
 def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLASSES,
@@ -33,7 +36,9 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
     """Collect what a picture of a sample shows.
 
     Images and points come from the files that the sample names, so the
-    picture shows them as they were recorded, whatever size the model saw.
+    picture shows them as they were recorded, whatever size the model saw. Cameras
+    have the names of the metainfo's ``camera_names``, or those of nuScenes that their
+    files have.
 
     Args:
         sample: Holds the prediction (probabilities), the truth, or both, and
@@ -56,13 +61,15 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
     """
     meta = sample.metainfo
     paths = {}
-    for index, path in enumerate(meta.get('img_path') or []):
-        name = camera_name(path)
+    files = meta.get('img_path') or []
+    names = meta.get('camera_names')
+    if names is None or _NUSCENES.issuperset(names):
+        names = [camera_name(path) for path in files]
+    for index, (name, path) in enumerate(zip(names, files, strict=True)):
         # A model without cameras may name its images without their folder.
         if name is not None and Path(path).is_file():
             paths[name] = index, path
     matrices = meta.get('lidar2img')
-    lidar_path = meta.get('lidar_path')
     return MapFrame(
         prediction=_array(sample, prediction), truth=_array(sample, truth),
         images={name: np.asarray(Image.open(path).convert('RGB'))
@@ -70,7 +77,7 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
         img_from_lidar={} if matrices is None else {
             name: np.asarray(matrices[index])
             for name, (index, _) in paths.items()},
-        points=read_lidar(lidar_path) if lidar_path else None,
+        points=_points(meta) if meta.get('lidar_path') else None,
         classes=tuple(classes), palette=None if palette is None else tuple(palette),
         xbound=tuple(xbound),
         ybound=tuple(ybound), title=describe(meta),
@@ -118,11 +125,20 @@ def camera_name(path: str | Path) -> str | None:
     return names[0] if names else None
 
 
-def read_lidar(path: str | Path) -> np.ndarray:
-    """Read a nuScenes LiDAR file: (n, 5) x, y, z, intensity, ring."""
+def read_lidar(path: str | Path, fields: int = POINT_FIELDS) -> np.ndarray:
+    """Read a LiDAR file: (n, fields), nuScenes' x, y, z, intensity, ring."""
     points = np.fromfile(path, dtype=np.float32)
-    return points[:points.size // POINT_FIELDS * POINT_FIELDS].reshape(
-        -1, POINT_FIELDS)
+    return points[:points.size // fields * fields].reshape(-1, fields)
+
+
+def _points(meta: Mapping) -> np.ndarray:
+    """Return a sample's points (n, fields) in its LiDAR frame."""
+    lidar2sensor = meta.get('lidar2sensor')
+    if lidar2sensor is None:
+        return read_lidar(meta['lidar_path'])
+    points = read_lidar(meta['lidar_path'], meta['num_pts_feats'])
+    move_to_lidar(points, lidar2sensor)
+    return points
 
 
 def describe(meta: Mapping) -> str:

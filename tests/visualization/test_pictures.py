@@ -20,6 +20,7 @@ from ddp_perception.visualization import (
     project_points,
     save_frame,
 )
+from ddp_perception.visualization.figure import LAYOUT, camera_rows
 from ddp_perception.visualization.maps import VEHICLE, paint_order
 from ddp_perception.visualization.samples import camera_name, read_lidar
 
@@ -264,3 +265,38 @@ def test_real_lidar_lines_up_as_mmdet3d_projects_it(real_dir):
         np.testing.assert_allclose(
             points_cam2img(in_camera.astype(np.float32), camera.astype(np.float32)),
             pixels, atol=0.05)
+
+
+@pytest.mark.parametrize('names, rows', [
+    (('CAM_BACK', 'CAM_FRONT'), LAYOUT), ((), LAYOUT), (('only',), (['only'], [])),
+    (('a', 'b', 'c', 'd', 'e'), (['a', 'b', 'c'], ['d', 'e'])),
+    (('CAM_FRONT', 'left'), (['CAM_FRONT'], ['left']))])
+def test_cameras_of_other_names_keep_their_order(names, rows):
+    assert camera_rows(list(names)) == rows
+
+
+def test_cameras_of_any_number_and_size_are_shown_by_name():
+    images = {f'camera{i}': np.full((30 + 20 * i, 60, 3), 40 * i, np.uint8)
+              for i in range(5)}
+    figure = draw_frame(MapFrame(truth=np.zeros((6, 20, 30)), images=images))
+    shown = [axes for axes in figure.axes if axes.get_title().startswith('camera')]
+    assert [axes.get_title() for axes in shown] == list(images)
+    bottoms = [axes.get_position().y0 for axes in shown]
+    assert bottoms[0] == bottoms[2] > bottoms[3] == bottoms[4]
+    for axes, image in zip(shown, images.values(), strict=True):
+        np.testing.assert_array_equal(axes.get_images()[0].get_array(), image)
+
+
+def test_points_and_cameras_of_another_rig_are_drawn_where_they_are(tmp_path):
+    points = np.array([[1., 2, 3, 9], [4, 5, 6, 9]], np.float32)
+    points.tofile(tmp_path / 'points.bin')
+    Image.new('RGB', (8, 6)).save(tmp_path / 'a.png')
+    lidar2sensor = np.array([[0., 1, 0, 10], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    sample = Det3DDataSample(metainfo=dict(
+        camera_names=('nose',), img_path=[str(tmp_path / 'a.png')],
+        lidar2img=np.eye(4)[None], lidar_path=str(tmp_path / 'points.bin'),
+        num_pts_feats=4, lidar2sensor=lidar2sensor))
+    frame = frame_from_sample(sample)
+    assert frame.images['nose'].shape == (6, 8, 3)
+    # sensor x = lidar y + 10, sensor y = -lidar x
+    np.testing.assert_allclose(frame.points, [[-2, -9, 3, 9], [-5, -6, 6, 9]], atol=1e-6)

@@ -1,4 +1,5 @@
 """Pipeline steps, registered as ``ddp.<Type>``."""
+from .bev_masks import LoadBEVMasks
 from .depth import DepthRandomCrop, DepthRandomRotate, KBCrop, LoadKITTIDepth
 from .depth_color import DepthColorAug
 from .images import CAMERAS, ImageAug3D, LoadMultiViewImages
@@ -16,7 +17,7 @@ from .points import LoadPoints, LoadSweeps
 __all__ = [
     'CAMERAS', 'DepthColorAug', 'DepthRandomCrop', 'DepthRandomRotate',
     'DropPriorChannels', 'FlipMapPrior', 'GlobalRotScaleTrans', 'ImageAug3D', 'KBCrop',
-    'LoadKITTIDepth', 'LoadMapMasks', 'LoadMultiViewImages', 'LoadPoints', 'LoadSweeps',
-    'PackDenseInputs', 'PackMapInputs', 'PackMapPrior', 'RandomFlip3D',
-    'RotateMapPrior'
+    'LoadBEVMasks', 'LoadKITTIDepth', 'LoadMapMasks', 'LoadMultiViewImages',
+    'LoadPoints', 'LoadSweeps', 'PackDenseInputs', 'PackMapInputs', 'PackMapPrior',
+    'RandomFlip3D', 'RotateMapPrior'
 ]

@@ -25,10 +25,10 @@ class LoadMultiViewImages(BaseTransform):
         backend_args: Options of mmengine's file backend.
 
     Reads: images.<camera>.{img_path, cam2img, lidar2cam} of info v2.
-    Writes: img (list of H x W x 3, BGR), img_path, num_views, ori_shape,
-    img_shape, pad_shape (of the first view), and per view (N, 4, 4) float32
-    cam2img, lidar2cam, cam2lidar, lidar2img (pixels and metres of the files;
-    augmentation never changes them), ori_cam2img, ori_lidar2img, and
+    Writes: img (list of H x W x 3, BGR), camera_names, img_path,
+    num_views, ori_shape, img_shape, pad_shape (of the first view), and per view
+    (N, 4, 4) float32 cam2img, lidar2cam, cam2lidar, lidar2img (pixels and metres of
+    the files; augmentation never changes them), ori_cam2img, ori_lidar2img, and
     img_aug_matrix (identity).
 
     Raises:
@@ -65,6 +65,7 @@ class LoadMultiViewImages(BaseTransform):
         shape = images[0].shape[:2]
         results.update(
             img=images,
+            camera_names=self.cameras,
             img_path=[view['img_path'] for view in views],
             num_views=len(views),
             ori_shape=shape, img_shape=shape, pad_shape=shape,

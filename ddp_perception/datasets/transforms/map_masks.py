@@ -55,6 +55,21 @@ class LoadMapMasks(BaseTransform):
         """Add `gt_masks_bev`."""
         if isinstance(results, list):
             return [self.transform(item) for item in results]
+        global_from_lidar = (np.asarray(results['ego2global'], float)
+                             @ lidar2ego(results))
+        augmentation = lidar_augmentation(results)
+        results['gt_masks_bev'] = self.draw(
+            results, global_from_lidar @ np.linalg.inv(augmentation))
+        results['gt_masks_bev_aug'] = augmentation
+        return results
+
+    def draw(self, results: dict, global_from_bev: np.ndarray) -> np.ndarray:
+        """Return the masks of a sample, (num_classes, X, Y) uint8.
+
+        Args:
+            results: The sample.
+            global_from_bev: (4, 4), from the augmented LiDAR frame.
+        """
         location = results.get('map_location')
         root = self.map_root or results.get('map_root')
         name = results.get('token', '?')
@@ -69,14 +84,7 @@ class LoadMapMasks(BaseTransform):
             raise ValueError(
                 f'sample {name} has no map_root; give ddp.LoadMapMasks '
                 'map_root=data_root, or use ddp.NuScenesMapDataset')
-        global_from_lidar = (np.asarray(results['ego2global'], float)
-                             @ lidar2ego(results))
-        augmentation = lidar_augmentation(results)
-        results['gt_masks_bev'] = self.rasterizer(
-            load_vector_map(root, location),
-            global_from_lidar @ np.linalg.inv(augmentation))
-        results['gt_masks_bev_aug'] = augmentation
-        return results
+        return self.rasterizer(load_vector_map(root, location), global_from_bev)
 
     def __repr__(self) -> str:
         """Name the classes and the grid."""

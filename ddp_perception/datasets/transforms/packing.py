@@ -19,8 +19,9 @@ KEYS = ('img', 'points', 'gt_bboxes_3d', 'gt_labels_3d')
 
 META_KEYS = MATRICES + (
     'ego2global', 'lidar2ego', 'sample_idx', 'token', 'timestamp',
-    'map_location', 'scene_token', 'scene_name', 'num_views', 'img_path',
-    'lidar_path', 'ori_shape', 'img_shape', 'pad_shape', 'num_pts_feats',
+    'map_location', 'scene_token', 'scene_name', 'num_views', 'camera_names',
+    'img_path', 'lidar_path', 'lidar2sensor', 'ori_shape', 'img_shape', 'pad_shape',
+    'num_pts_feats',
     'pcd_horizontal_flip', 'pcd_vertical_flip', 'pcd_rotation',
     'pcd_rotation_angle', 'pcd_scale_factor', 'pcd_trans',
     'transformation_3d_flow', 'flip', 'scale_factor', 'box_type_3d',

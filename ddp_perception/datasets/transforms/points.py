@@ -6,6 +6,7 @@ from mmcv.transforms import BaseTransform
 from mmdet3d.structures.points import get_points_type
 
 from ddp_perception.datasets.bounded_files import read_file
+from ddp_perception.datasets.lidar_frame import move_to_lidar
 from ddp_perception.registry import TRANSFORMS
 
 
@@ -54,8 +55,10 @@ class LoadPoints(BaseTransform):
         use_dim: Which of them to keep.
         backend_args: Options of mmengine's file backend.
 
-    Reads: lidar_points.lidar_path. Writes: points (LiDARPoints, (n, use_dim)
-    float32; n = 0 for an empty file).
+    Reads: lidar_points.lidar_path; lidar_points.lidar2sensor (optional), the
+    (4, 4) from the frame that the sample calls the LiDAR's to that of the points
+    in the file. Writes: points (LiDARPoints, (n, use_dim) float32; n = 0 for an
+    empty file).
 
     Raises:
         ValueError: `use_dim` does not fit `load_dim`, a truncated file, or
@@ -75,8 +78,10 @@ class LoadPoints(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Add `points`."""
-        points = read_points(results['lidar_points']['lidar_path'],
-                             self.load_dim, self.backend_args)
+        record = results['lidar_points']
+        points = read_points(record['lidar_path'], self.load_dim, self.backend_args)
+        if record.get('lidar2sensor') is not None:
+            move_to_lidar(points, record['lidar2sensor'])
         points = points[:, self.use_dim]
         results['points'] = get_points_type('LIDAR')(
             points, points_dim=points.shape[1])
@@ -150,10 +155,7 @@ class LoadSweeps(BaseTransform):
         record = sweep['lidar_points']
         points = self._far(read_points(record['lidar_path'], self.load_dim,
                                        self.backend_args))
-        lidar_from_sensor = np.linalg.inv(
-            np.asarray(record['lidar2sensor'], dtype=float))
-        points[:, :3] = (points[:, :3] @ lidar_from_sensor[:3, :3].T
-                         + lidar_from_sensor[:3, 3])
+        move_to_lidar(points, record['lidar2sensor'])
         points[:, 4] = timestamp - sweep['timestamp']
         return points
 
