@@ -133,7 +133,8 @@ class BEVDataset(BaseDataset):
             token=frame['id'], scene_name=frame.get('scene', ''),
             timestamp=frame.get('timestamp', 0.),
             ego2global=np.array(frame['ego2global'], float), lidar2ego=EGO_FROM_BEV,
-            map_location=frame.get('map'), map_source=sources.get(frame.get('map')),
+            map_location=frame.get('map'),
+            map_source=sources[frame['map']] if frame.get('map') else None,
             test_mode=self.test_mode, images={})
         for name, camera in frame['cameras'].items():
             global_from_ego = camera.get('ego2global')
