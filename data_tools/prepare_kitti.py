@@ -6,7 +6,7 @@ name, and checks that depth maps are 16-bit PNGs of the size of their image.
 Where the root has no split file, give --write-splits: kitti_train.txt and
 kitti_val.txt then list the frames that have both files, divided by drive.
 
-  ROOT/input/<date>/<drive>_sync/image_02/data/<frame>.png
+  ROOT/input/<date>/<drive>_sync/image_02/data/<frame>.png, or .jpg
   ROOT/gt_depth/<drive>_sync/proj_depth/groundtruth/image_02/<frame>.png
 """
 import argparse
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from ddp_perception.datasets.kitti_splits import (
@@ -29,6 +30,7 @@ from ddp_perception.datasets.png_header import read_png_header
 from ddp_perception.progress import hides_bar
 from ddp_perception.wording import counted
 
+IMAGE_TYPES = '.png', '.jpg', '.jpeg'
 TRAIN, VAL = 'kitti_train.txt', 'kitti_val.txt'
 
 
@@ -81,10 +83,12 @@ def find_frames(root: str | Path) -> tuple[dict[str, list[Frame]], int]:
             raise FileNotFoundError(f'{root} has no folder {name}')
     drives: dict[str, list[tuple]] = {}
     without = 0
-    images = sorted((root / 'input').glob('*/*_sync/image_02/data/*.png'))
-    for path in images:
+    images = {path.with_suffix(''): path  # a frame of two files: the first type's
+              for kind in reversed(IMAGE_TYPES)
+              for path in (root / 'input').glob(f'*/*_sync/image_02/data/*{kind}')}
+    for path in sorted(images.values()):
         date, drive = path.parts[-5], path.parts[-4]
-        depth = f'{drive}/proj_depth/groundtruth/image_02/{path.name}'
+        depth = f'{drive}/proj_depth/groundtruth/image_02/{path.stem}.png'
         if not (root / 'gt_depth' / depth).is_file():
             without += 1
             continue
@@ -93,7 +97,8 @@ def find_frames(root: str | Path) -> tuple[dict[str, list[Frame]], int]:
     if not drives:
         raise FileNotFoundError(
             f'no frame of {root} has both files: {len(images)} images match '
-            'input/<date>/<drive>_sync/image_02/data/<frame>.png')
+            'input/<date>/<drive>_sync/image_02/data/<frame>'
+            f'({"|".join(IMAGE_TYPES)})')
     dates = {date for group in drives.values() for date, _, _ in group}
     focal = {date: _focal(root / 'input' / date) for date in dates}
     if None in focal.values():
@@ -160,14 +165,14 @@ def write_splits(root: str | Path, val_share: float = .2,
         print(f'{path}: {counted(len(frames), "frames")} of '
               f'{counted(len(names), "drives")}')
     if without:
-        print(f'{without} images have no depth map and are in neither')
+        print(f'{counted(without, "images")} without a depth map: in neither')
     return paths
 
 
 def _faults(root: Path, frame: Frame) -> Iterator[str]:
     """Yield what is wrong with the existing files of a frame."""
     try:
-        image = read_png_header(root / 'input' / frame.image)
+        size = _image_size(root / 'input' / frame.image)
         if frame.depth is None:
             return
         depth = read_png_header(root / 'gt_depth' / frame.depth)
@@ -178,9 +183,25 @@ def _faults(root: Path, frame: Frame) -> Iterator[str]:
     if (depth.bits, depth.colour) != (16, 'grey'):
         yield (f'{path} must be a 16-bit grey PNG (metres x 256), it is '
                f'{depth.bits}-bit {depth.colour}')
-    elif (depth.height, depth.width) != (image.height, image.width):
+    elif (depth.height, depth.width) != size:
         yield (f'{path} is {depth.height} x {depth.width}, its image '
-               f'{image.height} x {image.width}')
+               f'{size[0]} x {size[1]}')
+
+
+def _image_size(path: Path) -> tuple[int, int]:
+    """Return height and width of an image; nothing of it is decoded.
+
+    Raises:
+        ValueError: it is no image.
+    """
+    if path.suffix.lower() == '.png':
+        header = read_png_header(path)
+        return header.height, header.width
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except UnidentifiedImageError:
+        raise ValueError(f'{path} is not an image') from None
 
 
 def _focal(folder: Path) -> float | None:

@@ -35,7 +35,7 @@ def test_a_root_without_splits_gets_them_by_drive(root, capsys):
     assert status == 0 and 'error' not in err
     assert 'kitti_train.txt: 3 frames of 2 drives' in out
     assert 'kitti_val.txt: 2 frames of 1 drive\n' in out
-    assert '1 images have no depth map' in out
+    assert '1 image without a depth map' in out
     train, val = (KITTIDepthDataset(f'kitti_{name}.txt', root)
                   for name in ('train', 'val'))
     assert len(train) == 3 and len(val) == 2
@@ -49,6 +49,34 @@ def test_a_root_without_splits_gets_them_by_drive(root, capsys):
     assert status == 0
     assert (root / 'kitti_val.txt').read_text() != before
     assert len(KITTIDepthDataset('kitti_val.txt', root)) == 4
+
+
+def test_jpeg_images_are_frames_too(root, capsys):
+    """As the raw drives are often kept."""
+    for path in sorted((root / 'input').rglob('*.png')):
+        cv2.imwrite(str(path.with_suffix('.jpg')), cv2.imread(str(path)))
+        path.unlink()
+    status, out, err = run(capsys, root, '--write-splits')
+    assert status == 0 and not err
+    assert 'kitti_train.txt: 4 frames of 2 drives' in out
+    frames = read_split(root / 'kitti_train.txt')[0]
+    assert all(frame.image.endswith('.jpg') and frame.depth.endswith('.png')
+               for frame in frames)
+    path = root / 'input' / frames[0].image
+    cv2.imwrite(str(path), np.zeros((5, 7, 3), np.uint8))
+    status, _, err = run(capsys, root)
+    assert status == 1 and 'its image 5 x 7' in err
+    path.write_bytes(b'no image')
+    status, _, err = run(capsys, root)
+    assert status == 1 and f'{path} is not an image' in err
+
+
+def test_a_frame_of_two_images_is_listed_once(root, capsys):
+    image = sorted((root / 'input').rglob('*.png'))[0]
+    cv2.imwrite(str(image.with_suffix('.jpg')), cv2.imread(str(image)))
+    status, out, _ = run(capsys, root, '--write-splits')
+    assert status == 0 and 'kitti_train.txt: 4 frames of 2 drives' in out
+    assert image.name in (root / 'kitti_train.txt').read_text()
 
 
 def test_focal_lengths_come_from_the_calibration(root, capsys):
