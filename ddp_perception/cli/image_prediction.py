@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,19 @@ from ddp_perception.cli.image_files import output_stems
 from ddp_perception.cli.predicted_files import write_predictions
 from ddp_perception.cli.refinement import diffusion_head, draw_refinement
 from ddp_perception.cli.sample_input import test_datasets
+from ddp_perception.fields.images import image_size
 from ddp_perception.progress import hides_bar
 from ddp_perception.visualization import read_image
+from ddp_perception.wording import counted
 
 if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.dataset import Compose
     from mmengine.model import BaseModel
+    from mmengine.structures import BaseDataElement
+
+LEAST_COVERED = 0.5
+"""Share of an image below which its crop is worth a word; KITTI's is 0.92."""
 
 
 def build_pipeline(cfg: Config) -> Compose:
@@ -111,6 +118,7 @@ def predict_images(model: BaseModel, pipeline: Callable[[dict], Any],
     if refinement:
         diffusion_head(model)  # or say at once that there is none
     plural = 'images'
+    partly: list[tuple[Path, float]] = []
     pairs = list(zip(images, output_stems(images), strict=True))
     for image, stem in tqdm(pairs, unit='image', desc='predicting',
                             disable=hides_bar(progress)):
@@ -124,7 +132,22 @@ def predict_images(model: BaseModel, pipeline: Callable[[dict], Any],
                                    f'prediction of {path}', pictures)
         if refinement:
             draw_refinement(model, batch, Path(out_dir) / stem, metainfo)
+        if (covered := _covered(sample)) < LEAST_COVERED:
+            partly.append((path, covered))
+    if partly:
+        path, covered = partly[0]
+        print(f'warning: {counted(len(partly), "images")}, {path} for one, '
+              f'{"is" if len(partly) == 1 else "are"} much larger than the crop of this '
+              f'configuration: {plural} cover {covered:.1%} of it')
     return plural
+
+
+def _covered(sample: BaseDataElement) -> float:
+    """Return which share of the image the model saw."""
+    if 'kb_crop' not in sample.metainfo:
+        return 1.
+    height, width = image_size(sample)
+    return math.prod(sample.metainfo['kb_crop'][2:]) / (height * width)
 
 
 def _name(step: Mapping[str, Any]) -> str:

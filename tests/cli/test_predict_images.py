@@ -121,6 +121,20 @@ def test_depth_lies_where_the_crop_was_and_is_zero_elsewhere(
     assert np.isnan(spread).all()
 
 
+def test_a_crop_that_leaves_most_of_an_image_out_is_said(
+        run, weights, tmp_path, capsys):
+    for name, size in (('alike', (41, 83)), ('large', (100, 200)), ('vast', (64, 400))):
+        write_image(tmp_path / f'in/{name}.png', 2, size=size)
+    run('predict', DEPTH, weights[DEPTH], tmp_path / 'in', '--out', tmp_path / 'out',
+        '--no-pictures')
+    out = capsys.readouterr().out
+    assert (f'warning: 2 images, {tmp_path / "in/large.png"} for one, are much larger '
+            'than the crop of this configuration: depth maps cover 10.2% of it') in out
+    run('predict', DEPTH, weights[DEPTH], tmp_path / 'in/alike.png', '--out',
+        tmp_path / 'out2', '--no-pictures')
+    assert 'warning' not in capsys.readouterr().out
+
+
 def test_a_folder_gives_what_its_images_give_alone(run, weights, tmp_path):
     images = tmp_path / 'images'
     for seed, name in enumerate(['b.png', 'b.JPG', 'deep/er/b.jpeg', 'x.gif.png']):
