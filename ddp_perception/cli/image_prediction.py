@@ -136,9 +136,10 @@ def predict_images(model: BaseModel, pipeline: Callable[[dict], Any],
             partly.append((path, covered))
     if partly:
         path, covered = partly[0]
-        print(f'warning: {counted(len(partly), "images")}, {path} for one, '
-              f'{"is" if len(partly) == 1 else "are"} much larger than the crop of this '
-              f'configuration: {plural} cover {covered:.1%} of it')
+        verb = 'is' if len(partly) == 1 else 'are'
+        print(f'warning: {counted(len(partly), "images")}, {path} for one, {verb} much '
+              f'larger than the crop of this configuration: {plural} cover '
+              f'{covered:.1%} of it')
     return plural
 
 
