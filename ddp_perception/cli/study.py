@@ -29,7 +29,6 @@ from ddp_perception.cli import (
     configuration,
     missing_data,
     output_places,
-    prediction,
     runner,
 )
 from ddp_perception.cli.errors import UserError
@@ -196,9 +195,10 @@ def _encoder(args: argparse.Namespace, study: Study, cfg: Config, kind: Any) -> 
     """Build the model with its weights; return what runs it up to its head."""
     import torch
 
+    from ddp_perception.cli.prediction import build_model
     from ddp_perception.registry import DATASETS  # noqa: F401  makes the types known
     torch.manual_seed(0)
-    model = prediction.build_model(cfg, torch.device('cpu'))
+    model = build_model(cfg, torch.device('cpu'))
     if args.checkpoint != RANDOM:
         checkpoint_checks.load_weights(model, args.checkpoint, study.plain,
                                        args.trust_checkpoint)
