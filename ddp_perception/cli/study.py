@@ -254,7 +254,8 @@ def _draw(study: Study, folder: Path, jobs: Sequence[Job]) -> None:
         head.load_state_dict(torch.load(job.weights, weights_only=True))
         heads.append((head.eval(), study.variant(job.variant).label))
     job = jobs[0]
-    path = save_samples(folder / 'samples.png', job.task, *heads,
+    diffusion, single = heads
+    path = save_samples(folder / 'samples.png', job.task, diffusion, single,
                         job.features.split('evaluation'))
     _say(f'samples drawn to {path}')
 

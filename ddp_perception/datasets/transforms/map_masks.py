@@ -55,6 +55,8 @@ class LoadMapMasks(BaseTransform):
         """Add `gt_masks_bev`."""
         if isinstance(results, list):
             return [self.transform(item) for item in results]
+        if results.get('map_location') is None and 'ego2global' not in results:
+            return results
         global_from_lidar = (np.asarray(results['ego2global'], float)
                              @ lidar2ego(results))
         augmentation = lidar_augmentation(results)
@@ -73,8 +75,6 @@ class LoadMapMasks(BaseTransform):
         location = results.get('map_location')
         root = self.map_root or results.get('map_root')
         name = results.get('token', '?')
-        if location is None and 'ego2global' not in results:
-            return results
         if location is None:
             raise ValueError(
                 f'sample {name} has no map_location; add the map fields to the '
