@@ -13,6 +13,7 @@ from ddp_perception.datasets.map_classes import MAP_CLASSES
 from ddp_perception.pixels import pixel_data
 from ddp_perception.visualization.figure import LAYOUT, MapFrame
 from ddp_perception.visualization.uncertain import Uncertainty
+from ddp_perception.wording import counted
 
 if TYPE_CHECKING:
     from mmdet3d.structures import BaseInstance3DBoxes, Det3DDataSample
@@ -150,8 +151,9 @@ def describe(meta: Mapping) -> str:
              for key in ('scene_name', 'map_location', 'token') if meta.get(key)]
     passes = meta.get('decoder_passes')
     if passes:
-        parts.append('{seeds} seed(s) x {steps} step(s), {averaged} averaged'
-                     .format(**passes))
+        parts.append(f'{counted(passes["seeds"], "seeds")} x '
+                     f'{counted(passes["steps"], "steps")}, '
+                     f'{passes["averaged"]} averaged')
     return '   '.join(parts)
 
 

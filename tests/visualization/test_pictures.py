@@ -244,7 +244,7 @@ def test_sample_gives_files_matrices_and_maps(tmp_path):
                                   np.eye(4) * 2)
     np.testing.assert_array_equal(frame.points[2], np.arange(10, 15))
     assert frame.truth is None and frame.prediction.max() == 0.25
-    assert 'abc' in frame.title and '6 averaged' in frame.title
+    assert frame.title == 'abc   2 seeds x 3 steps, 6 averaged'
 
 
 def test_real_lidar_lines_up_as_mmdet3d_projects_it(real_dir):
