@@ -31,6 +31,7 @@ from ddp_perception.datasets.geojson_map import class_layers
 from ddp_perception.datasets.kitti_splits import first_of
 from ddp_perception.datasets.map_rasterizer import MapRasterizer
 from ddp_perception.ops import Axis
+from ddp_perception.progress import hides_bar
 
 GRID = (-50., 50., .5)
 """Along x and y; of the shares that are printed and of the pictures."""
@@ -63,7 +64,8 @@ def check_list(path: str | Path, root: str | Path, progress: bool = True
     report: dict[str, Any] = dict(content=content, sizes={}, points=0, wrong=[],
                                   notes={})
     for index, frame in enumerate(tqdm(content['frames'], desc=Path(path).name,
-                                       unit='frame', disable=not progress)):
+                                       unit='frame',
+                                       disable=hides_bar(progress))):
         name = frame_name(content['frames'], index)
         for camera, record in frame['cameras'].items():
             field = f'{name}: cameras.{camera}'
