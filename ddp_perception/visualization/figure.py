@@ -19,6 +19,7 @@ from ddp_perception.visualization.maps import (
 from ddp_perception.visualization.uncertain import Uncertainty, upper_end
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -37,6 +38,8 @@ BAR, BAR_WIDTH = 0.6, 0.16  # colour bar right of a map, with its ticks
 MARGIN_BELOW = 0.6  # x label and ticks
 LEGEND = 2.9
 PREDICTED_BOX, TRUE_BOX = 'crimson', 'black'
+OWN_VEHICLE = ((-0.5, -1.), (0.5, -1.), (0.5, 0.5), (0., 1.), (-0.5, 0.5), (-0.5, -1.))
+"""Its outline in the legend, as a marker."""
 
 
 @dataclass
@@ -244,17 +247,22 @@ def _title(name: str) -> str:
 
 
 def _draw_legend(axes: Axes, frame: MapFrame, points_in_images: bool) -> None:
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
+    from matplotlib.path import Path as Outline
     axes.set_axis_off()
     kinds: list[tuple] = [
         (frame.classes, class_colours(frame.classes, frame.palette))]
     if frame.prior is not None:
         kinds.insert(0, (frame.prior_classes, frame.prior_palette))
-    handles = [Patch(facecolor=tuple(np.divide(colours[i], 255)), edgecolor='grey',
-                     label=classes[i].replace('_', ' '))
-               for classes, colours in kinds for i in paint_order(classes)]
-    handles.append(Patch(facecolor='white', edgecolor='black',
-                         label='vehicle, its tip forward'))
+    handles: list[Artist] = [
+        Patch(facecolor=tuple(np.divide(colours[i], 255)), edgecolor='grey',
+              label=classes[i].replace('_', ' '))
+        for classes, colours in kinds for i in paint_order(classes)]
+    handles.append(Line2D([], [], linestyle='', markersize=13,
+                          marker=Outline(OWN_VEHICLE),
+                          markerfacecolor='white', markeredgecolor='black',
+                          label='own vehicle, its tip forward'))
     for panel, corners, colour, label in (
             (frame.prediction, frame.boxes, PREDICTED_BOX, 'predicted box'),
             (frame.truth, frame.true_boxes, TRUE_BOX, 'true box')):
@@ -262,7 +270,7 @@ def _draw_legend(axes: Axes, frame: MapFrame, points_in_images: bool) -> None:
             handles.append(Patch(facecolor='none', edgecolor=colour, label=label))
     axes.legend(handles=handles, loc='upper left', bbox_to_anchor=(0, 1),
                 borderaxespad=0, fontsize=10, frameon=False,
-                title='Map classes, later over earlier', alignment='left')
+                title='Map classes, later drawn over earlier', alignment='left')
     if points_in_images and frame.points is not None and frame.img_from_lidar:
         _draw_depth_scale(axes)
 
