@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from ddp_perception.datasets.bev_dataset import EGO_FROM_BEV, require_on_maps
@@ -28,6 +27,7 @@ from ddp_perception.datasets.bev_frames import (
     read_frames,
 )
 from ddp_perception.datasets.geojson_map import class_layers
+from ddp_perception.datasets.image_header import read_image_size
 from ddp_perception.datasets.kitti_splits import first_of
 from ddp_perception.datasets.map_rasterizer import MapRasterizer
 from ddp_perception.ops import Axis
@@ -70,7 +70,7 @@ def check_list(path: str | Path, root: str | Path, progress: bool = True
         for camera, record in frame['cameras'].items():
             field = f'{name}: cameras.{camera}'
             try:
-                size = _image_size(Path(root, record['image']))
+                size = read_image_size(Path(root, record['image']))
             except (OSError, ValueError) as error:
                 report['wrong'].append(f'{field}.image: {error}')
                 continue
@@ -142,17 +142,6 @@ def draw_first_frame(path: Path, root: Path, folder: Path) -> Path:
     return save_frame(frame_from_sample(sample, classes,
                                         dataset.metainfo['map_palette'], GRID, GRID),
                       folder / f'{path.stem}.png')
-
-
-def _image_size(path: Path) -> tuple[int, int]:
-    """Return width and height of an image by its header."""
-    if not path.is_file():
-        raise FileNotFoundError(f'{path} is missing')
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise ValueError(f'{path} is not a readable image') from None
 
 
 def _odd_centre(intrinsics: list, size: tuple[int, int]) -> Iterator[str]:

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
+from ddp_perception.datasets.image_header import read_image_size
 from ddp_perception.datasets.kitti_splits import (
     Frame,
     first_of,
@@ -180,7 +180,7 @@ def _faults(root: Path, frame: Frame) -> Iterator[str]:
         yield str(error)
         return
     path = root / 'gt_depth' / frame.depth
-    if (depth.bits, depth.colour) != (16, 'grey'):
+    if not depth.holds_measurements:
         yield (f'{path} must be a 16-bit grey PNG (metres x 256), it is '
                f'{depth.bits}-bit {depth.colour}')
     elif (depth.height, depth.width) != size:
@@ -198,10 +198,10 @@ def _image_size(path: Path) -> tuple[int, int]:
         header = read_png_header(path)
         return header.height, header.width
     try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except UnidentifiedImageError:
+        width, height = read_image_size(path)
+    except ValueError:
         raise ValueError(f'{path} is not an image') from None
+    return height, width
 
 
 def _focal(folder: Path) -> float | None:

@@ -70,10 +70,9 @@ def find_images(path: str | Path, out_dir: str | Path) -> tuple[Path, list[Path]
 def _holds_measurements(path: Path) -> bool:
     """Whether a file is a 16-bit grey PNG; a damaged one is not known to be."""
     try:
-        header = read_png_header(path)
+        return read_png_header(path).holds_measurements
     except (OSError, ValueError):
         return False
-    return (header.bits, header.colour) == (16, 'grey')
 
 
 def output_stems(images: Sequence[Path]) -> list[Path]:

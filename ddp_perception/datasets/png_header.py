@@ -20,6 +20,11 @@ class PNGHeader(NamedTuple):
     bits: int
     colour: str
 
+    @property
+    def holds_measurements(self) -> bool:
+        """Whether it is 16-bit grey, as depth maps are and photographs are not."""
+        return (self.bits, self.colour) == (16, 'grey')
+
 
 def read_png_header(path: str | Path) -> PNGHeader:
     """Return the header of a PNG file.
