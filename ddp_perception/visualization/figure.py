@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LAYOUT = (('CAM_FRONT_LEFT', 'CAM_FRONT', 'CAM_FRONT_RIGHT'),
           ('CAM_BACK_LEFT', 'CAM_BACK', 'CAM_BACK_RIGHT'))
 """nuScenes' cameras above and below the maps, left to right."""
+NUSCENES_CAMERAS = tuple(name for row in LAYOUT for name in row)
 
 # The layout, in inches: the cameras span the width, the maps lie between.
 WIDTH = 15.0
@@ -231,7 +232,7 @@ def camera_rows(names: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
         names: Of the cameras that there are. Those of nuScenes alone have their
             fixed places; other ones, of any number, keep their order.
     """
-    if {name for row in LAYOUT for name in row}.issuperset(names):
+    if set(names).issubset(NUSCENES_CAMERAS):
         return LAYOUT
     half = (len(names) + 1) // 2
     return names[:half], names[half:]

@@ -11,7 +11,7 @@ from PIL import Image
 from ddp_perception.datasets.lidar_frame import move_to_lidar
 from ddp_perception.datasets.map_classes import MAP_CLASSES
 from ddp_perception.pixels import pixel_data
-from ddp_perception.visualization.figure import LAYOUT, MapFrame
+from ddp_perception.visualization.figure import NUSCENES_CAMERAS, MapFrame
 from ddp_perception.visualization.uncertain import Uncertainty
 from ddp_perception.wording import counted
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 POINT_FIELDS = 5
 """float32 numbers per point in a nuScenes LiDAR file."""
-
-_NUSCENES = {name for row in LAYOUT for name in row}
 
 
 def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLASSES,
@@ -64,7 +62,7 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
     paths = {}
     files = meta.get('img_path') or []
     names = meta.get('camera_names')
-    if names is None or _NUSCENES.issuperset(names):
+    if names is None or set(names).issubset(NUSCENES_CAMERAS):
         names = [camera_name(path) for path in files]
     for index, (name, path) in enumerate(zip(names, files, strict=True)):
         # A model without cameras may name its images without their folder.
@@ -122,7 +120,7 @@ def camera_name(path: str | Path) -> str | None:
     """
     path = Path(path)
     parts = {*path.name.split('__'), path.parent.name}
-    names = [name for row in LAYOUT for name in row if name in parts]
+    names = [name for name in NUSCENES_CAMERAS if name in parts]
     return names[0] if names else None
 
 
