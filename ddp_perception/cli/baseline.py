@@ -102,10 +102,9 @@ def median_depth_figures(cfg: Config, fallback: str = 'row'
 
 
 def _depth_metric(cfg: Config) -> Mapping[str, Any]:
-    settings = cfg.test_evaluator
-    settings = settings if isinstance(settings, (list, tuple)) else [settings]
+    settings = configuration.evaluator_settings(cfg)
     for metric in settings:
-        if str(metric['type']).rsplit('.', 1)[-1] == _METRIC:
+        if configuration.bare_name(metric) == _METRIC:
             return metric
     names = ', '.join(str(metric['type']) for metric in settings)
     raise UserError(f'the baseline is one of depth: the test_evaluator must be '

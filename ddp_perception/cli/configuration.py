@@ -207,6 +207,14 @@ def bare_model_settings(cfg: Config) -> ConfigDict:
     return model
 
 
+def head_settings(cfg: Config) -> ConfigDict | None:
+    """Return the settings of the head that predicts, or None without one."""
+    model = bare_model_settings(cfg)
+    head = model.get('seg_head') or model.get('decode_head')
+    # Of a cascade the last one predicts.
+    return head[-1] if isinstance(head, list) else head
+
+
 def default_work_dir(cfg: Config, config_path: str | Path,
                      work_dir: str | Path | None = None) -> None:
     """Set where logs and checkpoints go: option, configuration, or by name."""
@@ -293,6 +301,18 @@ def _add_hook(cfg: Config, kind: str) -> None:
     cfg.custom_hooks = hooks
 
 
+def evaluator_settings(cfg: Config) -> list[Mapping[str, Any]]:
+    """Return the settings of each metric of the test."""
+    settings = cfg.test_evaluator
+    return list(settings) if isinstance(settings, (list, tuple)) else [settings]
+
+
+def bare_name(part: Mapping[str, Any]) -> str:
+    """Return the name of a part's type, without the scope of its registry."""
+    kind = part['type']
+    return (kind if isinstance(kind, str) else kind.__name__).rsplit('.', 1)[-1]
+
+
 def _is_diffusion_head(kind: str | type) -> bool:
     """Whether a type, by its name in the configuration, samples."""
     from ddp_perception.heads import DiffusionHead
@@ -316,12 +336,10 @@ def set_sampling(cfg: Config, changes: Mapping[str, Any],
             sample.
     """
     from ddp_perception.diffusion import Sampler
-    model = bare_model_settings(cfg)
-    head = model.get('seg_head') or model.get('decode_head')
-    if isinstance(head, list):  # a cascade; its last one predicts
-        head = head[-1]
-    samples = bool(head) and _is_diffusion_head(head['type'])
-    if changes and not samples:
+    head = head_settings(cfg)
+    if not head or not _is_diffusion_head(head['type']):
+        if not changes:
+            return
         raise UserError(f'--{next(iter(changes)).replace("_", "-")} needs a diffusion '
                         'head; the configuration has '
                         f'{head["type"] if head else "no seg_head or decode_head"}')
@@ -333,5 +351,5 @@ def set_sampling(cfg: Config, changes: Mapping[str, Any],
     changes = dict(changes)
     if seed is not None:
         changes['seed'] = seed
-    if samples and changes:
+    if changes:
         head['sampler'] = {**(head.get('sampler') or {}), **changes}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ddp_perception.cli.configuration import bare_name
 from ddp_perception.cli.errors import UserError
 from ddp_perception.cli.image_files import output_stems
 from ddp_perception.cli.predicted_files import write_predictions
@@ -46,7 +47,7 @@ def build_pipeline(cfg: Config) -> Compose:
     from mmengine.registry import init_default_scope
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     for settings in test_datasets(cfg):
-        names = [_name(step) for step in settings.get('pipeline') or ()]
+        names = [bare_name(step) for step in settings.get('pipeline') or ()]
         if names and 'TestTimeAug' not in names:
             break
     else:
@@ -149,12 +150,6 @@ def _covered(sample: BaseDataElement) -> float:
         return 1.
     height, width = image_size(sample)
     return math.prod(sample.metainfo['kb_crop'][2:]) / (height * width)
-
-
-def _name(step: Mapping[str, Any]) -> str:
-    kind = step['type']
-    kind = kind if isinstance(kind, str) else kind.__name__
-    return kind.rsplit('.', 1)[-1]
 
 
 def _prepare(pipeline: Callable[[dict], Any], path: Path) -> Any:

@@ -198,11 +198,10 @@ def _evaluator(cfg: Config, run_: Runner, loader: DataLoader) -> Evaluator:
     Metrics of single steps are left out: not every variation has that step. So are
     the files of metrics: those of an odd variation would replace those of `test`.
     """
-    settings = cfg.test_evaluator
-    settings = settings if isinstance(settings, (list, tuple)) else [settings]
     evaluator = run_.build_evaluator(
         [{key: value for key, value in metric.items() if key not in _WRITTEN}
-         for metric in settings if metric.get('step') is None])
+         for metric in configuration.evaluator_settings(cfg)
+         if metric.get('step') is None])
     evaluator.dataset_meta = loader.dataset.metainfo  # type: ignore[attr-defined]
     return evaluator
 

@@ -36,7 +36,8 @@ from ddp_perception.cli.errors import UserError
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from ddp_perception.study import Job, Study
+    from ddp_perception.study import FeatureStore, Job, Study
+    from ddp_perception.study.encoding import Encoder
 
 RANDOM = 'random'
 _RESULTS = 'results.jsonl'
@@ -137,7 +138,6 @@ def _study(args: argparse.Namespace) -> Study:
 def _jobs(args: argparse.Namespace, study: Study, folder: Path) -> list[Job]:
     """Make the features if they are not there, and return all trainings."""
     from ddp_perception.study import FeatureStore, Job
-    from ddp_perception.study.encoding import Encoder
     from ddp_perception.study.settings import plain
     from ddp_perception.study.training import build_head
     cfg = configuration.load_config(study.plain, args.cfg_options, args.data_root)
@@ -153,9 +153,11 @@ def _jobs(args: argparse.Namespace, study: Study, folder: Path) -> list[Job]:
     if store.exists:  # refuse before the model is built
         store.require(made_by)
     with build_errors.naming_settings(cfg, study.plain):
-        encoder = _encoder(args, study, cfg, Encoder)
+        evaluated = _dataset(cfg, 'evaluation')
+        encoder = _encoder(args, study, cfg, evaluated.metainfo)
         if not store.exists:
-            _encode(study, cfg, encoder, store, made_by)
+            datasets = {'train': _dataset(cfg, 'train'), 'evaluation': evaluated}
+            _encode(study, datasets, encoder, store, made_by)
     inputs = encoder.head_settings(store.split('train').features.shape[1])
     bases = {name: {**_head_of(settings), **inputs} for name, settings in (
         ('plain', cfg), ('diffusion', diffusion))}
@@ -191,26 +193,28 @@ def _made_by(args: argparse.Namespace, study: Study, cfg: Config) -> dict[str, A
         evaluation_samples=study.evaluation_samples, truth_stride=study.truth_stride)
 
 
-def _encoder(args: argparse.Namespace, study: Study, cfg: Config, kind: Any) -> Any:
+def _encoder(args: argparse.Namespace, study: Study, cfg: Config,
+             metainfo: dict[str, Any]) -> Encoder:
     """Build the model with its weights; return what runs it up to its head."""
     import torch
 
     from ddp_perception.cli.prediction import build_model
-    from ddp_perception.registry import DATASETS  # noqa: F401  makes the types known
+    from ddp_perception.study.encoding import Encoder
     torch.manual_seed(0)
     model = build_model(cfg, torch.device('cpu'))
     if args.checkpoint != RANDOM:
         checkpoint_checks.load_weights(model, args.checkpoint, study.plain,
                                        args.trust_checkpoint)
-    metainfo = _dataset(cfg, 'evaluation').metainfo
     try:
-        return kind(model, metainfo, study.truth_stride)
+        return Encoder(model, metainfo, study.truth_stride)
     except ValueError as error:
         raise UserError(f'{study.plain}: {error}') from None
 
 
 def _dataset(cfg: Config, split: str) -> Any:
     from mmengine.registry import DATASETS
+
+    from ddp_perception import registry  # noqa: F401  makes the types known
     settings = configuration.innermost_dataset(cfg[_SPLITS[split]]['dataset'])
     dataset = DATASETS.build(copy.deepcopy(dict(settings)))
     if hasattr(dataset, 'full_init'):
@@ -218,10 +222,10 @@ def _dataset(cfg: Config, split: str) -> Any:
     return dataset
 
 
-def _encode(study: Study, cfg: Config, encoder: Any, store: Any,
-            made_by: dict[str, Any]) -> None:
+def _encode(study: Study, datasets: dict[str, Any], encoder: Encoder,
+            store: FeatureStore, made_by: dict[str, Any]) -> None:
     try:
-        store.write({name: _dataset(cfg, name) for name in _SPLITS},
+        store.write(datasets,
                     {'train': study.train_samples,
                      'evaluation': study.evaluation_samples},
                     {'train': study.views, 'evaluation': 1}, encoder, 0,
@@ -233,8 +237,7 @@ def _encode(study: Study, cfg: Config, encoder: Any, store: Any,
 def _head_of(cfg: Config) -> dict[str, Any]:
     """Return the settings of a configuration's head."""
     from ddp_perception.study.settings import plain
-    model = configuration.bare_model_settings(cfg)
-    head = plain(model.get('seg_head') or model['decode_head'])
+    head = plain(configuration.head_settings(cfg))
     head.pop('keep_steps', None)  # of samples, which a study has not
     return head
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ddp_perception.cli.configuration import bare_name
+
 if TYPE_CHECKING:
     from mmengine.config import Config
 
@@ -20,4 +22,4 @@ def loading_steps(cfg: Config, *names: str) -> list:
     from mmengine.registry import TRANSFORMS, init_default_scope
     init_default_scope(cfg.default_scope)
     return [TRANSFORMS.build(step) for step in cfg.test_dataloader.dataset.pipeline
-            if step['type'].split('.')[-1] in names]
+            if bare_name(step) in names]

@@ -30,19 +30,22 @@ def run_jobs(jobs: Sequence[Job], results: Results, processes: int = 1,
             trained then.
     """
     # All are looked up, and so checked, before the first one is trained.
-    settings = [dict(job.settings, features=fingerprint(job.features.note['made_by']))
-                for job in jobs]
-    missing = [(job, made) for job, made in zip(jobs, settings, strict=True)
-               if results.find(job.variant, job.seed, made) is None]
-    by_job = {id(job): made for job, made in missing}
+    features = fingerprint(jobs[0].features.note['made_by']) if jobs else ''
+    missing = [job for job in jobs if results.find(
+        job.variant, job.seed, _settings(job, features)) is None]
     progress(f'{len(jobs) - len(missing)} of {len(jobs)} trainings are there')
     for number, (job, figures) in enumerate(
-            _figures([job for job, _ in missing], processes), 1):
+            _figures(missing, processes), 1):
         results.append(dict(variant=job.variant, seed=job.seed, metrics=figures,
-                            settings=by_job[id(job)]))
+                            settings=_settings(job, features)))
         progress(f'{number} of {len(missing)}: {job.variant}, seed {job.seed}: '
                  + _summary(figures))
     return len(missing)
+
+
+def _settings(job: Job, features: str) -> dict[str, object]:
+    """Return all that a line depends on but its seed."""
+    return dict(job.settings, features=features)
 
 
 def _figures(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Figures]]:
