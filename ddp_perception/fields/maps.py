@@ -34,7 +34,7 @@ class MapField(Field):
     def save(self, sample: BaseDataElement, stem: Path, setting: Setting) -> Path:
         """Write the archive."""
         probabilities = prediction_of(sample, self.prediction)
-        scene = _scene(setting)
+        scene = self.scene(setting)
         uncertainty = uncertainty_of(sample, self.prediction, setting)
         further = {} if uncertainty is None else dict(
             uncertainty=uncertainty.values.astype(np.float16),
@@ -52,7 +52,7 @@ class MapField(Field):
         from ddp_perception.visualization import frame_from_sample, save_frame
         palette = getattr(setting.head, 'palette', None) or setting.metainfo.get(
             'map_palette')
-        frame = frame_from_sample(sample, **_scene(setting), palette=palette,
+        frame = frame_from_sample(sample, **self.scene(setting), palette=palette,
                                   prediction=self.prediction, truth=self.truth,
                                   uncertainty=uncertainty_of(sample, self.prediction,
                                                              setting),
@@ -66,17 +66,21 @@ class MapField(Field):
         palette = getattr(setting.head, 'palette', None) or setting.metainfo.get(
             'map_palette')
         masks = prediction_of(sample, self.prediction) >= setting.threshold
-        picture = paint_map(masks, _scene(setting)['classes'], palette)[::-1]
+        picture = paint_map(masks, self.scene(setting)['classes'], palette)[::-1]
         picture = picture.repeat(4, 0).repeat(4, 1)
         return np.pad(picture, ((2, 2), (2, 2), (0, 0)), constant_values=128)
 
+    @staticmethod
+    def scene(setting: Setting) -> dict[str, Any]:
+        """Return classes, xbound and ybound of the map: of head, data set or nuScenes.
 
-def _scene(setting: Setting) -> dict[str, Any]:
-    """Classes and bounds of the map: the head's, else the data set's or nuScenes'."""
-    from ddp_perception.datasets.map_classes import MAP_CLASSES
-    from ddp_perception.heads.map_head import NUSCENES_GRID
-    grid = getattr(setting.head, 'output_grid', None)
-    xbound, ybound = (grid.xbound, grid.ybound) if grid else NUSCENES_GRID
-    classes = getattr(setting.head, 'classes', None) or setting.metainfo.get(
-        'map_classes') or MAP_CLASSES
-    return dict(classes=tuple(classes), xbound=tuple(xbound), ybound=tuple(ybound))
+        Args:
+            setting: its head comes first.
+        """
+        from ddp_perception.datasets.map_classes import MAP_CLASSES
+        from ddp_perception.heads.map_head import NUSCENES_GRID
+        grid = getattr(setting.head, 'output_grid', None)
+        xbound, ybound = (grid.xbound, grid.ybound) if grid else NUSCENES_GRID
+        classes = getattr(setting.head, 'classes', None) or setting.metainfo.get(
+            'map_classes') or MAP_CLASSES
+        return dict(classes=tuple(classes), xbound=tuple(xbound), ybound=tuple(ybound))
