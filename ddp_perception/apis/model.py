@@ -16,8 +16,8 @@ from ddp_perception.cli.checkpoint_checks import load_weights, require_checkpoin
 from ddp_perception.cli.errors import UserError
 from ddp_perception.cli.prediction import build_model, choose_device
 
-SAMPLING = ('num_steps', 'num_seeds', 'until_stable', 'time_budget', 'uncertainty',
-            'average', 'initial_noise')
+SAMPLING = ('num_steps', 'num_seeds', 'until_stable', 'time_budget', 'refine_share',
+            'uncertainty', 'average', 'initial_noise')
 """Options of `Sampler` that may be changed after training."""
 
 
