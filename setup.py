@@ -93,6 +93,7 @@ setup(
         'openmmlab': OPENMMLAB,
         'nuscenes': NUSCENES,
         'imagenet': IMAGENET,
+        'wandb': ['wandb>=0.16'],  # of train --wandb
         'dev': DEV,
         'docs': DOCS,  # of the pages as a site, in an environment of its own
         'all': sorted({*OPENMMLAB, *NUSCENES, *IMAGENET, *DEV}),
