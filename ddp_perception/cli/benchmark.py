@@ -22,12 +22,12 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddp_perception.cli import arguments
-from ddp_perception.cli.errors import UserError
+from ddp_perception.cli.errors import UserError, described
 
 if TYPE_CHECKING:
     import torch
@@ -124,8 +124,9 @@ def _inputs(args: argparse.Namespace, cfg: Config) -> tuple[list[Any], str]:
     if args.image_size:
         height, width = args.image_size
         load = image_prediction.build_pipeline(cfg)
-        return ([pseudo_collate([_noise_image(load, height, width)])],
-                f'an image of noise, {height} x {width}')
+        what = f'an image of noise, {height} x {width}'
+        sample = _loaded(_noise_image, (load, height, width), what)
+        return [pseudo_collate([sample])], what
     try:
         missing_data.require_info_files(cfg, ['test_dataloader'])
     except UserError as error:
@@ -136,16 +137,27 @@ def _inputs(args: argparse.Namespace, cfg: Config) -> tuple[list[Any], str]:
     if images:  # without the truth, and without the views of test-time augmentation
         frames = DATASETS.build({**settings, 'pipeline': []})
         load = image_prediction.build_pipeline(cfg)
-        samples = [load({'img_path': frames.get_data_info(index)['img_path'],
+
+        def read(index: int) -> Any:
+            return load({'img_path': frames.get_data_info(index)['img_path'],
                          'seg_fields': []})
-                   for index in range(min(args.samples, len(frames)))]
     else:
         frames = DATASETS.build(settings)
-        samples = [frames[index] for index in range(min(args.samples, len(frames)))]
+        read = frames.__getitem__
+    samples = [_loaded(read, (index,), f'sample {index} of the test data')
+               for index in range(min(args.samples, len(frames)))]
     if not samples:
         raise UserError('the data set of test_dataloader has no sample')
     return ([pseudo_collate([sample]) for sample in samples],
             f'{counted(len(samples), "samples")} of the test data')
+
+
+def _loaded(read: Callable, arguments: tuple, what: str) -> Any:
+    """Call what loads a sample; wrong files and sizes become messages."""
+    try:
+        return read(*arguments)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f'{what} cannot be loaded: {described(error)}') from error
 
 
 def _noise_image(load: Any, height: int, width: int) -> Any:

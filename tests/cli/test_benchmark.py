@@ -93,3 +93,26 @@ def test_what_cannot_be_measured_is_named(error_of, points_config, tmp_path):
                          (('--image-size', 0, 5), 'at least 1 1, got 0 5')):
         assert text in error_of('benchmark', SEG, *option)
     assert 'does not exist' in error_of('benchmark', SEG, tmp_path / 'no.pth')
+
+
+def test_samples_that_cannot_be_loaded_are_named(error_of, points_config, tmp_path,
+                                                 synthetic_root, synthetic_infos):
+    write_cityscapes(tmp_path)
+    first = sorted(tmp_path.rglob('*_leftImg8bit.png'))[0]
+    first.write_bytes(first.read_bytes()[:100])
+    message = error_of('benchmark', SEG, '--data-root', tmp_path)
+    assert 'sample 0 of the test data cannot be loaded' in message
+    copies = tmp_path / 'copies.py'
+    copies.write_text(f"""
+_base_ = '{points_config}'
+test_dataloader = dict(dataset=dict(
+    data_root='{synthetic_root}', ann_file='{synthetic_infos["val"]}', pipeline=[
+        dict(type='ddp.LoadPoints', load_dim=5, use_dim=5),
+        dict(type='MultiScaleFlipAug3D', img_scale=(1333, 800), pts_scale_ratio=1,
+             flip=True, pcd_horizontal_flip=True, transforms=[
+                 dict(type='RandomFlip3D', sync_2d=False)]),
+        dict(type='ddp.PackMapInputs')]))
+""")
+    message = error_of('benchmark', copies)
+    assert '2 augmented copies of a frame were given' in message
+    assert 'set flip=False' in message and 'Traceback' not in message

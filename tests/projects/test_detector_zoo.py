@@ -78,14 +78,16 @@ def test_test_time_augmentation_is_refused_with_what_to_set(
     model = reduced.build('centerpoint-voxel').eval()
     cfg = Config.fromfile(ZOO / name)
     frames = open_dataset(synthetic_root, synthetic_infos, cfg.class_names)
-    pipeline = Compose([*cfg.test_pipeline[:-1], dict(type='ddp.LoadMapMasks'),
-                        dict(type='ddp.PackMapInputs')])
     frame = {**frames.get_data_info(0), 'map_root': str(synthetic_root)}
-    copies = pipeline(frame)
+    loading = [*cfg.test_pipeline[:-1], dict(type='ddp.LoadMapMasks')]
+    copies = Compose([*loading, cfg.test_pipeline[-1]])(dict(frame))
     assert isinstance(copies, list) and len(copies) >= 4
-    with pytest.raises(ValueError, match=f'{len(copies)} augmented copies of a frame '
-                       '.*set flip=False and one pts_scale_ratio'):
+    refusal = (f'{len(copies)} augmented copies of a frame .*set flip=False and one '
+               'pts_scale_ratio')
+    with pytest.raises(ValueError, match=refusal):
         model.test_step(pseudo_collate([copies]))
+    with pytest.raises(ValueError, match=refusal):  # as the page has it, before that
+        Compose([*loading, dict(type='ddp.PackMapInputs')])(dict(frame))
 
 
 def test_page_lists_the_zoo():
