@@ -72,7 +72,7 @@ ROOMS = {
     **{room: {*others} - {room} for room, others in CORE.items()},
     '_register': {'registry'}, 'registry': set(), 'files': set(), 'file_names': set(),
     'wording': set(), 'pixels': set(), 'prediction_heads': set(),
-    'progress': set(), 'shipped_configs': set(),
+    'cost': {'diffusion'}, 'progress': set(), 'shipped_configs': set(),
     'checkpoints': {'files', 'wording', 'prediction_heads'}, 'compat': {'checkpoints'},
     'losses': {'registry'}, 'necks': {'registry'},
     'backbones': {'registry', 'checkpoints', 'ops'}, 'segmentors': {'registry'},
@@ -85,7 +85,7 @@ ROOMS = {
     'engine': {*FOUNDATION, 'diffusion', 'datasets', 'evaluation', 'heads', 'fields'},
     'reports': {'datasets', 'evaluation'},
     'probing': {*FOUNDATION, *CORE, 'heads'},
-    'study': {*FOUNDATION, *CORE, 'engine', 'evaluation', 'heads', 'probing',
+    'study': {*FOUNDATION, *CORE, 'cost', 'engine', 'evaluation', 'heads', 'probing',
               'visualization'},
 }
 """Rooms of the package, and the others that each may import; `cli` may all, and
