@@ -154,6 +154,7 @@ def from_bev(xy, log, time):
     return read_city_SE3_ego(log)[time].transform_point_cloud(ego)
 
 
+@pytest.mark.slow
 def test_maps_points_and_cameras_are_those_of_the_api(folder, tmp_path, api):
     from av2.geometry.camera.pinhole_camera import PinholeCamera
     from av2.utils.io import read_lidar_sweep
@@ -202,6 +203,7 @@ def pose_change(log, time, points):
     return between.transform_point_cloud(points) - points
 
 
+@pytest.mark.slow
 def test_boundaries_are_painted_ones_once_and_outlines_are_repaired(folder):
     content = json.loads((folder / 'maps/1a.geojson').read_text())
     found = {}
@@ -214,6 +216,7 @@ def test_boundaries_are_painted_ones_once_and_outlines_are_repaired(folder):
     assert ends == [694., 698.]  # 690 is not painted, two lanes share 694
 
 
+@pytest.mark.slow
 def test_the_folder_passes_the_check(folder, capsys):
     capsys.readouterr()
     assert main(['prepare', 'custom', str(folder)]) == 0
@@ -223,6 +226,7 @@ def test_the_folder_passes_the_check(folder, capsys):
     assert 'lidar: 200 points a frame, 4 values each' in out
 
 
+@pytest.mark.slow
 def test_sweeps_without_a_pose_or_an_image_are_left_out_and_counted(
         tmp_path, api, capsys):
     log = tmp_path / 'mine/1a'
