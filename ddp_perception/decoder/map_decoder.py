@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ddp_perception.decoder.layers import DecoderLayer
 from ddp_perception.decoder.position import sine_position
@@ -42,6 +43,9 @@ class MapDecoder(nn.Module):
             times ``channels`` by default.
         time_channels: width of the time embedding; None builds layers that
             ignore the time, as the released BEV and depth models do.
+        with_cp: keep the input of each layer alone in training and compute the
+            layer once more for its gradients (activation checkpointing): less
+            memory, more time, the same gradients.
 
     Shape:
         x: (B, channels, H, W), H and W at least 2.
@@ -56,12 +60,13 @@ class MapDecoder(nn.Module):
 
     def __init__(self, channels: int = 256, num_layers: int = 6, num_heads: int = 8,
                  num_points: int = 4, feedforward_channels: int | None = None,
-                 time_channels: int | None = None) -> None:
+                 time_channels: int | None = None, with_cp: bool = False) -> None:
         super().__init__()
         if num_layers < 1:
             raise ValueError(f'num_layers must be at least 1, got {num_layers}')
         self.channels = channels
         self.time_channels = time_channels
+        self.with_cp = with_cp
         self.layers: Any = nn.ModuleList(
             DecoderLayer(channels, num_heads, num_points,
                          feedforward_channels or 4 * channels, time_channels)
@@ -113,12 +118,14 @@ class MapDecoder(nn.Module):
             return x.mT.unflatten(2, size)
         values = []
         for layer, term in zip(self.layers, position_terms, strict=True):
-            value = layer.attn.project_value(x)
-            values.append(value)
-            x = layer.refine(x, term, value, size, layer.scale_shift(time_embedding),
-                             chunk)
-            if memory is None:
-                values.clear()  # its storage serves the next layer
+            shift = layer.scale_shift(time_embedding)
+            if memory is not None:
+                values.append(layer.attn.project_value(x))
+                x = layer.refine(x, term, values[-1], size, shift, chunk)
+            elif self.with_cp and torch.is_grad_enabled():
+                x = checkpoint(layer, x, term, size, shift, use_reentrant=False)
+            else:
+                x = layer(x, term, size, shift, chunk)
         if memory is not None:
             memory.values, memory.output = values, x
         return x.mT.unflatten(2, size)

@@ -65,6 +65,8 @@ class DecoderOptions:
             default four times ``channels``.
         time_conditioning: False builds layers that ignore the noise level, as
             the released BEV and depth models do.
+        with_cp: less memory in training for more time (activation
+            checkpointing); see `MapDecoder`.
 
     Raises:
         ValueError: a number below 1.
@@ -76,6 +78,7 @@ class DecoderOptions:
     num_points: int = 4
     feedforward_channels: int | None = None
     time_conditioning: bool = True
+    with_cp: bool = False
 
     def __post_init__(self) -> None:
         for name in ('channels', 'num_layers', 'num_heads', 'num_points',

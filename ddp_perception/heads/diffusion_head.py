@@ -115,7 +115,8 @@ class DiffusionHead:
             decoder.channels, decoder.num_layers, decoder.num_heads, decoder.num_points,
             decoder.feedforward_channels,
             time_channels=4 * decoder.channels
-            if decoder.time_conditioning and diffusion.noisy_map else None)
+            if decoder.time_conditioning and diffusion.noisy_map else None,
+            with_cp=decoder.with_cp)
         self.diffusion = LabelDiffusion(
             noised,
             Denoiser(in_channels, noised.channels, decoder=map_decoder,

@@ -77,3 +77,28 @@ def test_time_conditioning_is_explicit():
         MapDecoder(16, 1, 4, time_channels=8)(x)
     with pytest.raises(ValueError, match='18'):
         sine_position(18, (4, 5))
+
+
+@pytest.mark.parametrize('autocast', [False, True])
+def test_checkpointed_layers_have_the_same_gradients_and_keep_less(autocast):
+    def trained(with_cp):
+        torch.manual_seed(0)
+        decoder = MapDecoder(16, 3, 2, 2, 32, time_channels=8, with_cp=with_cp)
+        x = torch.randn(2, 16, 9, 8, requires_grad=True)
+        kept = []
+
+        def keep(tensor):
+            kept.append(tensor.numel())
+            return tensor
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), \
+                torch.autocast('cpu', torch.bfloat16, enabled=autocast):
+            out = decoder(x, torch.randn(1, 8))
+        out.float().square().sum().backward()
+        return out, [x.grad, *(p.grad for p in decoder.parameters())], sum(kept)
+
+    out, gradients, kept = trained(False)
+    other, others, less = trained(True)
+    torch.testing.assert_close(out, other, rtol=0, atol=0)
+    for one, two in zip(gradients, others, strict=True):
+        torch.testing.assert_close(one, two)
+    assert less < 0.2 * kept
