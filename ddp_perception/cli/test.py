@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='draw prediction, truth, error and uncertainty of '
                         'some samples into a folder')
     parser.add_argument('--show-limit', type=int, default=20, metavar='N',
-                        help='how many pictures, spread over the split '
+                        help='how many samples, spread over the split '
                         '(default: %(default)s)')
     arguments.add_sampling(parser)
     arguments.add_seed(parser)
