@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
@@ -72,7 +72,7 @@ class PictureHook(Hook):
               outputs: Sequence[BaseDataElement] | None) -> None:
         if batch_idx == 0:
             self._seen = 0
-        every = max(1, -(-len(loader.sampler) // self.limit))
+        every = max(1, -(-len(cast(Sized, loader.sampler)) // self.limit))
         for number, sample in enumerate(outputs or (), self._seen):
             if number % every == 0:
                 self._draw_sample(runner.model, loader.dataset, sample, number)

@@ -41,6 +41,7 @@ class Field(ABC):
     Attributes:
         prediction: field of a data sample that a head writes.
         truth: field that holds the truth.
+        further_truth: other fields that hold truth which its pictures show.
         source: key of the pipeline's results that `PackMapInputs` packs as
             truth; None where another step packs it.
         plural: what it is called, for messages.
@@ -49,6 +50,7 @@ class Field(ABC):
 
     prediction: str
     truth: str
+    further_truth: tuple[str, ...] = ()
     source: str | None = None
     plural: str
     picture_ending = '.png'

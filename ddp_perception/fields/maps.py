@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from mmengine.structures import BaseDataElement
 
+from ddp_perception.fields.boxes import save_boxes
 from ddp_perception.fields.field import Field, Setting, prediction_of
 from ddp_perception.fields.uncertain import uncertainty_of
 from ddp_perception.files import write_file
@@ -21,18 +22,20 @@ class MapField(Field):
     Saved as a compressed NumPy archive ``<stem>.npz`` with ``probabilities``
     (float16), ``classes``, ``xbound`` and ``ybound`` (least, greatest, step in
     metres) and ``token``, and ``uncertainty`` (float16, (C, X, Y)) with its
-    ``uncertainty_label`` where there is one; drawn among the cameras. A head's
-    ``classes``,
-    ``palette`` and ``output_grid`` say what the map shows; without them, the data
-    set does. A task of your own whose prediction is such a map derives its field
-    from this one and states its names alone.
+    ``uncertainty_label`` where there is one; drawn among the cameras. Boxes of a
+    detector beside the head are drawn on it, and saved by :func:`save_boxes`. A head's
+    ``classes``, ``palette`` and ``output_grid`` say what the map shows; without them,
+    the data set does. A task of your own whose prediction is such a map derives its
+    field from this one and states its names alone.
     """
 
     prediction, truth, source = 'pred_map_seg', 'gt_map_seg', 'gt_masks_bev'
+    further_truth = ('eval_ann_info', )
     plural = 'maps'
 
     def save(self, sample: BaseDataElement, stem: Path, setting: Setting) -> Path:
-        """Write the archive."""
+        """Write the archive, and the boxes where there are any."""
+        save_boxes(sample, stem, setting.metainfo.get('classes', ()))
         probabilities = prediction_of(sample, self.prediction)
         scene = _scene(setting)
         uncertainty = uncertainty_of(sample, self.prediction, setting)
@@ -53,6 +56,7 @@ class MapField(Field):
         palette = getattr(setting.head, 'palette', None) or setting.metainfo.get(
             'map_palette')
         frame = frame_from_sample(sample, **_scene(setting), palette=palette,
+                                  box_classes=setting.metainfo.get('classes', ()),
                                   prediction=self.prediction, truth=self.truth,
                                   uncertainty=uncertainty_of(sample, self.prediction,
                                                              setting),

@@ -8,22 +8,30 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from ddp_perception.visualization.panels import Panels
-from ddp_perception.visualization.uncertain import Uncertainty, colours, upper_end
+from ddp_perception.visualization.panels import Panels, Swatch
+from ddp_perception.visualization.uncertain import (
+    UNKNOWN,
+    Uncertainty,
+    colours,
+    upper_end,
+)
 
 if TYPE_CHECKING:
     from matplotlib.colors import PowerNorm
 
 OPACITY = 0.6
 """Of class colours over the image."""
-IGNORED = (96, 96, 96)
-"""RGB of pixels whose truth does not count."""
+STRIPES = 80
+"""Black stripes along an image's width where the truth does not count."""
 WRONG = (220, 20, 20)
 """RGB of pixels whose class is wrong."""
 SIDE_BY_SIDE = 2.3
 """Width over height up to which depth panels stand side by side."""
 DENSE = 0.3
 """Share of known pixels from which true depth is drawn as it is."""
+NO_DEPTH = Swatch('no depth here: outside what the model sees, or not measured',
+                  (round(255 * float(UNKNOWN)), ) * 3)
+"""Where predicted or true depth is unknown, and with it error and uncertainty."""
 DEPTH_TICKS = (0, 1, 2, 5, 10, 20, 40, 80, 160)
 """Metres."""
 
@@ -48,7 +56,8 @@ def save_segmentation(path: str | Path, image: np.ndarray, prediction: np.ndarra
         truth: (H, W) class indices or `ignore_index`.
         uncertainty: Of the size of the image. The colours end at its 99.5th
             percentile.
-        ignore_index: Label of pixels that do not count, drawn grey.
+        ignore_index: Label of pixels that do not count, drawn as black
+            stripes on white, which no class colour looks like.
 
     Returns:
         The file.
@@ -64,14 +73,14 @@ def save_segmentation(path: str | Path, image: np.ndarray, prediction: np.ndarra
                for title, labels in maps]
     present = np.unique(np.concatenate(
         [np.unique(labels) for _, labels in maps]))
-    legend = [(classes[i], palette[i]) for i in present if i != ignore_index]
+    legend = [Swatch(classes[i], palette[i]) for i in present if i != ignore_index]
     if ignore_index in present:
-        legend.append(('ignored', IGNORED))
+        legend.append(Swatch('ignored', (255, 255, 255), '////'))
     first = 'image', image
     if truth is not None:
         wrong = (np.asarray(prediction) != truth) & (np.asarray(truth) != ignore_index)
         first = 'image, errors in red', mark(image, wrong)
-        legend.append(('error', WRONG))
+        legend.append(Swatch('error', WRONG))
     panels = Panels(1 + len(maps) + (uncertainty is not None),
                     (image.shape[0], image.shape[1]),
                     columns=2, bars=uncertainty is not None, labels=legend)
@@ -90,7 +99,7 @@ def overlay_labels(image: np.ndarray, labels: np.ndarray, palette: Sequence,
         image: (H, W, 3) uint8, RGB.
         labels: (H, W) integers, class indices or `ignore_index`.
         palette: One RGB triple of 0 to 255 per class.
-        ignore_index: Painted grey, without the image.
+        ignore_index: Painted as `hatching`, without the image.
         opacity: Opacity of the colours, in [0, 1].
 
     Returns:
@@ -109,8 +118,21 @@ def overlay_labels(image: np.ndarray, labels: np.ndarray, palette: Sequence,
     colours = colours[np.where(ignored, 0, labels)]
     picture = np.rint(image * np.float32(1 - opacity) + colours * opacity)
     picture = picture.astype(np.uint8)
-    picture[ignored] = IGNORED
+    picture[ignored] = hatching(ignored.shape)[ignored]
     return picture
+
+
+def hatching(size: tuple[int, int]) -> np.ndarray:
+    """Return (H, W, 3) uint8, RGB: black stripes on white, rising to the right.
+
+    Args:
+        size: Height and width of the image, in pixels; the stripes are as dense in a
+            large image as in a small one.
+    """
+    period = max(3, round(size[1] / STRIPES))
+    place = np.add.outer(np.arange(size[0]), np.arange(size[1])) % period
+    return np.where(place[..., None] < max(1, period // 3), np.uint8(0),
+                    np.uint8(255)).repeat(3, axis=2)
 
 
 def mark(image: np.ndarray, pixels: np.ndarray,
@@ -162,11 +184,12 @@ def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
     maps = [('predicted depth', _known(prediction))]
     if truth is not None:
         maps.append(('true depth', _known(enlarge_dots(truth))))
+    nowhere = any(np.ma.getmaskarray(depth).any() for _, depth in maps)
     height, width = image.shape[:2]
     columns = 2 if width <= SIDE_BY_SIDE * height else 1
     further = (truth is not None) + (uncertainty is not None)
     panels = Panels(1 + len(maps) + further, (height, width), columns=columns,
-                    bars=True)
+                    bars=True, labels=[NO_DEPTH] * nowhere)
     panels.show(0, image, 'image')
     shown = [panels.show(index, depth, title, norm=norm, cmap=colours('plasma_r'),
                          interpolation='nearest')
@@ -178,7 +201,7 @@ def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
         error = np.where(unknown | ~(np.asarray(truth) > 0), 0,
                          np.abs(np.asarray(prediction, float) - truth))
         _show_uncertainty(panels, 1 + len(maps), _known(enlarge_dots(error)),
-                          'absolute error [m]', 'error', 'magma')
+                          'absolute error [m]', 'error', 'YlOrRd')
     if uncertainty is not None:
         _show_uncertainty(panels, len(maps) + further,
                           np.ma.masked_array(uncertainty.plane, unknown),

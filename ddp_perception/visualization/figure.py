@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddp_perception.datasets.map_classes import MAP_CLASSES
+from ddp_perception.visualization.boxes import Boxes, legend_of_boxes
 from ddp_perception.visualization.camera import FARTHEST, draw_camera
 from ddp_perception.visualization.maps import (
     class_colours,
@@ -38,9 +39,11 @@ MARGIN_LEFT = 0.75  # y label and ticks
 BAR, BAR_WIDTH = 0.6, 0.16  # colour bar right of a map, with its ticks
 MARGIN_BELOW = 0.6  # x label and ticks
 LEGEND = 2.9
-PREDICTED_BOX, TRUE_BOX = 'crimson', 'black'
 OWN_VEHICLE = ((-0.5, -1.), (0.5, -1.), (0.5, 0.5), (0., 1.), (-0.5, 0.5), (-0.5, -1.))
 """Its outline in the legend, as a marker."""
+OVERLAPPING = """
+Where they overlap, one further
+down this list hides those above."""
 
 
 @dataclass
@@ -60,9 +63,9 @@ class MapFrame:
         xbound: least, greatest x and cell size in metres; x points right.
         ybound: bounds along y, which points forward.
         title: title of the picture.
-        boxes: (n, 4, 2) corners of predicted boxes seen from above, metres,
-            or None.
-        true_boxes: corners of the annotated boxes.
+        boxes: predicted boxes, or None; drawn on the predicted map.
+        true_boxes: annotated ones, or None; drawn on the true map and, where there
+            is none, on the predicted one.
         uncertainty: of the map's cells, (C, X, Y) or (X, Y), or None.
         prior: (P, X, Y), the prior map that the model was given, or None.
         prior_classes: P names.
@@ -79,8 +82,8 @@ class MapFrame:
     xbound: tuple = (-50, 50, 0.5)
     ybound: tuple = (-50, 50, 0.5)
     title: str = ''
-    boxes: np.ndarray | None = None
-    true_boxes: np.ndarray | None = None
+    boxes: Boxes | None = None
+    true_boxes: Boxes | None = None
     uncertainty: Uncertainty | None = None
     prior: np.ndarray | None = None
     prior_classes: tuple = ()
@@ -94,10 +97,16 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
     With an uncertainty, also how many classes are wrong in each cell (where
     there is a truth) and the mean uncertainty of the classes.
 
+    Every picture of ours takes the same threshold, 0.5, and its title says so: that is
+    the decision that a model makes where no truth is known, and what its probabilities
+    mean once they are calibrated. The thresholds that suit the drawn frames best are
+    known only from their truth, so that a picture with them flatters the model and
+    cannot be compared with one of new frames.
+
     Args:
         frame: What to show. A map that is None is left out.
         threshold: Probability from which a class is drawn, for all classes or
-            one for each.
+            one for each, which the legend then names.
         points_in_images: Project LiDAR points into the images.
 
     Returns:
@@ -151,7 +160,7 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
         left += MAP
     legend = left + beside * second
     _draw_legend(axes_at(legend + 0.25, row + lowest + MARGIN_BELOW, LEGEND - 0.25,
-                         MAP), frame, points_in_images)
+                         MAP), frame, threshold, points_in_images)
     left = left if beside else (width - block) / 2
     for title, plane, options in values:
         left += MARGIN_LEFT
@@ -190,16 +199,21 @@ def save_frame(frame: MapFrame, path: str | Path,
 
 
 def _maps(frame: MapFrame, threshold: float | Sequence[float]) -> list[tuple]:
+    """Return title, masks, classes, palette and boxes of each map."""
+    predicted = [] if frame.boxes is None else [frame.boxes]
+    true = [] if frame.true_boxes is None else [frame.true_boxes]
     maps: list[tuple] = []
     if frame.prediction is not None:
         least = np.asarray(threshold, dtype=float)
-        if least.ndim:
-            least = least[:, None, None]
-        maps.append(('predicted map', frame.prediction >= least, frame.classes,
-                     frame.palette, _outlines(frame.boxes, PREDICTED_BOX)))
+        rule = f'probability {least:g} and above' if least.ndim == 0 else (
+            'a threshold for each class')
+        least = least.reshape(-1, 1, 1)
+        maps.append((f'predicted map ({rule})', frame.prediction >= least,
+                     frame.classes, frame.palette,
+                     predicted if frame.truth is not None else predicted + true))
     if frame.truth is not None:
         maps.append(('true map', np.asarray(frame.truth) > 0, frame.classes,
-                     frame.palette, _outlines(frame.true_boxes, TRUE_BOX)))
+                     frame.palette, true))
     if maps and frame.prior is not None:
         maps.insert(0, ('prior map', np.asarray(frame.prior) > 0, frame.prior_classes,
                         frame.prior_palette, []))
@@ -219,10 +233,6 @@ def _values(frame: MapFrame, threshold: float | Sequence[float]) -> list[tuple]:
         values.insert(0, ('error: classes that are wrong', wrong, dict(
             cmap='magma_r', vmin=0, vmax=max(1, int(wrong.max())))))
     return values
-
-
-def _outlines(corners: np.ndarray | None, colour: str) -> list[tuple]:
-    return [] if corners is None else [(corners, colour)]
 
 
 def camera_rows(names: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
@@ -247,31 +257,37 @@ def _title(name: str) -> str:
     return name.removeprefix('CAM_').replace('_', ' ').lower()
 
 
-def _draw_legend(axes: Axes, frame: MapFrame, points_in_images: bool) -> None:
+def _draw_legend(axes: Axes, frame: MapFrame, threshold: float | Sequence[float],
+                 points_in_images: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
     from matplotlib.path import Path as Outline
     axes.set_axis_off()
+    names = [name.replace('_', ' ') for name in frame.classes]
+    if frame.prediction is not None and np.ndim(threshold):
+        names = [f'{name}, from {least:g}'
+                 for name, least in zip(names, np.asarray(threshold), strict=True)]
     kinds: list[tuple] = [
-        (frame.classes, class_colours(frame.classes, frame.palette))]
+        (frame.classes, names, class_colours(frame.classes, frame.palette))]
     if frame.prior is not None:
-        kinds.insert(0, (frame.prior_classes, frame.prior_palette))
+        kinds.insert(0, (frame.prior_classes, [
+            name.replace('_', ' ') for name in frame.prior_classes],
+            frame.prior_palette))
     handles: list[Artist] = [
         Patch(facecolor=tuple(np.divide(colours[i], 255)), edgecolor='grey',
-              label=classes[i].replace('_', ' '))
-        for classes, colours in kinds for i in paint_order(classes)]
+              label=names[i])
+        for classes, names, colours in kinds for i in paint_order(classes)]
     handles.append(Line2D([], [], linestyle='', markersize=13,
                           marker=Outline(OWN_VEHICLE),
                           markerfacecolor='white', markeredgecolor='black',
                           label='own vehicle, its tip forward'))
-    for panel, corners, colour, label in (
-            (frame.prediction, frame.boxes, PREDICTED_BOX, 'predicted box'),
-            (frame.truth, frame.true_boxes, TRUE_BOX, 'true box')):
-        if panel is not None and corners is not None:
-            handles.append(Patch(facecolor='none', edgecolor=colour, label=label))
+    for panel, boxes in ((frame.prediction, frame.boxes), (True, frame.true_boxes)):
+        if panel is not None and boxes is not None:
+            handles += legend_of_boxes(boxes)
+    title = 'Map classes' + OVERLAPPING * (len(frame.classes) > 1)
     axes.legend(handles=handles, loc='upper left', bbox_to_anchor=(0, 1),
-                borderaxespad=0, fontsize=10, frameon=False,
-                title='Map classes, later drawn over earlier', alignment='left')
+                borderaxespad=0, fontsize=10, frameon=False, title=title,
+                alignment='left')
     if points_in_images and frame.points is not None and frame.img_from_lidar:
         _draw_depth_scale(axes)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddp_perception.datasets.map_classes import MAP_CLASSES, MAP_PALETTE
+from ddp_perception.visualization.boxes import Boxes, draw_boxes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,7 +89,7 @@ def draw_map(axes: Axes, masks: np.ndarray, title: str = '',
              classes: Sequence[str] = MAP_CLASSES, palette: Sequence | None = None,
              xbound: Sequence[float] = (-50, 50, 0.5),
              ybound: Sequence[float] = (-50, 50, 0.5), points: np.ndarray | None = None,
-             boxes: Sequence[tuple[np.ndarray, str]] = ()) -> None:
+             boxes: Sequence[Boxes] = ()) -> None:
     """Draw a map with the vehicle on it into matplotlib axes.
 
     Args:
@@ -101,22 +102,17 @@ def draw_map(axes: Axes, masks: np.ndarray, title: str = '',
             right.
         ybound: Grid of axis 2; y points forward.
         points: (n, 3 or more) LiDAR points in metres, drawn lightly.
-        boxes: Outlines of each kind of box, (n, 4, 2) corners in metres, and
-            their colour.
+        boxes: Of each kind, predicted and annotated; see `draw_boxes`.
     """
-    from matplotlib.collections import PolyCollection
     axes.imshow(paint_map(masks, classes, palette), origin='lower',
                 extent=(xbound[0], xbound[1], ybound[0], ybound[1]),
                 interpolation='nearest')
     if points is not None and len(points):
         axes.scatter(points[:, 0], points[:, 1], s=0.2, c='black', alpha=0.12,
                      linewidths=0)
-    for corners, colour in boxes:
-        if len(corners):
-            axes.add_collection(PolyCollection(
-                list(corners), facecolors='none', edgecolors=colour, linewidths=1.1,
-                zorder=2))
     _finish(axes, title, xbound, ybound)
+    for kind in boxes:
+        draw_boxes(axes, kind)
 
 
 def draw_values(axes: Axes, values: np.ndarray, title: str = '',
