@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from torch import nn
 
 from ddp_perception.pixels import pixel_data
 from ddp_perception.registry import FIELDS
+
+if TYPE_CHECKING:
+    from ddp_perception.visualization.panels import Swatch
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,10 @@ class Field(ABC):
             (H, W, 3) uint8, RGB; None where a field cannot.
         """
         return None
+
+    def legend(self, setting: Setting) -> list[Swatch]:
+        """Return what the colours of :meth:`paint` mean, and what else it takes."""
+        return []
 
 
 def fields_of(sample: BaseDataElement) -> list[Field]:

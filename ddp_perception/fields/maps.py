@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mmengine.structures import BaseDataElement
@@ -13,6 +14,9 @@ from ddp_perception.fields.field import Field, Setting, prediction_of
 from ddp_perception.fields.uncertain import uncertainty_of
 from ddp_perception.files import write_file
 from ddp_perception.registry import FIELDS
+
+if TYPE_CHECKING:
+    from ddp_perception.visualization.panels import Swatch
 
 
 @FIELDS.register_module(name='pred_map_seg')
@@ -53,9 +57,7 @@ class MapField(Field):
     def draw(self, sample: BaseDataElement, path: Path, setting: Setting) -> Path:
         """Draw the cameras around the maps: the prior, predicted and true one."""
         from ddp_perception.visualization import frame_from_sample, save_frame
-        palette = getattr(setting.head, 'palette', None) or setting.metainfo.get(
-            'map_palette')
-        frame = frame_from_sample(sample, **_scene(setting), palette=palette,
+        frame = frame_from_sample(sample, **_scene(setting), palette=_palette(setting),
                                   box_classes=setting.metainfo.get('classes', ()),
                                   prediction=self.prediction, truth=self.truth,
                                   uncertainty=uncertainty_of(sample, self.prediction,
@@ -67,12 +69,30 @@ class MapField(Field):
     def paint(self, sample: BaseDataElement, setting: Setting) -> np.ndarray:
         """Paint the classes, forward up, four pixels per cell, in a frame."""
         from ddp_perception.visualization import paint_map
-        palette = getattr(setting.head, 'palette', None) or setting.metainfo.get(
-            'map_palette')
         masks = prediction_of(sample, self.prediction) >= setting.threshold
-        picture = paint_map(masks, _scene(setting)['classes'], palette)[::-1]
+        picture = paint_map(masks, _scene(setting)['classes'], _palette(setting))[::-1]
         picture = picture.repeat(4, 0).repeat(4, 1)
         return np.pad(picture, ((2, 2), (2, 2), (0, 0)), constant_values=128)
+
+    def legend(self, setting: Setting) -> list[Swatch]:
+        """Return the classes, and the probability from which they are painted."""
+        from ddp_perception.visualization.maps import (
+            BACKGROUND,
+            class_colours,
+            paint_order,
+        )
+        from ddp_perception.visualization.panels import Swatch
+        classes = _scene(setting)['classes']
+        colours = class_colours(classes, _palette(setting))
+        return [*(Swatch(classes[i].replace('_', ' '), colours[i])
+                  for i in paint_order(classes)),
+                Swatch(f'none of probability {setting.threshold:g} or above',
+                       BACKGROUND)]
+
+
+def _palette(setting: Setting) -> Sequence | None:
+    """Colours of the map: the head's, else the data set's; None for nuScenes' own."""
+    return getattr(setting.head, 'palette', None) or setting.metainfo.get('map_palette')
 
 
 def _scene(setting: Setting) -> dict[str, Any]:

@@ -151,8 +151,9 @@ class Panels:
         axes = self._axes_at(0, 0, self.width, high)
         axes.set_axis_off()
         axes.legend(
-            handles=[Patch(facecolor=tuple(np.divide(label.colour, 255)), hatch=label.hatch,
-                           edgecolor='black' if label.hatch else 'grey',
+            handles=[Patch(facecolor=tuple(np.divide(label.colour, 255)),
+                           hatch=label.hatch, edgecolor=(
+                               'black' if label.hatch else 'grey'),
                            label=label.name) for label in labels],
             ncols=columns, loc='center', fontsize=9, frameon=False,
             borderpad=0, borderaxespad=0, columnspacing=1.2)
