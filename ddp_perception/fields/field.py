@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +28,16 @@ class Setting:
         metainfo: the data set's classes and palettes.
         threshold: probability from which a map shows a class.
         ignore_index: label of true pixels that do not count.
+        bounds: xbound and ybound of maps where no head says them.
+        bgr: whether blue is the first channel of loaded images, as mmcv loads them.
     """
 
     head: nn.Module | None = None
     metainfo: Mapping[str, Any] = field(default_factory=dict)
     threshold: float = 0.5
     ignore_index: int = 255
+    bounds: tuple[Sequence[float], Sequence[float]] | None = None
+    bgr: bool = True
 
 
 class Field(ABC):
@@ -93,6 +97,21 @@ class Field(ABC):
         Raises:
             ValueError: the sample lacks what a picture needs.
         """
+
+    def draw_truth(self, inputs: Any, sample: BaseDataElement, path: Path,
+                   setting: Setting) -> Path | None:
+        """Draw the truth of a loaded sample and what a model gets with it.
+
+        Args:
+            inputs: as the last step of the pipeline packs them, not batched.
+            sample: holds the truth.
+            path: picture file.
+            setting: what is known beside the sample.
+
+        Returns:
+            The file; None where a field cannot.
+        """
+        return None
 
     def paint(self, sample: BaseDataElement, setting: Setting) -> np.ndarray | None:
         """Paint the prediction alone, for strips and animations.

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,17 @@ class MapField(Field):
                                       'prior_classes', 'prior_palette')})
         return save_frame(frame, path, setting.threshold)
 
+    def draw_truth(self, inputs: Mapping[str, Any], sample: BaseDataElement, path: Path,
+                   setting: Setting) -> Path:
+        """Draw augmented images and points around the true map."""
+        from ddp_perception.visualization import save_frame
+        from ddp_perception.visualization.loaded_samples import frame_from_inputs
+        return save_frame(frame_from_inputs(
+            inputs, sample, self.truth, setting.metainfo.get('classes', ()),
+            setting.bgr, palette=_palette(setting), **_scene(setting),
+            **{key: setting.metainfo.get(key, ()) for key in (
+                'prior_classes', 'prior_palette')}), path)
+
     def paint(self, sample: BaseDataElement, setting: Setting) -> np.ndarray:
         """Paint the classes, forward up, four pixels per cell, in a frame."""
         from ddp_perception.visualization import paint_map
@@ -100,7 +111,8 @@ def _scene(setting: Setting) -> dict[str, Any]:
     from ddp_perception.datasets.map_classes import MAP_CLASSES
     from ddp_perception.heads.map_head import NUSCENES_GRID
     grid = getattr(setting.head, 'output_grid', None)
-    xbound, ybound = (grid.xbound, grid.ybound) if grid else NUSCENES_GRID
+    xbound, ybound = (grid.xbound, grid.ybound) if grid else (
+        setting.bounds or NUSCENES_GRID)
     classes = getattr(setting.head, 'classes', None) or setting.metainfo.get(
         'map_classes') or MAP_CLASSES
     return dict(classes=tuple(classes), xbound=tuple(xbound), ybound=tuple(ybound))

@@ -36,7 +36,8 @@ DEPTH_TICKS = (0, 1, 2, 5, 10, 20, 40, 80, 160)
 """Metres."""
 
 
-def save_segmentation(path: str | Path, image: np.ndarray, prediction: np.ndarray,
+def save_segmentation(path: str | Path, image: np.ndarray,
+                      prediction: np.ndarray | None,
                       classes: Sequence[str], palette: Sequence,
                       truth: np.ndarray | None = None,
                       uncertainty: Uncertainty | None = None,
@@ -50,7 +51,7 @@ def save_segmentation(path: str | Path, image: np.ndarray, prediction: np.ndarra
     Args:
         path: The file; its suffix decides the format.
         image: (H, W, 3) uint8, RGB.
-        prediction: (H, W) integers, class indices.
+        prediction: (H, W) integers, class indices; None shows the truth alone.
         classes: Names.
         palette: One RGB triple of 0 to 255 per class.
         truth: (H, W) class indices or `ignore_index`.
@@ -77,7 +78,7 @@ def save_segmentation(path: str | Path, image: np.ndarray, prediction: np.ndarra
     if ignore_index in present:
         legend.append(Swatch('ignored', (255, 255, 255), '////'))
     first = 'image', image
-    if truth is not None:
+    if truth is not None and prediction is not None:
         wrong = (np.asarray(prediction) != truth) & (np.asarray(truth) != ignore_index)
         first = 'image, errors in red', mark(image, wrong)
         legend.append(Swatch('error', WRONG))
@@ -150,7 +151,7 @@ def mark(image: np.ndarray, pixels: np.ndarray,
     return picture
 
 
-def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
+def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray | None,
                truth: np.ndarray | None = None, uncertainty: Uncertainty | None = None,
                max_depth: float = 80.) -> Path:
     """Draw an image and its depth into a file.
@@ -163,7 +164,7 @@ def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
     Args:
         path: The file; its suffix decides the format.
         image: (H, W, 3) uint8, RGB.
-        prediction: (H, W) metres; 0 where there is none.
+        prediction: (H, W) metres; 0 where there is none. None shows the truth alone.
         truth: (H, W) metres, 0 where unknown. The dots of sparse LiDAR are
             enlarged, near ones over far ones.
         uncertainty: Of the size of the image. Its colours, like those of the
@@ -181,13 +182,16 @@ def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
     if not max_depth > 0:
         raise ValueError(f'max_depth must be positive, got {max_depth}')
     norm = _depth_norm(max_depth)
-    maps = [('predicted depth', _known(prediction))]
+    maps: list[tuple[str, np.ma.MaskedArray]] = []
+    if prediction is not None:
+        maps.append(('predicted depth', _known(prediction)))
     if truth is not None:
         maps.append(('true depth', _known(enlarge_dots(truth))))
+    compared = len(maps) == 2
     nowhere = any(np.ma.getmaskarray(depth).any() for _, depth in maps)
     height, width = image.shape[:2]
     columns = 2 if width <= SIDE_BY_SIDE * height else 1
-    further = (truth is not None) + (uncertainty is not None)
+    further = compared + (uncertainty is not None)
     panels = Panels(1 + len(maps) + further, (height, width), columns=columns,
                     bars=True, labels=[NO_DEPTH] * nowhere)
     panels.show(0, image, 'image')
@@ -197,7 +201,7 @@ def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
     panels.bar(shown[0], 1, len(maps) if columns == 1 else 1, 'depth [m]',
                [tick for tick in DEPTH_TICKS if tick <= max_depth])
     unknown = np.ma.getmaskarray(maps[0][1])
-    if truth is not None:
+    if compared:
         error = np.where(unknown | ~(np.asarray(truth) > 0), 0,
                          np.abs(np.asarray(prediction, float) - truth))
         _show_uncertainty(panels, 1 + len(maps), _known(enlarge_dots(error)),

@@ -1,6 +1,7 @@
 """One picture of a frame: cameras around the maps, predicted, true, prior."""
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,9 @@ NUSCENES_CAMERAS = tuple(name for row in LAYOUT for name in row)
 WIDTH = 15.0
 GAP = 0.06
 TITLE = 0.28  # above each image and map
-TOP = 0.38  # above everything
+TOP = 0.38  # above everything: the title's first line
+LINE = 0.18  # of each further one
+LETTERS = 11  # of a title, per inch
 MAP = 5.2
 MARGIN_LEFT = 0.75  # y label and ticks
 BAR, BAR_WIDTH = 0.6, 0.16  # colour bar right of a map, with its ticks
@@ -70,6 +73,8 @@ class MapFrame:
         prior: (P, X, Y), the prior map that the model was given, or None.
         prior_classes: P names.
         prior_palette: P RGB triples of 0 to 255.
+        augmentation: (4, 4) that moved maps, points and boxes from the LiDAR frame of
+            the file, or None; the vehicle is drawn where it is then.
     """
 
     prediction: np.ndarray | None = None
@@ -88,6 +93,7 @@ class MapFrame:
     prior: np.ndarray | None = None
     prior_classes: tuple = ()
     prior_palette: tuple = ()
+    augmentation: np.ndarray | None = None
 
 
 def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
@@ -136,7 +142,9 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
         wide = (width - (columns + 1) * GAP) / columns
         above = TITLE + wide * _aspect(frame.images)
         row = above if rows[1] else 0.0
-    height = TOP + above + row + TITLE + MAP + MARGIN_BELOW + lowest
+    heading = textwrap.wrap(frame.title, int(LETTERS * width))
+    top = TOP + LINE * max(0, len(heading) - 1)
+    height = top + above + row + TITLE + MAP + MARGIN_BELOW + lowest
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
 
@@ -144,7 +152,7 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
         return figure.add_axes(
             (left / width, bottom / height, wide / width, high / height))
 
-    for bottom, names in zip((height - TOP - above, 0), rows, strict=True):
+    for bottom, names in zip((height - top - above, 0), rows, strict=True):
         for column, name in enumerate(names):
             if name in frame.images:
                 axes = axes_at(GAP + column * (wide + GAP), bottom, wide,
@@ -156,7 +164,8 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
     for title, masks, classes, palette, boxes in maps:
         left += MARGIN_LEFT
         draw_map(axes_at(left, row + lowest + MARGIN_BELOW, MAP, MAP), masks, title,
-                 classes, palette, frame.xbound, frame.ybound, frame.points, boxes)
+                 classes, palette, frame.xbound, frame.ybound, frame.points, boxes,
+                 frame.augmentation)
         left += MAP
     legend = left + beside * second
     _draw_legend(axes_at(legend + 0.25, row + lowest + MARGIN_BELOW, LEGEND - 0.25,
@@ -172,7 +181,7 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
         whole = MaxNLocator(integer=True) if plane.dtype.kind == 'i' else None
         figure.colorbar(image, cax=bar, ticks=whole)
         bar.tick_params(labelsize=8)
-    figure.suptitle(frame.title, fontsize=11, y=1 - 0.08 / height, va='top',
+    figure.suptitle('\n'.join(heading), fontsize=11, y=1 - 0.08 / height, va='top',
                     parse_math=False)  # a token may have a dollar sign
     return figure
 

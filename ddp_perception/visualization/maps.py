@@ -89,7 +89,8 @@ def draw_map(axes: Axes, masks: np.ndarray, title: str = '',
              classes: Sequence[str] = MAP_CLASSES, palette: Sequence | None = None,
              xbound: Sequence[float] = (-50, 50, 0.5),
              ybound: Sequence[float] = (-50, 50, 0.5), points: np.ndarray | None = None,
-             boxes: Sequence[Boxes] = ()) -> None:
+             boxes: Sequence[Boxes] = (),
+             augmentation: np.ndarray | None = None) -> None:
     """Draw a map with the vehicle on it into matplotlib axes.
 
     Args:
@@ -103,6 +104,7 @@ def draw_map(axes: Axes, masks: np.ndarray, title: str = '',
         ybound: Grid of axis 2; y points forward.
         points: (n, 3 or more) LiDAR points in metres, drawn lightly.
         boxes: Of each kind, predicted and annotated; see `draw_boxes`.
+        augmentation: (4, 4) that moved map, points and boxes, and so the vehicle.
     """
     axes.imshow(paint_map(masks, classes, palette), origin='lower',
                 extent=(xbound[0], xbound[1], ybound[0], ybound[1]),
@@ -110,7 +112,7 @@ def draw_map(axes: Axes, masks: np.ndarray, title: str = '',
     if points is not None and len(points):
         axes.scatter(points[:, 0], points[:, 1], s=0.2, c='black', alpha=0.12,
                      linewidths=0)
-    _finish(axes, title, xbound, ybound)
+    _finish(axes, title, xbound, ybound, augmentation)
     for kind in boxes:
         draw_boxes(axes, kind)
 
@@ -137,15 +139,19 @@ def draw_values(axes: Axes, values: np.ndarray, title: str = '',
 
 
 def _finish(axes: Axes, title: str, xbound: Sequence[float],
-            ybound: Sequence[float]) -> None:
+            ybound: Sequence[float], augmentation: np.ndarray | None = None) -> None:
     """Draw the vehicle, and label the axes."""
     from matplotlib.patches import Polygon
     left, right, rear, front = VEHICLE
-    axes.add_patch(Polygon(
-        [(left, rear), (right, rear), (right, front - 1), (0, front),
-         (left, front - 1)], closed=True, facecolor='white', edgecolor='black',
-        linewidth=1.2, zorder=3))
+    outline = np.array([(left, rear), (right, rear), (right, front - 1), (0, front),
+                        (left, front - 1)])
+    labels = 'x, to the right (m)', 'y, forward (m)'
+    if augmentation is not None:
+        outline = outline @ augmentation[:2, :2].T + augmentation[:2, 3]
+        labels = 'x, augmented (m)', 'y, augmented (m)'
+    axes.add_patch(Polygon(outline, closed=True, facecolor='white', edgecolor='black',
+                           linewidth=1.2, zorder=3))
     axes.set(xlim=xbound[:2], ylim=ybound[:2], aspect='equal',
-             xlabel='x, to the right (m)', ylabel='y, forward (m)')
+             xlabel=labels[0], ylabel=labels[1])
     axes.tick_params(labelsize=8)
     axes.set_title(title, fontsize=10, pad=4)

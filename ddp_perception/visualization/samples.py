@@ -132,7 +132,7 @@ def describe(meta: Mapping) -> str:
         ('scene_name', ''), ('map_location', ''), ('token', 'frame ')) if meta.get(key)]
     passes = meta.get('decoder_passes')
     return '; '.join(part for part in (
-        ', '.join(parts), _describe_passes(**passes) if passes else '') if part)
+        ', '.join(dict.fromkeys(parts)), _describe_passes(**passes) if passes else '') if part)
 
 
 def _describe_passes(seeds: int, steps: int, averaged: int) -> str:

@@ -175,6 +175,19 @@ def test_picture_says_which_threshold_it_uses():
     assert {'walkway, from 0.35', 'divider, from 0.5'} <= set(_legend(figure)[1])
 
 
+def test_title_fits_above_a_narrow_picture():
+    words = 'frame 0123456789abcdef0123456789abcdef; ' + 'points turned, ' * 8 + 'end'
+    for title in ('short', words):
+        figure = draw_frame(MapFrame(truth=_masks(walkway=(1, 2)), title=title))
+        text = figure._suptitle
+        assert ' '.join(text.get_text().split()) == title
+        drawn = text.get_window_extent(figure.canvas.get_renderer())
+        assert drawn.x0 >= 0 and drawn.x1 <= figure.bbox.x1
+        axes = _panel(figure, 'true map')
+        above = axes.title.get_window_extent(figure.canvas.get_renderer())
+        assert above.y1 < drawn.y0 < drawn.y1 <= figure.bbox.y1
+
+
 def test_legend_says_which_of_two_classes_hides_the_other():
     title, names = _legend(draw_frame(MapFrame(truth=_masks(walkway=(1, 2)))))
     assert 'overlap, one further down this list hides those above' in ' '.join(
@@ -275,6 +288,7 @@ def test_title_says_in_words_how_the_prediction_came_about(meta, title):
     whole = describe(dict(scene_name='scene-7', map_location='town', token='t0\n',
                           decoder_passes=meta))
     assert whole == f'scene-7, town, frame t0?; {title}'
+    assert describe(dict(scene_name='town', map_location='town')) == 'town'
 
 
 def test_real_lidar_lines_up_as_mmdet3d_projects_it(real_dir):
