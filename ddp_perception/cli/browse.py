@@ -86,8 +86,8 @@ def draw_samples(dataset: Samples, numbers: list[int], out: Path, setting: Setti
         progress: Show a bar with the time left.
 
     Raises:
-        UserError: a sample cannot be loaded or drawn, or no registered field draws its truth;
-            names it.
+        UserError: a sample cannot be loaded or drawn, or no registered field draws
+            its truth; names it.
     """
     from mmengine.runner import set_random_seed
     from tqdm import tqdm

@@ -130,9 +130,9 @@ def describe(meta: Mapping) -> str:
     """
     parts = [name + _printable(str(meta[key])) for key, name in (
         ('scene_name', ''), ('map_location', ''), ('token', 'frame ')) if meta.get(key)]
-    passes = meta.get('decoder_passes')
+    frame, passes = ', '.join(dict.fromkeys(parts)), meta.get('decoder_passes')
     return '; '.join(part for part in (
-        ', '.join(dict.fromkeys(parts)), _describe_passes(**passes) if passes else '') if part)
+        frame, _describe_passes(**passes) if passes else '') if part)
 
 
 def _describe_passes(seeds: int, steps: int, averaged: int) -> str:
