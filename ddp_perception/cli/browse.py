@@ -147,24 +147,45 @@ def _numbers(count: int, args: argparse.Namespace) -> list[int]:
 
 
 def _setting(cfg: Config, dataset: Any) -> Setting:
-    """Return what the data set and its pipeline know of the pictures."""
+    """Return what the data set, its pipeline and the head know of the pictures."""
     from ddp_perception.fields import Setting
     inner = dataset
     while not hasattr(inner, 'pipeline') and hasattr(inner, 'dataset'):
         inner = inner.dataset
     metainfo = dict(getattr(dataset, 'metainfo', {}))
-    bounds = None
-    for step in getattr(getattr(inner, 'pipeline', None), 'transforms', ()):
-        rasterizer = getattr(step, 'rasterizer', None)
-        if rasterizer is not None:
-            bounds = rasterizer.bounds
-            known = dict(zip(metainfo.get('map_classes', ()),
-                             metainfo.get('map_palette', ()), strict=True))
-            if set(rasterizer.classes) <= set(known):
-                metainfo['map_palette'] = [known[name] for name in rasterizer.classes]
-                metainfo['map_classes'] = rasterizer.classes
     preprocessor = configuration.bare_model_settings(cfg).get(
         'data_preprocessor') if cfg.get('model') else None
+    steps = getattr(getattr(inner, 'pipeline', None), 'transforms', ())
+    rasterizers = [step.rasterizer for step in steps if hasattr(step, 'rasterizer')]
+    if rasterizers:  # it drew the truth
+        classes, bounds = rasterizers[-1].classes, rasterizers[-1].bounds
+        known = dict(zip(metainfo.get('map_classes', ()),
+                         metainfo.get('map_palette', ()), strict=True))
+        metainfo['map_palette'] = [known[name] for name in classes
+                                   if name in known] or None
+        metainfo['map_classes'] = classes
+    else:
+        metainfo.update(_of_head(cfg) if cfg.get('model') else {})
+        bounds = metainfo.pop('bounds', None)
     return Setting(metainfo=metainfo, bounds=bounds,
                    ignore_index=getattr(inner, 'ignore_index', 255),
                    bgr=not (preprocessor or {}).get('rgb_to_bgr', False))
+
+
+def _of_head(cfg: Config) -> dict[str, Any]:
+    """Return classes, colours and bounds of a map that the head's settings declare.
+
+    The head is not built: what its class fixes is read there.
+    """
+    from ddp_perception.registry import MODELS
+    head = configuration.head_settings(cfg)
+    if not head:
+        return {}
+    kind = MODELS.get(head['type']) if isinstance(head['type'], str) else head['type']
+    found = {f'map_{name}': head.get(name) or getattr(kind, name, None)
+             for name in ('classes', 'palette')}
+    grid = head.get('output_grid')
+    if grid:
+        found['bounds'] = tuple(map(tuple, grid))
+    return {name: value for name, value in found.items()
+            if isinstance(value, list | tuple)}

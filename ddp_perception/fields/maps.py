@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mmengine.structures import BaseDataElement
+from torch import Tensor
 
 from ddp_perception.fields.boxes import save_boxes
 from ddp_perception.fields.field import Field, Setting, prediction_of
@@ -66,16 +67,17 @@ class MapField(Field):
                                       'prior_classes', 'prior_palette')})
         return save_frame(frame, path, setting.threshold)
 
-    def draw_truth(self, inputs: Mapping[str, Any], sample: BaseDataElement, path: Path,
-                   setting: Setting) -> Path:
+    def draw_truth(self, inputs: Mapping[str, Any] | Tensor, sample: BaseDataElement,
+                   path: Path, setting: Setting) -> Path:
         """Draw augmented images and points around the true map."""
         from ddp_perception.visualization import save_frame
         from ddp_perception.visualization.loaded_samples import frame_from_inputs
+        scene = dict(palette=_palette(setting), **_scene(setting), **{
+            key: setting.metainfo.get(key, ()) for key in (
+                'prior_classes', 'prior_palette')})
         return save_frame(frame_from_inputs(
-            inputs, sample, self.truth, setting.metainfo.get('classes', ()),
-            setting.bgr, palette=_palette(setting), **_scene(setting),
-            **{key: setting.metainfo.get(key, ()) for key in (
-                'prior_classes', 'prior_palette')}), path)
+            inputs, sample, self.truth, scene, setting.metainfo.get('classes', ()),
+            setting.bgr), path)
 
     def paint(self, sample: BaseDataElement, setting: Setting) -> np.ndarray:
         """Paint the classes, forward up, four pixels per cell, in a frame."""

@@ -17,39 +17,45 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def frame_from_inputs(inputs: Mapping[str, Any], sample: Det3DDataSample, truth: str,
-                      box_classes: Sequence[str] = (), bgr: bool = True,
-                      **scene: Any) -> MapFrame:
+def frame_from_inputs(inputs: Mapping[str, Any] | Tensor, sample: Det3DDataSample,
+                      truth: str, scene: Mapping[str, Any],
+                      box_classes: Sequence[str] = (), bgr: bool = True) -> MapFrame:
     """Collect what a picture of a loaded sample shows: all of it as the model gets it.
 
     Args:
         inputs: ``img`` (N, 3, H, W) and ``points`` (n, 3 or more), each where there is
-            one, as `ddp.PackMapInputs` packs them.
+            one, as `ddp.PackMapInputs` packs them; or the prior map (P, X, Y), as
+            `ddp.PackMapPrior` does.
         sample: Its truth and the metainfo of `ddp.PackMapInputs`.
         truth: Field that holds the true map.
-        box_classes: Names of the boxes' classes.
-        bgr: Whether blue is the images' first channel.
         scene: ``classes``, ``palette``, ``xbound``, ``ybound``, ``prior_classes``,
             ``prior_palette`` of a `MapFrame`.
+        box_classes: Names of the boxes' classes.
+        bgr: Whether blue is the images' first channel.
 
     Returns:
         Its title says how the points were augmented.
     """
+    sensors = inputs if isinstance(inputs, Mapping) else {}
     meta = sample.metainfo
     moved = np.asarray(meta.get('lidar_aug_matrix', np.eye(4)), float)
     images, matrices = {}, {}
     names = meta.get('camera_names') or [
         camera_name(path) or f'camera {index}'
         for index, path in enumerate(meta.get('img_path') or ())]
-    for index, image in enumerate(inputs.get('img', ())):
-        images[names[index]] = image_of_tensor(image, bgr)
+    for index, image in enumerate(sensors.get('img', ())):
+        name = names[index] if index < len(names) else f'camera {index}'
+        images[name] = image_of_tensor(image, bgr)
         if 'lidar2img' in meta:
-            augmented = np.asarray(
-                meta.get('img_aug_matrix', [np.eye(4)] * len(names))[index], float)
-            matrices[names[index]] = _homogeneous(augmented) @ np.asarray(
+            augmented = np.eye(4)
+            if 'img_aug_matrix' in meta:
+                augmented = np.asarray(meta['img_aug_matrix'][index], float)
+            matrices[name] = _homogeneous(augmented) @ np.asarray(
                 meta['lidar2img'][index], float) @ np.linalg.inv(moved)
-    points = inputs.get('points')
-    prior = pixel_data(sample, 'map_prior') if scene.get('prior_classes') else None
+    points = sensors.get('points')
+    prior = None
+    if scene.get('prior_classes') and not isinstance(inputs, Mapping):
+        prior = inputs.numpy()
     still = np.allclose(moved, np.eye(4))
     true = pixel_data(sample, truth)
     return MapFrame(
@@ -60,8 +66,7 @@ def frame_from_inputs(inputs: Mapping[str, Any], sample: Det3DDataSample, truth:
         title='; '.join(part for part in (describe(meta), describe_augmentation(moved))
                         if part),
         true_boxes=_boxes(sample, box_classes, still),
-        prior=None if prior is None else prior.numpy(),
-        augmentation=None if still else moved, **scene)
+        prior=prior, augmentation=None if still else moved, **scene)
 
 
 def image_of_tensor(image: Tensor, bgr: bool = True) -> np.ndarray:

@@ -67,6 +67,25 @@ def test_maps_are_drawn_as_augmented(run, rig_config, tmp_path, frames, capsys):
     assert turns('--index', 2, '--seed', 9)['2.png'] != whole['2.png']
 
 
+def test_maps_of_a_task_of_ones_own_are_as_their_head_declares(
+        run, tmp_path, frames, repository_dir, monkeypatch):
+    from tests.datasets.tiny_drivable import write_cities
+    write_cities(tmp_path / 'cities', **{
+        'boston-seaport': 1, 'singapore-onenorth': 1, 'singapore-queenstown': 1})
+    config = tmp_path / 'config.py'
+    base = repository_dir / 'projects/map_prior/configs/ddp_3step_osm-drivable_cpu.py'
+    config.write_text(f"""_base_ = {str(base)!r}
+model = dict(seg_head=dict(classes=['lane'], palette=[[9, 8, 7]],
+                           output_grid=[[-50, 50, 0.5], [-40, 60, 0.5]]))
+""")
+    run('browse', config, '--data-root', tmp_path / 'cities', '--split', 'val', '--out',
+        tmp_path / 'out')
+    frame, = frames.values()
+    assert frame.classes == ('lane', ) and frame.palette == [[9, 8, 7]]
+    assert frame.ybound == (-40, 60, 0.5)  # no step of the pipeline draws it
+    assert frame.prior is not None and len(frame.prior) == len(frame.prior_classes)
+
+
 def test_file_shows_the_map(run, rig_config, tmp_path):
     run('browse', rig_config, '--data-root', tmp_path / 'rig', '--out',
         tmp_path / 'out', '--index', 5)

@@ -43,7 +43,7 @@ def test_points_lie_on_what_they_hit_whatever_the_augmentation():
     sample.gt_map_seg = PixelData(data=torch.zeros(1, 40, 30, dtype=torch.uint8))
     inputs = dict(img=torch.from_numpy(np.stack(results['img'])).permute(0, 3, 1, 2),
                   points=torch.from_numpy((moved @ point)[None]))
-    frame = frame_from_inputs(inputs, sample, 'gt_map_seg', **BOUNDS)
+    frame = frame_from_inputs(inputs, sample, 'gt_map_seg', BOUNDS)
     pixels, depth, _ = project_points(frame.points, frame.img_from_lidar['nose'],
                                       (50, 80))
     assert depth == pytest.approx([8])
@@ -60,7 +60,7 @@ def test_vehicle_and_boxes_move_with_the_map():
     sample.gt_instances_3d = InstanceData(
         bboxes_3d=LiDARInstance3DBoxes(torch.tensor([[3., 4, 0, 4, 2, 1, 0]])),
         labels_3d=torch.tensor([0]))
-    frame = frame_from_inputs({}, sample, 'gt_map_seg', ('car', ), **BOUNDS)
+    frame = frame_from_inputs({}, sample, 'gt_map_seg', BOUNDS, ('car', ))
     assert frame.title == (
         'frame a; points turned by 90 degrees, scaled by 2.000, moved by up to 5.0 m')
     axes = next(axes for axes in draw_frame(frame).axes if axes.get_images())
@@ -77,11 +77,11 @@ def test_boxes_of_evaluation_are_shown_where_nothing_moved():
     sample.gt_map_seg = PixelData(data=torch.ones(1, 40, 30, dtype=torch.uint8))
     sample.eval_ann_info = dict(gt_bboxes_3d=LiDARInstance3DBoxes(
         torch.tensor([[3., 4, 0, 4, 2, 1, 0]])), gt_labels_3d=np.array([0]))
-    frame = frame_from_inputs({}, sample, 'gt_map_seg', **BOUNDS)
+    frame = frame_from_inputs({}, sample, 'gt_map_seg', BOUNDS)
     assert len(frame.true_boxes) == 1 and frame.augmentation is None
     assert frame.title == ''
     sample.set_metainfo(dict(lidar_aug_matrix=_moved(5)))
-    assert frame_from_inputs({}, sample, 'gt_map_seg', **BOUNDS).true_boxes is None
+    assert frame_from_inputs({}, sample, 'gt_map_seg', BOUNDS).true_boxes is None
 
 
 @pytest.mark.parametrize(('matrix', 'words'), [
