@@ -8,7 +8,7 @@ ARGS ?=
 # Waiting threads give their core to others, data loading workers for one.
 export OMP_WAIT_POLICY ?= PASSIVE
 .DEFAULT_GOAL := help
-.PHONY: help env demo demo-cityscapes demo-kitti demo-joint test test-shuffled \
+.PHONY: help env demo demo-cityscapes demo-kitti demo-joint demo-figures test test-shuffled \
 	test-slow lint docs docs-serve clean
 
 help:  ## this list
@@ -31,6 +31,12 @@ demo-kitti: env  ## synthetic KITTI, depth: work_dirs/demo-kitti
 
 demo-joint: env  ## boxes and map from one mmdet3d detector: work_dirs/demo-joint
 	$(PYTHON_IN) -m ddp_perception.cli demo-joint $(ARGS)
+
+demo-figures: env  ## all four, three seeds each: mean and range of the figures (1 h)
+	$(PYTHON_IN) -m ddp_perception.cli demo --repeats 3 $(ARGS)
+	$(PYTHON_IN) -m ddp_perception.cli demo-cityscapes --repeats 3 $(ARGS)
+	$(PYTHON_IN) -m ddp_perception.cli demo-kitti --repeats 3 $(ARGS)
+	$(PYTHON_IN) -m ddp_perception.cli demo-joint --repeats 3 $(ARGS)
 
 test: env  ## the fast tests
 	$(PYTHON_IN) -m pytest $(ARGS)

@@ -93,6 +93,8 @@ setup(
         'openmmlab': OPENMMLAB,
         'nuscenes': NUSCENES,
         'imagenet': IMAGENET,
+        'argoverse2': ['av2>=0.3', 'pyarrow<26'],  # of prepare argoverse2
+        'wandb': ['wandb>=0.16'],  # of train --wandb
         'dev': DEV,
         'docs': DOCS,  # of the pages as a site, in an environment of its own
         'all': sorted({*OPENMMLAB, *NUSCENES, *IMAGENET, *DEV}),

@@ -30,3 +30,14 @@ def counted(count: int, plural: str) -> str:
     if count == 1:
         names = [name.removesuffix('s') for name in names]
     return f'{count} {" and ".join(names)}'
+
+
+def refused_copies(count: int) -> str:
+    """Say that a map head takes no augmented copies of a frame.
+
+    Args:
+        count: how many were given.
+    """
+    return (f'{count} augmented copies of a frame were given; the map head takes '
+            'frames one by one: set flip=False and one pts_scale_ratio in '
+            'MultiScaleFlipAug3D')

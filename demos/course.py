@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ddp_perception.cli.errors import UserError
+from ddp_perception.files import write_file
 from demos import report
 
 if TYPE_CHECKING:
@@ -99,9 +101,59 @@ class Demo(ABC):
                             'write the data (default: %(default)s)')
         parser.add_argument('--fresh', action='store_true',
                             help='train anew in any case')
+        parser.add_argument('--seed', type=int, metavar='N', help='of the training '
+                            "(default: the configuration's)")
+        parser.add_argument('--repeats', type=int, default=1, metavar='N',
+                            help='train with N seeds from that one on, each in a '
+                            'folder of its own, and print mean and range of each '
+                            'figure; trainings that are done are kept')
 
     def run(self, args: argparse.Namespace) -> int:
-        """Run the whole course; returns the exit status."""
+        """Run the whole course, once or repeatedly; returns the exit status."""
+        from ddp_perception.cli import configuration
+        if args.repeats < 1:
+            raise UserError(f'--repeats must be at least 1, got {args.repeats}')
+        if args.seed is not None and args.seed < 0:
+            raise UserError(f'--seed must be at least 0, got {args.seed}')
+        if args.repeats == 1:
+            self._run_once(args)
+            return 0
+        first = args.seed
+        if first is None:
+            cfg = configuration.load_config(args.config)
+            first = (cfg.get('randomness') or {}).get('seed') or 0
+        seeds = list(range(first, first + args.repeats))
+        reports = []
+        for number, seed in enumerate(seeds, 1):
+            print(f'\nseed {seed}, {number} of {len(seeds)}', flush=True)
+            reports.append(self._run_once(argparse.Namespace(**{
+                **vars(args), 'seed': seed,
+                'work_dir': str(Path(args.work_dir, f'seed_{seed}'))})))
+        self._report_spread(args, seeds, reports)
+        return 0
+
+    def _report_spread(self, args: argparse.Namespace, seeds: Sequence[int],
+                       reports: Sequence[dict[str, Any]]) -> None:
+        """Print mean and range as a table and, last, as a line of JSON."""
+        from terminaltables import AsciiTable
+
+        from demos.repeats import figures_of, spread_of, spread_rows
+        spread = spread_of(reports)
+        table = AsciiTable(spread_rows([self.rows(one) for one in spread.values()]))
+        first = reports[0]
+        content = {
+            'config': args.config, 'seeds': seeds,
+            'decoder_passes': first['decoder_passes'],
+            'val_samples': first['val_samples'],
+            **{name: figures_of(one) for name, one in spread.items()}}
+        path = Path(args.work_dir, 'repeats.json')
+        write_file(path, json.dumps(content, indent=2).encode() + b'\n')
+        print(f'\n{table.table}\nmean (least to most) of {len(seeds)} trainings, seeds '
+              f'{seeds[0]} to {seeds[-1]}; {self.note(spread["mean"])}; '
+              f'{first["decoder_passes"]}\nreport   {path}\n{json.dumps(content)}')
+
+    def _run_once(self, args: argparse.Namespace) -> dict[str, Any]:
+        """Run the whole course with one seed; returns the report."""
         from ddp_perception.cli import configuration, runner
         from ddp_perception.evaluation.passes import describe_passes
         from demos import training
@@ -113,6 +165,8 @@ class Demo(ABC):
         self.make_data(args.data_root, args.workers)
         cfg = configuration.load_config(args.config, data_root=args.data_root)
         runner.prepare_process(cfg)
+        if args.seed is not None:
+            cfg.randomness = {**(cfg.get('randomness') or {}), 'seed': args.seed}
 
         trained, measured = {}, {}
         for name, (_, change) in models.items():
@@ -143,7 +197,7 @@ class Demo(ABC):
         path = Path(args.work_dir, 'report.json')
         path.write_text(json.dumps(result, indent=2) + '\n')
         report.print_report(self.rows(result), result, path, self.note(result))
-        return 0
+        return result
 
 
 def _numbered(titles: Sequence[str]) -> Iterator[None]:

@@ -21,7 +21,7 @@ SECTIONS = {
 }
 """Sections of the navigation, and the pages in each."""
 ATTACHED = ('LICENSE', 'model-index.yml', 'docs/*.jpg', 'docs/*.png',
-            'projects/*/configs/**/*.py', 'examples/*/*.py')
+            'projects/*/configs/**/*.py', 'examples/**/*.py')
 """What pages show or link to besides pages."""
 
 

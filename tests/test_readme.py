@@ -5,6 +5,10 @@ import pytest
 import torch
 
 from ddp_perception.cli.main import COMMANDS, command_parser
+from tests.apis.conftest import MAP, save_weights
+from tests.apis.test_maps import arrays
+
+__all__ = ['save_weights']  # a fixture
 
 DOCUMENTS = ('README.md', 'CONTRIBUTING.md', 'examples/optical_flow/README.md',
              'examples/bev_occupancy/README.md')
@@ -24,6 +28,8 @@ def test_snippets_train_and_predict(readme):
     from mmengine.structures import PixelData
     scope = {}  # as a user copies them, block by block
     for block in _python_blocks(readme):
+        if 'ddp_perception.apis' in block:  # needs a frame, see below
+            continue
         exec(compile(block, 'README.md', 'exec'), scope)
     assert scope['custom_imports']['imports'] == ['ddp_perception']
     # The same head, on small grids so that it runs in a second.
@@ -44,6 +50,21 @@ def test_snippets_train_and_predict(readme):
     maps = model.predict(features, samples)
     assert [tuple(m.shape) for m in maps] == [(6, 20, 32)] * 2
     assert 0 <= maps[0].min() and maps[0].max() <= 1
+
+
+def test_a_frame_is_predicted_from_python(
+        readme, synthetic_root, synthetic_infos, save_weights, tmp_path, monkeypatch):
+    from mmengine.fileio import load
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'work_dirs/demo').mkdir(parents=True)
+    save_weights(MAP).rename('work_dirs/demo/epoch_5.pth')  # as that of make demo
+    info = load(synthetic_infos['val'])['data_list'][0]
+    images, points = arrays(synthetic_root, info, 'samples/{}')
+    scope = dict(images=images, points=points, calibration=info)
+    block = next(block for block in _python_blocks(readme) if '.apis' in block)
+    exec(compile(block, 'README.md', 'exec'), scope)
+    assert scope['prediction'].probabilities.shape == (6, 200, 200)
+    assert (tmp_path / 'frame.png').is_file()
 
 
 def test_core_trains_and_samples_on_tensors_in_under_25_lines(readme, capsys):

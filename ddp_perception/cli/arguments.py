@@ -76,6 +76,10 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     group.add_argument('--time-budget', type=float, metavar='SECONDS',
                        help='start no further step of a batch after this time; '
                        'figures then depend on the machine')
+    group.add_argument('--refine-share', type=float, metavar='SHARE',
+                       help='steps after the first compute this share of the cells '
+                       'anew, those that changed and the least certain (default: '
+                       "the configuration's; 1: all)")
     group.add_argument('--uncertainty', metavar='KIND', help='what to write '
                        'beside each prediction: entropy, mutual_information, '
                        'disagreement, changes, spread or none (default: the '
@@ -84,7 +88,8 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
 
 def sampling_changes(args: argparse.Namespace) -> dict[str, Any]:
     """Return the options of a head's `Sampler` that were given."""
-    names = ('num_steps', 'num_seeds', 'until_stable', 'time_budget', 'uncertainty')
+    names = ('num_steps', 'num_seeds', 'until_stable', 'time_budget', 'refine_share',
+             'uncertainty')
     changes = {name: getattr(args, name) for name in names
                if getattr(args, name) is not None}
     if changes.get('uncertainty') == 'none':

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -222,23 +223,35 @@ def default_work_dir(cfg: Config, config_path: str | Path,
                        or Path('work_dirs') / Path(config_path).stem)
 
 
-def use_tensorboard(cfg: Config) -> None:
-    """Let the run write TensorBoard event files into its work directory.
+_TRACKERS = {'tensorboard': 'TensorboardVisBackend', 'wandb': 'WandbVisBackend'}
+
+
+def use_tracker(cfg: Config, name: str) -> None:
+    """Let the run hand its losses, figures and settings to a tracker too.
+
+    Args:
+        cfg: Changed in place; backends that are there stay.
+        name: 'tensorboard', which writes event files into the work directory, or
+            'wandb', whose run is named like the work directory where the
+            configuration gives it no name.
 
     Raises:
         UserError: the package is missing.
     """
     try:
-        import tensorboard  # noqa: F401
+        importlib.import_module(name)
     except ImportError:
-        raise UserError('--tensorboard needs the package tensorboard: '
-                        'pip install tensorboard') from None
+        raise UserError(f'--{name} needs the package {name}: pip install {name}'
+                        ) from None
     if not cfg.get('visualizer'):
         cfg.visualizer = {'type': 'Visualizer',
                           'vis_backends': [{'type': 'LocalVisBackend'}]}
     backends = list(cfg.visualizer.get('vis_backends') or [])
-    if not any('TensorboardVisBackend' in str(b['type']) for b in backends):
-        backends.append({'type': 'TensorboardVisBackend'})
+    if not any(_TRACKERS[name] in str(b['type']) for b in backends):
+        backend: dict[str, Any] = {'type': _TRACKERS[name]}
+        if name == 'wandb':
+            backend['init_kwargs'] = {'name': Path(cfg.work_dir).resolve().name}
+        backends.append(backend)
     cfg.visualizer.vis_backends = backends
 
 

@@ -17,14 +17,15 @@ def is_image(path: str | Path) -> bool:
     return Path(path).suffix.lower() in SUFFIXES
 
 
-def find_images(path: str | Path, out_dir: str | Path) -> tuple[Path, list[Path]]:
+def find_images(path: str | Path, out_dir: str | Path | None = None
+                ) -> tuple[Path, list[Path]]:
     """Return the images that are meant.
 
     Args:
         path: An image, or a folder that is searched with all
             folders below it, but for `out_dir`. What a folder holds of 16-bit
             grey PNGs, depth maps as a rule, is left out and printed.
-        out_dir: Where predictions go.
+        out_dir: Where predictions go, if to files.
 
     Returns:
         A folder and the images in it, relative to it and sorted.
@@ -48,7 +49,7 @@ def find_images(path: str | Path, out_dir: str | Path) -> tuple[Path, list[Path]
         return path.parent, [Path(path.name)]
     if not path.is_dir():
         raise UserError(f'{path} is neither an image nor a folder')
-    out_dir = Path(out_dir).expanduser().resolve()
+    out_dir = None if out_dir is None else Path(out_dir).expanduser().resolve()
     if path.resolve() == out_dir:
         raise UserError(f'--out {path} is the folder of the images; '
                         'predictions must go to another one')

@@ -124,8 +124,7 @@ def predict_images(model: BaseModel, pipeline: Callable[[dict], Any],
     for image, stem in tqdm(pairs, unit='image', desc='predicting',
                             disable=hides_bar(progress)):
         path = folder / image
-        _require_image(path)
-        data = _prepare(pipeline, path)
+        data = prepare_image(pipeline, path)
         with torch.no_grad():
             batch = pseudo_collate([data])
             sample = model.test_step(batch)[0]
@@ -152,17 +151,22 @@ def _covered(sample: BaseDataElement) -> float:
     return math.prod(sample.metainfo['kb_crop'][2:]) / (height * width)
 
 
-def _prepare(pipeline: Callable[[dict], Any], path: Path) -> Any:
+def prepare_image(pipeline: Callable[[dict], Any], path: Path) -> Any:
+    """Return what a pipeline makes of an image file.
+
+    Args:
+        pipeline: See `build_pipeline`.
+        path: The image.
+
+    Raises:
+        UserError: it is damaged, cut off, or does not suit the pipeline; names it.
+    """
+    try:
+        read_image(path)
+    except ValueError as error:
+        raise UserError(str(error)) from None
     try:
         return pipeline({'img_path': str(path), 'seg_fields': []})
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f'image {path} does not suit the pipeline of this '
                         f'configuration: {error}') from error
-
-
-def _require_image(path: Path) -> None:
-    """Raise UserError for an image that is damaged or cut off."""
-    try:
-        read_image(path)
-    except ValueError as error:
-        raise UserError(str(error)) from None

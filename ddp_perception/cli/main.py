@@ -29,6 +29,8 @@ COMMANDS = {
               'whether diffusion earns its steps: claims, trainings, verdicts'),
     'predict': ('ddp_perception.cli.predict',
                 'predict and draw: maps of frames, labels or depth of images'),
+    'benchmark': ('ddp_perception.cli.benchmark',
+                  'what a prediction costs: parameters, operations, seconds'),
     'report': ('ddp_perception.cli.report', 'write one HTML page about a run'),
     'convert-checkpoint': ('ddp_perception.cli.convert_checkpoint',
                            'convert a released checkpoint (DDP, BEVFusion)'),

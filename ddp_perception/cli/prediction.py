@@ -212,14 +212,11 @@ def predict_all(model: BaseModel, dataset: Samples, out_dir: str | Path,
     if hasattr(dataset, 'full_init'):
         dataset.full_init()
     plural = f'{unit}s'
-    labels = _labels(dataset)[:limit]
+    labels = sample_names(dataset)[:limit]
     names = output_names(labels)
     for index, label in enumerate(tqdm(labels, unit=unit, desc='predicting',
                                        disable=hides_bar(progress))):
-        try:
-            batch = pseudo_collate([dataset[index]])
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f'{unit} {label} cannot be loaded: {error}') from error
+        batch = pseudo_collate([load_sample(dataset, index, f'{unit} {label}')])
         with torch.no_grad():
             sample = model.test_step(batch)[0]
         plural = write_predictions(
@@ -231,7 +228,24 @@ def predict_all(model: BaseModel, dataset: Samples, out_dir: str | Path,
     return counted(len(labels), plural)
 
 
-def _labels(dataset: Samples) -> list[str]:
+def load_sample(dataset: Samples, index: int, what: str) -> Any:
+    """Return a sample of a data set in test mode.
+
+    Args:
+        dataset: Initialised.
+        index: Which of its samples.
+        what: It is called in messages.
+
+    Raises:
+        UserError: one of its files is missing or damaged; names it.
+    """
+    try:
+        return dataset[index]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f'{what} cannot be loaded: {error}') from error
+
+
+def sample_names(dataset: Samples) -> list[str]:
     """Name the samples of a data set by token, by image or by number."""
     count = len(dataset)
     infos = [dataset.get_data_info(index) for index in range(count)] if hasattr(

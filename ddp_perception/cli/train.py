@@ -53,6 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--tensorboard', action='store_true',
                         help='write TensorBoard events into the work '
                         'directory')
+    parser.add_argument('--wandb', action='store_true',
+                        help='log to Weights & Biases too; where and how is said '
+                        "by wandb's own variables (WANDB_PROJECT, "
+                        'WANDB_MODE=offline)')
     parser.add_argument('--deterministic', action='store_true',
                         help='choose cuDNN algorithms that repeat exactly')
     parser.add_argument('--auto-scale-lr', action='store_true',
@@ -84,8 +88,9 @@ def run(args: argparse.Namespace) -> int:
         cfg.randomness = randomness
     if args.amp:
         configuration.use_amp(cfg)
-    if args.tensorboard:
-        configuration.use_tensorboard(cfg)
+    for tracker in ('tensorboard', 'wandb'):
+        if getattr(args, tracker):
+            configuration.use_tracker(cfg, tracker)
     if args.auto_scale_lr:
         if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
             raise UserError('--auto-scale-lr needs auto_scale_lr = '

@@ -9,7 +9,8 @@ FLIPS = {'HF': np.diag([1., -1., 1., 1.]), 'VF': np.diag([-1., 1., 1., 1.])}
 """mmdet3d's flips in the LiDAR frame: "horizontal" negates y, "vertical" x."""
 
 _ADVICE = ('Augment with GlobalRotScaleTrans and RandomFlip3D of mmdet3d, each '
-           'once; or with both of its BEVFusion project; or with both of ddp')
+           'once; or with both of its BEVFusion project; or with the former and '
+           'BEVFusionRandomFlip3D behind it; or with both of ddp')
 
 
 def move_to_lidar(points: np.ndarray, lidar2sensor: ArrayLike) -> None:
@@ -27,7 +28,7 @@ def move_to_lidar(points: np.ndarray, lidar2sensor: ArrayLike) -> None:
 def lidar_augmentation(results: dict) -> np.ndarray:
     """Return the (4, 4) from the LiDAR frame of the file to that of the points.
 
-    Three kinds of steps are understood, by what they leave in a sample:
+    Four kinds of steps are understood, by what they leave in a sample:
 
     ================================  ======================================
     mmdet3d GlobalRotScaleTrans       letters R, S, T in
@@ -37,14 +38,19 @@ def lidar_augmentation(results: dict) -> np.ndarray:
     BEVFusionRandomFlip3D, in any
     order; or RandomFlip3D with the
     former, in any order
+    mmdet3d GlobalRotScaleTrans,      letters R, S, T and, as a later key
+    then BEVFusionRandomFlip3D or     than pcd_rotation, lidar_aug_matrix
+    ddp.RandomFlip3D                  with nothing but flips
     ddp.GlobalRotScaleTrans and       lidar_aug_matrix alone
     ddp.RandomFlip3D, in any order
     ================================  ======================================
 
     mmdet3d keeps only the last rotation, scale and translation, and writes no
-    order beside lidar_aug_matrix. So repeated steps and mixtures of kinds
-    cannot be known. Nor can RandomFlip3D with flip_box3d=False, which notes
-    flips that it does not make: do not use it.
+    order beside lidar_aug_matrix. So repeated steps and other mixtures of kinds
+    cannot be known. The order of the keys says that all flips of the matrix came
+    behind the only rotation; flips on both sides of it look like flips before.
+    Nor can RandomFlip3D with flip_box3d=False be known, which notes flips that it
+    does not make: do not use it.
 
     Args:
         results: A sample in the pipeline.
@@ -72,7 +78,12 @@ def lidar_augmentation(results: dict) -> np.ndarray:
     noted = _follow(flow, results)
     if matrix is None:
         return noted
+    flips = [np.diag([x, y, 1., 1.]) for x in (1., -1.) for y in (1., -1.)]
     if 'T' not in flow or flow.index('T') > flow.index('S'):
+        keys = list(results)
+        if (flow == ['R', 'S', 'T'] and any(_equal(matrix, flip) for flip in flips)
+                and keys.index('pcd_rotation') < keys.index('lidar_aug_matrix')):
+            return matrix @ noted
         raise ValueError(
             f'the sample has lidar_aug_matrix and transformation_3d_flow {flow}, so '
             f'steps of two kinds were mixed and their order is lost. {_ADVICE}')
@@ -85,7 +96,6 @@ def lidar_augmentation(results: dict) -> np.ndarray:
                 f'scale of transformation_3d_flow {flow}, so steps of two kinds '
                 f'flipped. {_ADVICE}')
         return noted
-    flips = [np.diag([x, y, 1., 1.]) for x in (1., -1.) for y in (1., -1.)]
     if not any(_equal(matrix, after @ noted @ before)
                for before in flips for after in flips):
         raise ValueError(

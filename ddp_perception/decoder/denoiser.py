@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddp_perception.decoder.map_decoder import MapDecoder
+from ddp_perception.decoder.map_decoder import DecoderMemory, MapDecoder
 from ddp_perception.decoder.time_embedding import TimeEmbedding
 from ddp_perception.diffusion import NoiseLevel
 
@@ -88,7 +88,9 @@ class Denoiser(nn.Module):
         terms = self.decoder.position_terms(size, fused.device)
         return Condition(fused, terms)
 
-    def forward(self, z: Tensor, level: NoiseLevel, condition: Condition) -> Tensor:
+    def forward(self, z: Tensor, level: NoiseLevel, condition: Condition,
+                memory: DecoderMemory | None = None,
+                cells: Tensor | None = None) -> Tensor:
         """Predict from noisy maps.
 
         Args:
@@ -96,6 +98,7 @@ class Denoiser(nn.Module):
                 image one after another.
             level: noise level, one for all or one per map.
             condition: result of :meth:`condition` for B images.
+            memory, cells: of a pass over some of the cells; see `MapDecoder`.
 
         Returns:
             (B S, ...) predictions.
@@ -112,7 +115,8 @@ class Denoiser(nn.Module):
         if self.time_embedding is not None:
             value = level.log_snr if self.time_input == 'log_snr' else level.time
             embedding = self.time_embedding(value.reshape(-1).to(z.device))
-        return self.predictor(self.decoder(fused, embedding, condition.position_terms))
+        return self.predictor(self.decoder(fused, embedding, condition.position_terms,
+                                           memory, cells))
 
     def _to_decoder_grid(self, maps: Tensor) -> Tensor:
         return maps if self.resample is None else self.resample(maps)

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from ddp_perception.decoder.denoiser import Condition, Denoiser
+from ddp_perception.decoder.map_decoder import DecoderMemory
 from ddp_perception.decoder.recipes import TrainingMaps
 from ddp_perception.diffusion import (
     COLOURS,
     LabelCodec,
+    NoiseLevel,
     NoiseSchedule,
     Step,
     add_noise,
@@ -34,6 +36,35 @@ def _without_graph() -> Iterator[None]:
     # would serve the next pass too, and leave the weights without a gradient
     # (pytorch#112583; mended in the releases of late 2025).
     torch.clear_autocast_cache()
+
+
+CellChoice = Callable[[Tensor, Tensor | None, tuple[int, int]], Tensor | None]
+"""From the last two predictions to the cells of the next step; see `sample_steps`."""
+
+
+class _PartialPasses:
+    """A denoiser that computes some of the cells anew after its first pass."""
+
+    def __init__(self, denoiser: Denoiser, choose: CellChoice) -> None:
+        self.denoiser, self.choose = denoiser, choose
+        self.memory = DecoderMemory()
+        self.predictions: list[Tensor] = []  # the last two
+
+    def __call__(self, z: Tensor, level: NoiseLevel, condition: Condition) -> Tensor:
+        """Predict; takes and returns what the denoiser does."""
+        cells = None
+        if self.predictions:
+            height, width = condition.fused.shape[-2:]
+            before = self.predictions[-2] if len(self.predictions) > 1 else None
+            cells = self.choose(self.predictions[-1], before, (height, width))
+        prediction = self.denoiser(z, level, condition, self.memory, cells)
+        self.predictions = [*self.predictions[-1:], prediction]
+        return prediction
+
+    def keep(self, maps: Tensor) -> None:
+        """Forget all but some of the maps."""
+        self.memory = self.memory.of(maps)
+        self.predictions = [prediction[maps] for prediction in self.predictions]
 
 
 class LabelDiffusion(nn.Module):
@@ -157,7 +188,8 @@ class LabelDiffusion(nn.Module):
     def sample_steps(self, feats: Tensor, noise: Tensor, num_steps: int,
                      step_noise: Tensor | Sequence[Tensor] | None = None,
                      going_on: Callable[[Step], Tensor] | None = None,
-                     start: tuple[Tensor, float] | None = None) -> Iterator[Step]:
+                     start: tuple[Tensor, float] | None = None,
+                     choose: CellChoice | None = None) -> Iterator[Step]:
         """Denoise, and yield every step.
 
         Args:
@@ -173,6 +205,10 @@ class LabelDiffusion(nn.Module):
             start: batch of labels that are refined, an older map say, and the
                 time to which they are noised first, above the least one and
                 at most 1. Without, sampling starts from pure noise.
+            choose: asked before each step but the first, with the last prediction,
+                the one before it or None, and the size (h, w) of the decoder's map:
+                the (B S, K) cells that are computed anew, or None for all. See
+                `cells_to_refine`.
 
         Yields:
             Steps whose ``z`` and ``prediction`` have a first dimension of
@@ -202,14 +238,22 @@ class LabelDiffusion(nn.Module):
             z = add_noise(clean.repeat_interleave(len(z) // len(clean), 0), z,
                           levels[0][0])
 
+        passes = None if choose is None else _PartialPasses(self.denoiser, choose)
+
+        def denoise(z: Tensor, level: NoiseLevel) -> Tensor:
+            run = self.denoiser if passes is None else passes
+            return run(z, level, condition)
+
         def keep(images: Tensor) -> Tensor:
             nonlocal condition, left
             condition = condition.of(images)
             maps = images.repeat_interleave(len(z) // len(feats))
             left = torch.arange(len(z))[left][maps]
+            if passes is not None:
+                passes.keep(maps)
             return maps
         yield from sample_steps(
-            lambda z, level: self.denoiser(z, level, condition),
+            denoise,
             lambda prediction: self.codec.encode_prediction(prediction, size),
             z, levels, update, going_on and (lambda step: keep(going_on(step))))
 

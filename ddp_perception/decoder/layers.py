@@ -51,7 +51,24 @@ class DecoderLayer(nn.Module):
         Returns:
             (B, Q, channels).
         """
-        value = self.attn.project_value(x)
+        return self.refine(x, position_term, self.attn.project_value(x), size,
+                           scale_shift, chunk)
+
+    def refine(self, x: Tensor, position_term: Tensor, value: Tensor,
+               size: tuple[int, int], scale_shift: Tensor | None = None,
+               chunk: int | None = None) -> Tensor:
+        """Refine some of the cells, given the values of all.
+
+        Args:
+            x: (B, N, channels) of the cells.
+            position_term: (N, ...) their rows of the position term, or (B, N, ...)
+                where the cells differ between images.
+            value: (B, Q, channels), see `DeformableSelfAttention.project_value`.
+            size, scale_shift, chunk: as in :meth:`forward`.
+
+        Returns:
+            (B, N, channels).
+        """
         if chunk is None or chunk >= x.shape[1]:
             return self._refine(x, position_term, value, size, scale_shift)
         out = []
@@ -59,9 +76,10 @@ class DecoderLayer(nn.Module):
             one = slice(image, image + 1)
             own = scale_shift if scale_shift is None or len(scale_shift) == 1 \
                 else scale_shift[one]
+            terms = position_term if position_term.dim() == 2 else position_term[image]
             out += [self._refine(cells, term, value[one], size, own)
-                    for cells, term in zip(x[one].split(chunk, 1),
-                                           position_term.split(chunk), strict=True)]
+                    for cells, term in zip(x[one].split(chunk, 1), terms.split(chunk),
+                                           strict=True)]
         return torch.cat(out, 1).view(x.shape)
 
     def _refine(self, x: Tensor, position_term: Tensor, value: Tensor,

@@ -1,4 +1,7 @@
 """A stack of decoder layers on one feature map."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -9,6 +12,23 @@ from ddp_perception.decoder.position import sine_position
 
 # Cells per piece of work on a CPU, so that a piece stays in its cache.
 _CPU_CHUNK = 2048
+
+
+@dataclass
+class DecoderMemory:
+    """What a pass of the decoder leaves for a pass over some of the cells.
+
+    Attributes:
+        values: (B, Q, channels) that attention reads, one tensor per layer.
+        output: (B, Q, channels) of the last layer.
+    """
+
+    values: list[Tensor] = field(default_factory=list)
+    output: Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def of(self, maps: Tensor) -> DecoderMemory:
+        """Return that of some of the maps: indices, or a (B,) bool mask."""
+        return DecoderMemory([value[maps] for value in self.values], self.output[maps])
 
 
 class MapDecoder(nn.Module):
@@ -58,8 +78,23 @@ class MapDecoder(nn.Module):
         return [layer.attn.position_term(position, size) for layer in self.layers]
 
     def forward(self, x: Tensor, time_embedding: Tensor | None = None,
-                position_terms: list[Tensor] | None = None) -> Tensor:
-        """Refine ``x``; ``position_terms`` are computed unless given."""
+                position_terms: list[Tensor] | None = None,
+                memory: DecoderMemory | None = None,
+                cells: Tensor | None = None) -> Tensor:
+        """Refine a map.
+
+        Args:
+            x: see the class.
+            time_embedding: see the class.
+            position_terms: computed unless given.
+            memory: keeps what this pass leaves, and has what the one before left.
+            cells: (B, K) int64, the cells of each map that are refined, in
+                ascending order. The others, and what they say to these, stay as in
+                the pass before. None refines all of them.
+
+        Returns:
+            (B, channels, H, W).
+        """
         if (time_embedding is None) != (self.time_channels is None):
             raise ValueError(
                 'a time embedding must be given exactly if time_channels is set, '
@@ -72,6 +107,35 @@ class MapDecoder(nn.Module):
         if x.device.type == 'cpu' and not torch.is_grad_enabled():
             chunk = _CPU_CHUNK
         x = x.flatten(2).mT.contiguous()  # B (H W) C
+        if cells is not None and memory is not None:
+            x = self._refine_cells(x, time_embedding, position_terms, memory, cells,
+                                   size, chunk)
+            return x.mT.unflatten(2, size)
+        values = []
         for layer, term in zip(self.layers, position_terms, strict=True):
-            x = layer(x, term, size, layer.scale_shift(time_embedding), chunk)
+            value = layer.attn.project_value(x)
+            values.append(value)
+            x = layer.refine(x, term, value, size, layer.scale_shift(time_embedding),
+                             chunk)
+            if memory is None:
+                values.clear()  # its storage serves the next layer
+        if memory is not None:
+            memory.values, memory.output = values, x
         return x.mT.unflatten(2, size)
+
+    def _refine_cells(self, x: Tensor, time_embedding: Tensor | None,
+                      position_terms: list[Tensor], memory: DecoderMemory,
+                      cells: Tensor, size: tuple[int, int], chunk: int | None
+                      ) -> Tensor:
+        """Return (B, Q, channels), new in some cells; updates the memory."""
+        place = cells[:, :, None].expand(-1, -1, self.channels)
+        x = x.gather(1, place)
+        for index, (layer, term) in enumerate(zip(self.layers, position_terms,
+                                                  strict=True)):
+            value = memory.values[index].scatter(
+                1, place, layer.attn.project_value(x))
+            memory.values[index] = value
+            x = layer.refine(x, term[cells], value, size,
+                             layer.scale_shift(time_embedding), chunk)
+        memory.output = memory.output.scatter(1, place, x)
+        return memory.output

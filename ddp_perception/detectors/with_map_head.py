@@ -22,6 +22,7 @@ from ddp_perception.detectors.feature_grid import (
     default_feature,
 )
 from ddp_perception.registry import MODELS, scope_of_parts
+from ddp_perception.wording import refused_copies
 
 
 @MODELS.register_module()
@@ -266,9 +267,7 @@ class WithMapHead(Base3DDetector):
 
 
 def _refuse_copies(count: int) -> NoReturn:
-    raise ValueError(
-        f'{count} augmented copies of a frame were given; the map head takes frames '
-        'one by one: set flip=False and one pts_scale_ratio in MultiScaleFlipAug3D')
+    raise ValueError(refused_copies(count))
 
 
 def _scaled(value: Any, factor: float) -> Any:

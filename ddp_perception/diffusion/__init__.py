@@ -2,6 +2,7 @@
 
 This room imports torch and the standard library alone.
 """
+from ddp_perception.diffusion.adaptive import cells_to_refine
 from ddp_perception.diffusion.class_codecs import (
     AnalogBitsCodec,
     ClassCodec,
@@ -62,6 +63,7 @@ __all__ = [
     'UNCERTAINTIES',
     'ancestral',
     'add_noise',
+    'cells_to_refine',
     'clock',
     'ddim_update',
     'ddpm_update',

@@ -17,18 +17,23 @@ if TYPE_CHECKING:
 
 
 def image_of(sample: BaseDataElement) -> np.ndarray:
-    """Read the image of a sample, (H, W, 3) uint8 RGB, as it was recorded.
+    """Return the image of a sample, (H, W, 3) uint8 RGB, as it was recorded.
+
+    It is the array `image` of the metainfo where there is one, or read from its file.
 
     Raises:
         ValueError: the sample does not name it, or it cannot be read.
     """
     from ddp_perception.visualization import read_image
-    return read_image(_path(sample))
+    image = sample.metainfo.get('image')
+    return read_image(_path(sample)) if image is None else image
 
 
 def image_size(sample: BaseDataElement) -> tuple[int, int]:
     """Return height and width of the image of a sample, read from its header."""
     from PIL import Image
+    if 'image' in sample.metainfo:
+        return sample.metainfo['image'].shape[:2]
     with Image.open(_path(sample)) as image:
         return image.height, image.width
 

@@ -42,7 +42,7 @@ class MapField(Field):
         """Write the archive, and the boxes where there are any."""
         save_boxes(sample, stem, setting.metainfo.get('classes', ()))
         probabilities = prediction_of(sample, self.prediction)
-        scene = _scene(setting)
+        scene = self.scene(setting)
         uncertainty = uncertainty_of(sample, self.prediction, setting)
         further = {} if uncertainty is None else dict(
             uncertainty=uncertainty.values.astype(np.float16),
@@ -58,7 +58,8 @@ class MapField(Field):
     def draw(self, sample: BaseDataElement, path: Path, setting: Setting) -> Path:
         """Draw the cameras around the maps: the prior, predicted and true one."""
         from ddp_perception.visualization import frame_from_sample, save_frame
-        frame = frame_from_sample(sample, **_scene(setting), palette=_palette(setting),
+        frame = frame_from_sample(sample, **self.scene(setting),
+                                  palette=_palette(setting),
                                   box_classes=setting.metainfo.get('classes', ()),
                                   prediction=self.prediction, truth=self.truth,
                                   uncertainty=uncertainty_of(sample, self.prediction,
@@ -72,7 +73,7 @@ class MapField(Field):
         """Draw augmented images and points around the true map."""
         from ddp_perception.visualization import save_frame
         from ddp_perception.visualization.loaded_samples import frame_from_inputs
-        scene = dict(palette=_palette(setting), **_scene(setting), **{
+        scene = dict(palette=_palette(setting), **self.scene(setting), **{
             key: setting.metainfo.get(key, ()) for key in (
                 'prior_classes', 'prior_palette')})
         return save_frame(frame_from_inputs(
@@ -83,7 +84,8 @@ class MapField(Field):
         """Paint the classes, forward up, four pixels per cell, in a frame."""
         from ddp_perception.visualization import paint_map
         masks = prediction_of(sample, self.prediction) >= setting.threshold
-        picture = paint_map(masks, _scene(setting)['classes'], _palette(setting))[::-1]
+        picture = paint_map(masks, self.scene(setting)['classes'],
+                            _palette(setting))[::-1]
         picture = picture.repeat(4, 0).repeat(4, 1)
         return np.pad(picture, ((2, 2), (2, 2), (0, 0)), constant_values=128)
 
@@ -95,26 +97,30 @@ class MapField(Field):
             paint_order,
         )
         from ddp_perception.visualization.panels import Swatch
-        classes = _scene(setting)['classes']
+        classes = self.scene(setting)['classes']
         colours = class_colours(classes, _palette(setting))
         return [*(Swatch(classes[i].replace('_', ' '), colours[i])
                   for i in paint_order(classes)),
                 Swatch(f'none of probability {setting.threshold:g} or above',
                        BACKGROUND)]
 
+    @staticmethod
+    def scene(setting: Setting) -> dict[str, Any]:
+        """Return classes, xbound and ybound of the map: of head, data set or nuScenes.
+
+        Args:
+            setting: its head comes first.
+        """
+        from ddp_perception.datasets.map_classes import MAP_CLASSES
+        from ddp_perception.heads.map_head import NUSCENES_GRID
+        grid = getattr(setting.head, 'output_grid', None)
+        xbound, ybound = (grid.xbound, grid.ybound) if grid else (
+            setting.bounds or NUSCENES_GRID)
+        classes = getattr(setting.head, 'classes', None) or setting.metainfo.get(
+            'map_classes') or MAP_CLASSES
+        return dict(classes=tuple(classes), xbound=tuple(xbound), ybound=tuple(ybound))
+
 
 def _palette(setting: Setting) -> Sequence | None:
     """Colours of the map: the head's, else the data set's; None for nuScenes' own."""
     return getattr(setting.head, 'palette', None) or setting.metainfo.get('map_palette')
-
-
-def _scene(setting: Setting) -> dict[str, Any]:
-    """Classes and bounds of the map: the head's, else the data set's or nuScenes'."""
-    from ddp_perception.datasets.map_classes import MAP_CLASSES
-    from ddp_perception.heads.map_head import NUSCENES_GRID
-    grid = getattr(setting.head, 'output_grid', None)
-    xbound, ybound = (grid.xbound, grid.ybound) if grid else (
-        setting.bounds or NUSCENES_GRID)
-    classes = getattr(setting.head, 'classes', None) or setting.metainfo.get(
-        'map_classes') or MAP_CLASSES
-    return dict(classes=tuple(classes), xbound=tuple(xbound), ybound=tuple(ybound))

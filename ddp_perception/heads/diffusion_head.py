@@ -29,6 +29,7 @@ from ddp_perception.diffusion import (
     Sampler,
     Step,
     StepCount,
+    cells_to_refine,
     clock,
     uncertainty,
 )
@@ -211,7 +212,8 @@ class DiffusionHead:
 
         for step in self.diffusion.sample_steps(
                 feats, noise, self.sampler.num_steps, step_noise,
-                who_goes_on if self.sampler.stops_early else None, start):
+                who_goes_on if self.sampler.stops_early else None, start,
+                self._choose_cells if self.sampler.refine_share < 1 else None):
             refined = going_on
             steps.append(_whole(step.prediction, refined, steps))
             taken = taken + refined
@@ -220,6 +222,11 @@ class DiffusionHead:
                                self.outcome)
             going_on = refined & self._unfinished(state)
             yield dataclasses.replace(state, going_on=going_on)
+
+    def _choose_cells(self, prediction: Tensor, before: Tensor | None,
+                      size: tuple[int, int]) -> Tensor | None:
+        return cells_to_refine(self.sampler.refine_share, prediction, before,
+                               self.outcome, size)
 
     def _unfinished(self, state: Refinement) -> Tensor:
         """Return (B,) bool: which images the sampler's limits let go on."""

@@ -41,9 +41,10 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
     """Collect what a picture of a sample shows.
 
     Images and points come from the files that the sample names, so the
-    picture shows them as they were recorded, whatever size the model saw. Cameras
-    have the names of the metainfo's ``camera_names``, or those of nuScenes that their
-    files have.
+    picture shows them as they were recorded, whatever size the model saw; or from the
+    metainfo's `images` (by camera, (H, W, 3) uint8 RGB or a file) and `points` ((n, F),
+    LiDAR frame), where a frame came from memory. Cameras have the names of the
+    metainfo's ``camera_names``, or those of nuScenes that their files have.
 
     Args:
         sample: Holds the prediction (probabilities), the truth, or both, and
@@ -66,24 +67,14 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
         To be handed to `draw_frame`.
     """
     meta = sample.metainfo
-    paths = {}
-    files = meta.get('img_path') or []
-    names = meta.get('camera_names')
-    if names is None or set(names).issubset(NUSCENES_CAMERAS):
-        names = [camera_name(path) for path in files]
-    for index, (name, path) in enumerate(zip(names, files, strict=True)):
-        # A model without cameras may name its images without their folder.
-        if name is not None and Path(path).is_file():
-            paths[name] = index, path
+    images, places = _images(meta)
     matrices = meta.get('lidar2img')
     return MapFrame(
         prediction=_array(sample, prediction), truth=_array(sample, truth),
-        images={name: np.asarray(Image.open(path).convert('RGB'))
-                for name, (_, path) in paths.items()},
+        images=images,
         img_from_lidar={} if matrices is None else {
-            name: np.asarray(matrices[index])
-            for name, (index, _) in paths.items()},
-        points=_points(meta) if meta.get('lidar_path') else None,
+            name: np.asarray(matrices[index]) for name, index in places.items()},
+        points=_points(meta),
         classes=tuple(classes), palette=None if palette is None else tuple(palette),
         xbound=tuple(xbound),
         ybound=tuple(ybound), title=describe(meta),
@@ -112,8 +103,33 @@ def read_lidar(path: str | Path, fields: int = POINT_FIELDS) -> np.ndarray:
     return points[:points.size // fields * fields].reshape(-1, fields)
 
 
-def _points(meta: Mapping) -> np.ndarray:
-    """Return a sample's points (n, fields) in its LiDAR frame."""
+def _images(meta: Mapping) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Return the images by camera, and which of the sample's views each one is."""
+    files, names = meta.get('img_path') or [], meta.get('camera_names')
+    given = meta.get('images')
+    if given is not None:
+        return {name: image if isinstance(image, np.ndarray) else _read(image)
+                for name, image in given.items()}, {
+            name: index for index, name in enumerate(names or ()) if name in given}
+    if names is None or set(names).issubset(NUSCENES_CAMERAS):
+        names = [camera_name(path) for path in files]
+    # A model without cameras may name its images without their folder.
+    places = {name: index
+              for index, (name, path) in enumerate(zip(names, files, strict=True))
+              if name is not None and Path(path).is_file()}
+    return {name: _read(files[index]) for name, index in places.items()}, places
+
+
+def _read(path: str | Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert('RGB'))
+
+
+def _points(meta: Mapping) -> np.ndarray | None:
+    """Return a sample's points (n, fields) in its LiDAR frame, or None."""
+    if meta.get('points') is not None:
+        return meta['points']
+    if not meta.get('lidar_path'):
+        return None
     lidar2sensor = meta.get('lidar2sensor')
     if lidar2sensor is None:
         return read_lidar(meta['lidar_path'])

@@ -1,4 +1,6 @@
 import re
+import sys
+from types import ModuleType
 
 import pytest
 from mmengine.config import Config
@@ -60,13 +62,17 @@ def test_missing_objects_to_paste_are_named_before_anything_is_built(
     missing_data.require_info_files(cfg, ['train_dataloader', 'val_dataloader'])
 
 
-def test_tensorboard_is_added_once_and_keeps_other_backends():
-    cfg = Config({'visualizer': {'type': 'Det3DLocalVisualizer',
-                                 'vis_backends': [{'type': 'LocalVisBackend'}]}})
-    configuration.use_tensorboard(cfg)
-    configuration.use_tensorboard(cfg)
-    assert [b.type for b in cfg.visualizer.vis_backends] == [
-        'LocalVisBackend', 'TensorboardVisBackend']
+@pytest.mark.parametrize('name, added', [
+    ('tensorboard', {'type': 'TensorboardVisBackend'}),
+    ('wandb', {'type': 'WandbVisBackend', 'init_kwargs': {'name': 'mine'}})])
+def test_trackers_are_added_once_and_keep_other_backends(monkeypatch, name, added):
+    monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    cfg = Config({'work_dir': 'runs/mine', 'visualizer': {
+        'type': 'Det3DLocalVisualizer',
+        'vis_backends': [{'type': 'LocalVisBackend'}]}})
+    configuration.use_tracker(cfg, name)
+    configuration.use_tracker(cfg, name)
+    assert cfg.visualizer.vis_backends == [{'type': 'LocalVisBackend'}, added]
     assert cfg.visualizer.type == 'Det3DLocalVisualizer'
 
 

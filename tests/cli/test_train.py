@@ -1,5 +1,7 @@
 import json
 import os
+import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
@@ -33,6 +35,53 @@ def test_train_then_test_writes_checkpoint_and_figures(
         '--work-dir', work, '--out', tmp_path / 'first.json', '--seed', 3)
     first = json.loads((tmp_path / 'first.json').read_text())['metrics']
     assert first['mean_prediction'] != figures['mean_prediction']
+
+
+class RecordedWandb(ModuleType):
+    """What mmengine's backend calls of wandb, 0.31 for one; keeps what it is told."""
+
+    def __init__(self):
+        super().__init__('wandb')
+        self.started, self.logged, self.settings, self.ended = [], [], {}, 0
+        self.config = SimpleNamespace(
+            update=lambda content, allow_val_change: self.settings.update(content))
+        self.run = SimpleNamespace(log_code=lambda name: None)
+
+    def init(self, **options):
+        self.started.append(options)
+
+    def log(self, scalars, commit):
+        self.logged.append(dict(scalars))
+
+    def join(self):
+        self.ended += 1
+
+
+def test_wandb_is_told_losses_figures_and_settings(
+        run, tiny_config, tiny_root, tmp_path, monkeypatch):
+    wandb = RecordedWandb()
+    monkeypatch.setitem(sys.modules, 'wandb', wandb)
+    run('train', tiny_config, '--data-root', tiny_root, '--work-dir',
+        tmp_path / 'mine', '--seed', 3, '--wandb')
+    started, = wandb.started
+    assert started['name'] == 'mine' and str(tmp_path / 'mine') in started['dir']
+    assert wandb.settings['randomness']['seed'] == 3
+    losses = [scalars['loss'] for scalars in wandb.logged if 'loss' in scalars]
+    lines = (line for line in next((tmp_path / 'mine').rglob('scalars.json'))
+             .read_text().splitlines())
+    assert losses == [entry['loss'] for entry in map(json.loads, lines)
+                      if 'loss' in entry] and len(losses) == 12
+    assert sum('mean_prediction' in scalars for scalars in wandb.logged) == 1
+    assert wandb.ended == 1
+
+
+def test_missing_wandb_is_named_before_any_work(
+        error_of, tiny_config, tiny_root, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'wandb', None)
+    message = error_of('train', tiny_config, '--data-root', tiny_root, '--work-dir',
+                       tmp_path / 'work', '--wandb')
+    assert '--wandb needs the package wandb: pip install wandb' in message
+    assert not (tmp_path / 'work').exists()
 
 
 WORKERS = pytest.mark.parametrize('workers', [

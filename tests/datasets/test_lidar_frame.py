@@ -20,7 +20,6 @@ from tests.datasets.bevfusion_steps import (
 )
 
 FLIPS = [(0, 0), (1, 0), (0, 1), (1, 1)]
-BOTH = dict(flip_ratio_bev_horizontal=1., flip_ratio_bev_vertical=1.)
 
 
 def flip(horizontal, vertical):
@@ -48,6 +47,10 @@ ACCEPTED = {
                                                flip(*f)],
     'mmdet3d flip, BEVFusion turn': lambda f: [flip(*f),
                                                turn(BEVFusionGlobalRotScaleTrans)],
+    'mmdet3d turn, BEVFusion flip': lambda f: [turn(), BEVFusionRandomFlip3D(*f)],
+    'mmdet3d turn, BEVFusion flips': lambda f: [turn(), BEVFusionRandomFlip3D(1, 0),
+                                                BEVFusionRandomFlip3D(*f)],
+    'mmdet3d turn, our flip': lambda f: [turn(), ours.RandomFlip3D(*f)],
     'ours: turn, flip': lambda f: [turn(ours.GlobalRotScaleTrans),
                                    ours.RandomFlip3D(*f)],
     'ours: flip, turn, turn': lambda f: [ours.RandomFlip3D(*f),
@@ -93,8 +96,17 @@ def test_matrix_carries_the_points_where_they_are(name, flips, boxes, scale):
 REFUSED = {
     'two turns': ([turn(), turn()], 'R, S, T happened more than once'),
     'two BEVFusion turns': ([turn(BEVFusionGlobalRotScaleTrans)] * 2, 'more than once'),
-    'mmdet3d turn, BEVFusion flip': ([turn(), BEVFusionRandomFlip3D(0, 0)],
+    'BEVFusion flip, mmdet3d turn': ([BEVFusionRandomFlip3D(0, 0), turn()],
                                      'lidar_aug_matrix and transformation_3d_flow'),
+    'mmdet3d turn between BEVFusion flips': (
+        [BEVFusionRandomFlip3D(1, 0), turn(), BEVFusionRandomFlip3D(1, 0)],
+        'order is lost'),
+    'mmdet3d flip that did nothing, BEVFusion flip, mmdet3d turn': (
+        [flip(0, 0), BEVFusionRandomFlip3D(1, 0), turn()], 'order is lost'),
+    'mmdet3d turn, BEVFusion flip, mmdet3d flip': (
+        [turn(), BEVFusionRandomFlip3D(1, 0), flip(0, 1)], 'order is lost'),
+    'mmdet3d turn, our turn': ([turn(), turn(ours.GlobalRotScaleTrans)],
+                               'order is lost'),
     'BEVFusion flip, mmdet3d flip': ([BEVFusionRandomFlip3D(1, 0), flip(0, 1)],
                                      'order is lost'),
     'BEVFusion turn, both flips': ([turn(BEVFusionGlobalRotScaleTrans),
@@ -102,7 +114,6 @@ REFUSED = {
                                    'steps of two kinds flipped'),
     'our turn, mmdet3d flip that did nothing': (
         [turn(ours.GlobalRotScaleTrans), flip(0, 0)], 'order is lost'),
-    'mmdet3d turn, our flip': ([turn(), ours.RandomFlip3D(**BOTH)], 'order is lost'),
     'BEVFusion turn, our turn': ([turn(BEVFusionGlobalRotScaleTrans),
                                   turn(ours.GlobalRotScaleTrans, .1)],
                                  'not what pcd_rotation')}

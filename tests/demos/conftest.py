@@ -1,1 +1,1 @@
-from tests.cli.conftest import forgotten_runs, run  # noqa: F401
+from tests.cli.conftest import error_of, forgotten_runs, run  # noqa: F401

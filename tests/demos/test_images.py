@@ -31,6 +31,13 @@ def _write_config(tmp_path, base, *model):
     return path
 
 
+def write_cityscapes_config(tmp_path, repository_dir):
+    return _write_config(
+        tmp_path, repository_dir / cityscapes.DEMO.config,
+        'data_preprocessor=dict(size=(96, 192))',
+        'auxiliary_head=dict(in_channels=8, channels=8)')
+
+
 def _run_twice(run, name, config, tmp_path):
     """Run a demo twice; the second run must find everything in place."""
     work = tmp_path / 'work'
@@ -59,10 +66,7 @@ def _tested(run, config, tmp_path, *options):
 def test_cityscapes_demo_reports_what_the_command_test_measures(
         run, tmp_path, monkeypatch, repository_dir):
     monkeypatch.setattr(cityscapes, 'DATA', TINY_CITYSCAPES)
-    config = _write_config(
-        tmp_path, repository_dir / cityscapes.DEMO.config,
-        'data_preprocessor=dict(size=(96, 192))',
-        'auxiliary_head=dict(in_channels=8, channels=8)')
+    config = write_cityscapes_config(tmp_path, repository_dir)
     report = _run_twice(run, 'demo-cityscapes', config, tmp_path)
     assert 0 < report['miou_constant'] < 1
     for steps, key in ((1, 'miou_1_step'), (3, 'miou_3_steps')):

@@ -4,9 +4,12 @@ from pathlib import Path
 import mmdet3d
 import pytest
 from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 
 from ddp_perception.registry import MODELS
+from tests.datasets.transforms.test_map_of_mmdet3d_pipelines import open_dataset
+from tests.detectors import reduced
 
 ZOO = Path(mmdet3d.__file__).parent / '.mim/configs'
 FOLDERS = ('centerpoint', 'pointpillars', 'regnet', 'free_anchor', 'ssn')
@@ -62,6 +65,29 @@ def test_monocular_detectors_are_refused_with_what_to_take_instead(name):
                        '.* for cameras, ddp.BEVFusion with img_backbone and '
                        'view_transform'):
         build(name)
+
+
+TTA = [name for name in zoo('centerpoint') if 'tta' in name]
+
+
+@pytest.mark.parametrize('name', TTA)
+def test_test_time_augmentation_is_refused_with_what_to_set(
+        name, synthetic_root, synthetic_infos):
+    """Frames of the file's own pipeline, on a small model of the same family."""
+    assert len(TTA) == 3
+    model = reduced.build('centerpoint-voxel').eval()
+    cfg = Config.fromfile(ZOO / name)
+    frames = open_dataset(synthetic_root, synthetic_infos, cfg.class_names)
+    frame = {**frames.get_data_info(0), 'map_root': str(synthetic_root)}
+    loading = [*cfg.test_pipeline[:-1], dict(type='ddp.LoadMapMasks')]
+    copies = Compose([*loading, cfg.test_pipeline[-1]])(dict(frame))
+    assert isinstance(copies, list) and len(copies) >= 4
+    refusal = (f'{len(copies)} augmented copies of a frame .*set flip=False and one '
+               'pts_scale_ratio')
+    with pytest.raises(ValueError, match=refusal):
+        model.test_step(pseudo_collate([copies]))
+    with pytest.raises(ValueError, match=refusal):  # as the page has it, before that
+        Compose([*loading, dict(type='ddp.PackMapInputs')])(dict(frame))
 
 
 def test_page_lists_the_zoo():

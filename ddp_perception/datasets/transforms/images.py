@@ -24,7 +24,8 @@ class LoadMultiViewImages(BaseTransform):
         to_float32: Return float32 instead of uint8.
         backend_args: Options of mmengine's file backend.
 
-    Reads: images.<camera>.{img_path, cam2img, lidar2cam} of info v2.
+    Reads: images.<camera>.{img_path, cam2img, lidar2cam} of info v2; in the place of
+    img_path a camera may have its picture itself, img (H, W, 3) uint8 BGR.
     Writes: img (list of H x W x 3, BGR), camera_names, img_path,
     num_views, ori_shape, img_shape, pad_shape (of the first view), and per view
     (N, 4, 4) float32 cam2img, lidar2cam, cam2lidar, lidar2img (pixels and metres of
@@ -34,8 +35,8 @@ class LoadMultiViewImages(BaseTransform):
     Raises:
         KeyError: a camera or its calibration is missing.
         FileNotFoundError: an image file is missing.
-        ValueError: a matrix has the wrong shape or is not finite, or an
-            image cannot be decoded.
+        ValueError: a matrix has the wrong shape or is not finite, an image cannot be
+            decoded, or is no array of that kind.
     """
 
     def __init__(self, cameras: Sequence[str] = CAMERAS, to_float32: bool = False,
@@ -66,7 +67,7 @@ class LoadMultiViewImages(BaseTransform):
         results.update(
             img=images,
             camera_names=self.cameras,
-            img_path=[view['img_path'] for view in views],
+            img_path=[view.get('img_path') for view in views],
             num_views=len(views),
             ori_shape=shape, img_shape=shape, pad_shape=shape,
             cam2img=cam2img.astype(np.float32),
@@ -80,7 +81,12 @@ class LoadMultiViewImages(BaseTransform):
         return results
 
     def _load(self, view: dict, name: str) -> np.ndarray:
-        path = view['img_path']
+        image = view.get('img')
+        image = (self._read(view['img_path'], name) if image is None
+                 else _checked(image, name))
+        return image.astype(np.float32) if self.to_float32 else image
+
+    def _read(self, path: str, name: str) -> np.ndarray:
         try:
             content = read_file(path, self.backend_args)
         except FileNotFoundError as error:
@@ -90,7 +96,16 @@ class LoadMultiViewImages(BaseTransform):
         if image is None:
             raise ValueError(f'{name}: {path} ({len(content)} bytes) is not '
                              'a readable image')
-        return image.astype(np.float32) if self.to_float32 else image
+        return image
+
+
+def _checked(image: np.ndarray, name: str) -> np.ndarray:
+    """Return a picture that was given as an array."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or (
+            not image.size):
+        raise ValueError(f'{name}: img must be (H, W, 3) uint8, got '
+                         f'{image.shape} {image.dtype}')
+    return image
 
 
 def _matrix(view: dict, key: str, name: str) -> np.ndarray:

@@ -6,6 +6,7 @@ from mmdet3d.datasets.transforms import Pack3DDetInputs
 from mmseg.datasets.transforms import PackSegInputs
 
 from ddp_perception.registry import FIELDS, TRANSFORMS
+from ddp_perception.wording import refused_copies
 
 from ..lidar_frame import lidar_augmentation
 from .map_masks import lidar2ego
@@ -49,7 +50,8 @@ class PackMapInputs(Pack3DDetInputs):
 
     Raises:
         ValueError: the views differ in shape, the augmentation of the points
-            is not known, or it went on after a truth was drawn.
+            is not known, it went on after a truth was drawn, or a frame comes in
+            several augmented copies (of test-time augmentation).
     """
 
     def __init__(self, keys: Sequence[str] | None = None,
@@ -61,6 +63,12 @@ class PackMapInputs(Pack3DDetInputs):
         packed = [field.source for field in self.fields]
         super().__init__(keys=tuple(key for key in keys if key not in packed),
                          meta_keys=tuple(meta_keys))
+
+    def transform(self, results: dict | list[dict]) -> dict:
+        """Pack one sample, which MultiScaleFlipAug3D makes a list of."""
+        if isinstance(results, list) and len(results) > 1:
+            raise ValueError(refused_copies(len(results)))
+        return super().transform(results)
 
     def pack_single_results(self, results: dict) -> dict:
         """Pack one sample."""

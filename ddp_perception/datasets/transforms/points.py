@@ -45,6 +45,20 @@ def read_points(path: str, load_dim: int,
     return points.copy()
 
 
+def _cloud(record: dict, load_dim: int, backend_args: dict | None) -> np.ndarray:
+    """Return the points of a record, its own or those of its file; to be changed."""
+    if record.get('points') is None:
+        return read_points(record['lidar_path'], load_dim, backend_args)
+    points = np.array(record['points'], dtype=np.float32)
+    if points.ndim != 2 or points.shape[1] != load_dim:
+        raise ValueError(f'points must be (n, {load_dim}) numbers, got shape '
+                         f'{points.shape}')
+    bad = np.count_nonzero(~np.isfinite(points).all(axis=1))
+    if bad:
+        raise ValueError(f'{bad} of {len(points)} points hold NaN or infinite values')
+    return points
+
+
 @TRANSFORMS.register_module()
 class LoadPoints(BaseTransform):
     """Load the LiDAR points of the key frame.
@@ -55,10 +69,10 @@ class LoadPoints(BaseTransform):
         use_dim: Which of them to keep.
         backend_args: Options of mmengine's file backend.
 
-    Reads: lidar_points.lidar_path; lidar_points.lidar2sensor (optional), the
-    (4, 4) from the frame that the sample calls the LiDAR's to that of the points
-    in the file. Writes: points (LiDARPoints, (n, use_dim) float32; n = 0 for an
-    empty file).
+    Reads: lidar_points.lidar_path, or in its place lidar_points.points, (n, load_dim)
+    numbers; lidar_points.lidar2sensor (optional), the (4, 4) from the frame that the
+    sample calls the LiDAR's to that of these points. Writes: points (LiDARPoints,
+    (n, use_dim) float32; n = 0 for an empty file).
 
     Raises:
         ValueError: `use_dim` does not fit `load_dim`, a truncated file, or
@@ -79,7 +93,7 @@ class LoadPoints(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Add `points`."""
         record = results['lidar_points']
-        points = read_points(record['lidar_path'], self.load_dim, self.backend_args)
+        points = _cloud(record, self.load_dim, self.backend_args)
         if record.get('lidar2sensor') is not None:
             move_to_lidar(points, record['lidar2sensor'])
         points = points[:, self.use_dim]
@@ -106,8 +120,8 @@ class LoadSweeps(BaseTransform):
             where the data set is in test mode, so that evaluation repeats.
         backend_args: Options of mmengine's file backend.
 
-    Reads: points, timestamp; lidar_sweeps, test_mode (optional). Writes:
-    points.
+    Reads: points, timestamp; lidar_sweeps, test_mode (optional). A sweep has its
+    points in a file or itself, as `LoadPoints` reads them. Writes: points.
 
     Source: MIT BEVFusion and mmdet3d's LoadPointsFromMultiSweeps. Departs
     from the latter: a sweep is moved by the exact inverse of its lidar2sensor
@@ -153,8 +167,7 @@ class LoadSweeps(BaseTransform):
 
     def _load(self, sweep: dict, timestamp: float) -> np.ndarray:
         record = sweep['lidar_points']
-        points = self._far(read_points(record['lidar_path'], self.load_dim,
-                                       self.backend_args))
+        points = self._far(_cloud(record, self.load_dim, self.backend_args))
         move_to_lidar(points, record['lidar2sensor'])
         points[:, 4] = timestamp - sweep['timestamp']
         return points

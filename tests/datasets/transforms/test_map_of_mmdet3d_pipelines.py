@@ -14,15 +14,19 @@ from tests.datasets.test_lidar_frame import ACCEPTED, FLIPS, flip, turn
 CLASSES = ['car', 'truck', 'bus', 'pedestrian', 'bicycle', 'motorcycle']
 
 
-@pytest.fixture(scope='module')
-def dataset(synthetic_root, synthetic_infos):
-    """mmdet3d's own data set of the synthetic set, with annotated boxes."""
+def open_dataset(root, infos, classes):
+    """Return mmdet3d's own data set of the synthetic set, with annotated boxes."""
     init_default_scope('mmdet3d')
     return NuScenesDataset(
-        str(synthetic_root), str(synthetic_infos['train']), pipeline=[],
+        str(root), str(infos['train']), pipeline=[],
         data_prefix=dict(pts='samples/LIDAR_TOP', sweeps='sweeps/LIDAR_TOP'),
-        metainfo=dict(classes=CLASSES, version='v1.0-mini'),
+        metainfo=dict(classes=classes, version='v1.0-mini'),
         modality=dict(use_lidar=True, use_camera=False))
+
+
+@pytest.fixture(scope='module')
+def dataset(synthetic_root, synthetic_infos):
+    return open_dataset(synthetic_root, synthetic_infos, CLASSES)
 
 
 def run(dataset, index, steps, root):
@@ -49,6 +53,36 @@ def places(packed):
             packed['inputs']['points'][::20, :2].numpy())
 
 
+def count_same_ground(before, after, source, target):
+    """Assert that places stand on what they stood on; return on how many classes.
+
+    Where a map is uniform around a place before, it says the same at the place's
+    new one, within one cell.
+
+    Args:
+        before, after: (classes, 200, 200) maps.
+        source, target: (n, 2) the same places before and after, metres.
+    """
+    assert len(source) == len(target)
+    kept = np.linalg.norm(source, axis=1) < 40  # on the map either way
+    old = cells(source[kept]).T
+    new = cells(target[kept])
+    inside = ((new >= 0) & (new < 200)).all(1)
+    old, new = old[:, inside], new[inside].T
+    counted = 0
+    for layer in range(len(MAP_CLASSES)):
+        value = before[layer][tuple(old)]
+        least, most = (keep(before[layer], 5)[tuple(old)]
+                       for keep in (minimum_filter, maximum_filter))
+        found = np.where(value, maximum_filter(after[layer], 3)[tuple(new)],
+                         minimum_filter(after[layer], 3)[tuple(new)])
+        sure = least == most
+        np.testing.assert_array_equal(value[sure], found[sure],
+                                      err_msg=MAP_CLASSES[layer])
+        counted += (value[sure] > 0).sum()
+    return counted
+
+
 @pytest.mark.parametrize('scale', [.9, 1.1])
 @pytest.mark.parametrize('name', ACCEPTED)
 def test_vehicles_and_points_stay_on_what_they_stand_on(
@@ -66,24 +100,7 @@ def test_vehicles_and_points_stay_on_what_they_stand_on(
         before, after = (packed['data_samples'].gt_map_seg.data.numpy()
                          for packed in (plain, augmented))
         for source, target in zip(places(plain), places(augmented), strict=True):
-            assert len(source) == len(target)
-            kept = np.linalg.norm(source, axis=1) < 40  # on the map either way
-            old = cells(source[kept]).T
-            new = cells(target[kept])
-            inside = ((new >= 0) & (new < 200)).all(1)
-            old, new = old[:, inside], new[inside].T
-            for layer in range(len(MAP_CLASSES)):
-                # Where the map is uniform before, it says the same afterwards,
-                # within one cell.
-                value = before[layer][tuple(old)]
-                least, most = (keep(before[layer], 5)[tuple(old)]
-                               for keep in (minimum_filter, maximum_filter))
-                found = np.where(value, maximum_filter(after[layer], 3)[tuple(new)],
-                                 minimum_filter(after[layer], 3)[tuple(new)])
-                sure = least == most
-                np.testing.assert_array_equal(value[sure], found[sure],
-                                              err_msg=MAP_CLASSES[layer])
-                counted += (value[sure] > 0).sum()
+            counted += count_same_ground(before, after, source, target)
     assert counted > 300  # of places that stand on something
 
 
