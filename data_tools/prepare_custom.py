@@ -32,6 +32,7 @@ from ddp_perception.datasets.kitti_splits import first_of
 from ddp_perception.datasets.map_rasterizer import MapRasterizer
 from ddp_perception.ops import Axis
 from ddp_perception.progress import hides_bar
+from ddp_perception.wording import counted
 
 GRID = (-50., 50., .5)
 """Along x and y; of the shares that are printed and of the pictures."""
@@ -209,7 +210,8 @@ def _tell(path: Path, report: dict) -> bool:
     """Print a report; return whether the list can be used."""
     frames = report['content']['frames']
     scenes = {frame.get('scene') for frame in frames} - {None}
-    print(f'{path}: {len(frames)} frames of {len(scenes)} scenes')
+    print(f'{path}: {counted(len(frames), "frames")} of '
+          f'{counted(len(scenes), "scenes")}')
     for camera, sizes in report['sizes'].items():
         print(f'  camera {camera}: '
               + ', '.join(f'{width} x {height}' for width, height in sorted(sizes)))
@@ -224,6 +226,6 @@ def _tell(path: Path, report: dict) -> bool:
     for note in report['notes']:
         print(f'note: {path}: {note}', file=sys.stderr)
     if report['wrong']:
-        print(f'error: {path}: {len(report["wrong"])} files are missing or faulty:'
-              f'{first_of(report["wrong"])}', file=sys.stderr)
+        print(f'error: {path}: {counted(len(report["wrong"]), "files")} missing or '
+              f'faulty:{first_of(report["wrong"])}', file=sys.stderr)
     return not report['wrong']

@@ -88,27 +88,21 @@ class MapDemo(Demo):
     def draw(self, evaluation: Runner, last: dict, path: Path) -> Path:
         """Draw the middle frame of the unseen scenes' first half.
 
-        Every class is shown from the threshold on that suits it best.
+        As `predict` does, with its threshold; see `draw_frame` for why. Maps alone: it
+        is the first picture that a newcomer sees.
         """
         import torch
         from mmengine.dataset import pseudo_collate
 
         from ddp_perception.cli.runner import bare_model
-        from ddp_perception.evaluation.map_iou import THRESHOLDS
-        from ddp_perception.visualization import frame_from_sample, save_frame
-
-        def best_threshold(name: str) -> float:
-            return max(THRESHOLDS, key=lambda threshold:
-                       last[f'map/{name}/iou@{threshold:.2f}'])
-
+        from ddp_perception.fields import Setting, fields_of
         dataset = evaluation.test_dataloader.dataset
         model, head = bare_model(evaluation).eval(), self.head(evaluation)
         with torch.no_grad():
             sample = model.test_step(pseudo_collate([dataset[len(dataset) // 4]]))[0]
-        thresholds = [best_threshold(name) for name in head.classes]
-        grid = head.output_grid
-        return save_frame(frame_from_sample(sample, head.classes, xbound=grid.xbound,
-                                            ybound=grid.ybound), path, thresholds)
+        field, = fields_of(sample)
+        sample.pop(f'{field.prediction}_uncertainty', None)
+        return field.draw(sample, path, Setting(head, dataset.metainfo))
 
     def rows(self, result: dict[str, Any]) -> list[list[str]]:
         """Return the lines of the printed table."""

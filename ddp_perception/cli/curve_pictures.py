@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def draw_curves(metrics: Iterable[BaseMetric]) -> list[Path]:
-    """Draw each ``curves_file`` beside it, as a PNG file of its name.
+    """Draw each ``curves_file`` or ``counts_file`` beside it, as a PNG file.
 
     Args:
         metrics: After the evaluation; those that write none are passed over.
@@ -19,15 +19,26 @@ def draw_curves(metrics: Iterable[BaseMetric]) -> list[Path]:
     Returns:
         The pictures.
     """
-    from ddp_perception.evaluation import CalibrationMetric, DepthUncertaintyMetric
-    from ddp_perception.visualization import save_calibration, save_sparsification
+    from ddp_perception.evaluation import (
+        CalibrationMetric,
+        ConfusionMetric,
+        DepthUncertaintyMetric,
+    )
+    from ddp_perception.visualization import (
+        save_calibration,
+        save_confusion,
+        save_sparsification,
+    )
+    kinds: tuple[tuple[type, str, Callable], ...] = (
+        (CalibrationMetric, 'curves_file', save_calibration),
+        (DepthUncertaintyMetric, 'curves_file', save_sparsification),
+        (ConfusionMetric, 'counts_file', save_confusion))
     pictures = []
     for metric in metrics:
-        if not isinstance(metric, CalibrationMetric | DepthUncertaintyMetric) or (
-                not metric.curves_file):
-            continue
-        file = Path(metric.curves_file)
-        save = (save_calibration if isinstance(metric, CalibrationMetric)
-                else save_sparsification)
-        pictures.append(save(file.with_suffix('.png'), json.loads(file.read_text())))
+        for kind, name, save in kinds:
+            if not isinstance(metric, kind) or not getattr(metric, name):
+                continue
+            file = Path(getattr(metric, name))
+            pictures.append(
+                save(file.with_suffix('.png'), json.loads(file.read_text())))
     return pictures

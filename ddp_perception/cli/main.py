@@ -14,6 +14,8 @@ from ddp_perception.cli.errors import UserError
 COMMANDS = {
     'prepare': ('data_tools.prepare', 'complete and check a data set that you have'),
     'synthesize': ('data_tools.synthesize', 'write a small synthetic data set'),
+    'browse': ('ddp_perception.cli.browse',
+               'draw what the pipeline of a configuration loads, as augmented'),
     'train': ('ddp_perception.cli.train', 'train a model from a configuration'),
     'test': ('ddp_perception.cli.test',
              "evaluate a checkpoint on the configuration's test data"),

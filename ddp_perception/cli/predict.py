@@ -10,6 +10,13 @@ changed in the name, not in the file. Maps give
                 token; uncertainty (class, x, y), float16, uncertainty_label
   <token>.png   the map among the six cameras; beside it the true map where the
                 data set has one
+and, where the model detects boxes too,
+  <token>_boxes.json  bboxes_3d, scores_3d, labels_3d and box_type_3d as mmdet3d's
+                inferencers write them; names: the class of each; columns: of a box, x,
+                y, z (middle of its bottom), length (along yaw), width, height in
+                metres, yaw in radians from the x to the y axis, velocity in m/s, all
+                in the LiDAR frame: nuScenes' x right, y forward, z up. The picture
+                shows those of score 0.3 and above, and true boxes where there are any
 
 Images, where its pipeline starts from a single image: an image or a folder,
 which is searched with all folders below it for .png, .jpg and .jpeg. Outputs

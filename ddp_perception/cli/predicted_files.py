@@ -43,7 +43,8 @@ def write_predictions(model: nn.Module, sample: BaseDataElement, stem: Path,
             setting = Setting(heads.get(field.prediction), metainfo, threshold)
             field.save(sample, stem, setting)
             if not truth:
-                sample.pop(field.truth, None)
+                for key in (field.truth, *field.further_truth):
+                    sample.pop(key, None)
             if pictures:
                 field.draw(sample, stem.with_name(stem.name + field.picture_ending),
                            setting)

@@ -51,17 +51,19 @@ def draw_refinement(model: BaseModel, batch: Any, stem: Path,
     from ddp_perception.visualization.strip import save_animation, save_strip
     head = diffusion_head(model)
     pictures, captions = [], []
+    setting = Setting(head, metainfo, threshold)
     for sample, caption in samples_per_step(model, head, batch):
         field, = (field for field in fields_of(sample)
                   if field.prediction == head.prediction_field)
-        picture = field.paint(sample, Setting(head, metainfo, threshold))
+        picture = field.paint(sample, setting)
         if picture is None:
             raise UserError(f'{type(field).__name__} does not paint its predictions: '
                             '--refinement needs its method paint')
         pictures.append(picture)
         captions.append(caption)
-    for save, suffix in ((save_strip, '.png'), (save_animation, '.gif')):
-        save(stem.with_name(f'{stem.name}_steps{suffix}'), pictures, captions)
+    save_strip(stem.with_name(f'{stem.name}_steps.png'), pictures, captions,
+               field.legend(setting))
+    save_animation(stem.with_name(f'{stem.name}_steps.gif'), pictures, captions)
 
 
 def samples_per_step(model: BaseModel, head: Any, batch: Any

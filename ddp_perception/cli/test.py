@@ -31,9 +31,11 @@ from ddp_perception.cli import (
     output_places,
     runner,
 )
+from ddp_perception.cli.errors import UserError
 from ddp_perception.files import write_file
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
     from torch import nn
 
 
@@ -49,8 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='draw prediction, truth, error and uncertainty of '
                         'some samples into a folder')
     parser.add_argument('--show-limit', type=int, default=20, metavar='N',
-                        help='how many pictures, spread over the split '
+                        help='how many samples, spread over the split '
                         '(default: %(default)s)')
+    parser.add_argument('--confusion', metavar='FILE.png',
+                        help='draw which class is predicted where another is true, '
+                        'of labels or map classes; the counts go to FILE.json')
     arguments.add_sampling(parser)
     arguments.add_seed(parser)
     arguments.add_trust(parser)
@@ -68,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
     checkpoint_checks.require_checkpoint(args.checkpoint)
     if args.out:
         args.out = output_places.require_file_place(args.out, '--out')
+    if args.confusion:
+        _add_confusion(cfg, args.confusion)
     if args.show_dir:
         output_places.require_folder_place(args.show_dir, '--show-dir')
     configuration.default_work_dir(cfg, args.config, args.work_dir)
@@ -86,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
     with build_errors.naming_settings(cfg, args.config):
         run_ = runner.build_runner(cfg)
         model = runner.bare_model(run_)
+        if args.confusion:
+            _require_classes(model)
         operators.require_operators(model)
         checkpoint_checks.load_weights(model, args.checkpoint, args.config,
                                        args.trust_checkpoint)
@@ -97,9 +106,31 @@ def run(args: argparse.Namespace) -> int:
         run_.logger.info(f'figures written to {path}')
     if run_.rank == 0:
         for picture in curve_pictures.draw_curves(run_.test_evaluator.metrics):
-            run_.logger.info(f'curves drawn into {picture}')
+            run_.logger.info(f'picture of a metric: {picture}')
     compat.leave_distributed()
     return 0
+
+
+def _add_confusion(cfg: Config, place: str) -> None:
+    """Let the test count what is confused with what.
+
+    Raises:
+        UserError: no PNG file can be written there.
+    """
+    path = output_places.require_file_place(place, '--confusion')
+    if path.suffix != '.png':
+        raise UserError(f'--confusion must name a .png file, got {place}')
+    cfg.test_evaluator = [*configuration.evaluator_settings(cfg), dict(
+        type='ddp.ConfusionMetric', counts_file=str(path.with_suffix('.json')))]
+
+
+def _require_classes(model: nn.Module) -> None:
+    """Raise UserError where the model is known to predict no classes."""
+    from ddp_perception.prediction_heads import heads_of
+    predicted = [head.prediction_field for head in heads_of(model)]
+    if predicted and not {'pred_map_seg', 'pred_sem_seg'} & set(predicted):
+        raise UserError('--confusion is for labels or map classes; the model predicts '
+                        f'{", ".join(predicted)}')
 
 
 def _record(args: argparse.Namespace, model: nn.Module,

@@ -12,6 +12,7 @@ from mmengine.dataset import BaseDataset
 from ddp_perception.registry import DATASETS
 
 from .bev_frames import frame_name, map_sources, read_frames
+from .map_classes import MAP_PALETTE
 from .missing_list import ADVICE, Advice
 from .own_map import MapSource
 from .transforms.bev_masks import LoadBEVMasks
@@ -22,8 +23,7 @@ EGO_FROM_BEV = np.array([[0., 1., 0., 0.], [-1., 0., 0., 0.], [0., 0., 1., 0.],
                          [0., 0., 0., 1.]])
 """From x right, y forward, z up to the ego frame's x forward, y left, z up."""
 
-PALETTE = ((166, 206, 227), (230, 159, 0), (0, 114, 178), (204, 121, 167),
-           (0, 158, 115), (213, 94, 0), (240, 228, 66), (90, 90, 90))
+PALETTE = (*MAP_PALETTE, (0, 0, 0))
 """RGB, 0 to 255, of the first classes; colour-blind readers tell them apart."""
 
 FAR = 1000.

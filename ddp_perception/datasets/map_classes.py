@@ -17,14 +17,18 @@ MAP_LAYERS = {
 MAP_CLASSES = tuple(MAP_LAYERS)
 
 MAP_PALETTE = (
-    (166, 206, 227),
-    (251, 154, 153),
-    (227, 26, 28),
-    (253, 191, 111),
-    (255, 127, 0),
-    (106, 61, 154),
+    (138, 189, 236),
+    (239, 96, 146),
+    (158, 7, 0),
+    (254, 207, 110),
+    (17, 113, 89),
+    (46, 10, 141),
 )
-"""RGB, 0 to 255, one colour per class in the order of `MAP_CLASSES`."""
+"""RGB, 0 to 255, one colour per class in the order of `MAP_CLASSES`.
+
+Any two of them, and any of them and white or black, differ by 20 or more in CIEDE2000,
+for readers with normal vision and without long, middle or short wave cones.
+"""
 
 LINE_LAYERS = ('road_divider', 'lane_divider')
 """Layers that hold lines; every other layer holds polygons."""

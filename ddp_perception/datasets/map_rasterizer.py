@@ -56,6 +56,7 @@ class MapRasterizer:
                  layers: Mapping[str, Sequence[str]] = MAP_LAYERS) -> None:
         self.classes = check_map_classes(classes, layers)
         self.layers = layers
+        self.bounds = tuple(xbound), tuple(ybound)
         self.shape = (Axis.of(xbound, 'xbound').cells, Axis.of(ybound, 'ybound').cells)
         self.centre = np.array([(xbound[0] + xbound[1]) / 2,
                                 (ybound[0] + ybound[1]) / 2, 0., 1.])

@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
@@ -17,6 +17,7 @@ from ddp_perception.prediction_heads import heads_of
 from ddp_perception.registry import HOOKS
 
 if TYPE_CHECKING:
+    from torch import nn
     from torch.utils.data import DataLoader
 
 
@@ -26,7 +27,9 @@ class PictureHook(Hook):
 
     What is drawn follows from what a sample predicts: every registered
     `Field` knows how. Truth is drawn where the sample has it. Samples are
-    taken evenly over the split.
+    taken evenly over the split: every n-th one that the process evaluates, from the
+    first, counted over the batches, with the least n that keeps to the limit; all of
+    them where there are no more than that. The size of the batch changes nothing.
 
     Writes PNG files, named by the token of a map's frame or after the image.
     Images of one name get the names of their folders before it, as many as
@@ -51,29 +54,36 @@ class PictureHook(Hook):
         self.out_dir = Path(out_dir)
         self.limit = limit
         self.threshold = threshold
+        self._seen = 0  # samples of this evaluation, before the batch
         # Data set; names by token and by image.
         self._names: tuple[Any, dict[str, str], dict[str, str]] = None, {}, {}
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: object = None,
                         outputs: Sequence[BaseDataElement] | None = None) -> None:
-        """Draw the first sample of every n-th batch."""
+        """Draw every n-th sample; see the class."""
         self._draw(runner, runner.test_dataloader, batch_idx, outputs)
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: object = None,
                        outputs: Sequence[BaseDataElement] | None = None) -> None:
-        """Draw the first sample of every n-th batch."""
+        """Draw every n-th sample; see the class."""
         self._draw(runner, runner.val_dataloader, batch_idx, outputs)
 
     def _draw(self, runner: Runner, loader: DataLoader, batch_idx: int,
               outputs: Sequence[BaseDataElement] | None) -> None:
-        every = max(1, -(-len(loader) // self.limit))
-        if batch_idx % every or not outputs:
-            return
-        sample, dataset = outputs[0], loader.dataset
+        if batch_idx == 0:
+            self._seen = 0
+        every = max(1, -(-len(cast(Sized, loader.sampler)) // self.limit))
+        for number, sample in enumerate(outputs or (), self._seen):
+            if number % every == 0:
+                self._draw_sample(runner.model, loader.dataset, sample, number)
+        self._seen += len(outputs or ())
+
+    def _draw_sample(self, model: nn.Module, dataset: Any, sample: BaseDataElement,
+                     number: int) -> None:
         name = self._name(sample, dataset) or output_name(
-            sample.metainfo.get('token') or f'{batch_idx:06d}_{get_rank()}')
+            sample.metainfo.get('token') or f'{number:06d}_{get_rank()}')
         heads: dict[Any, Any] = {
-            head.prediction_field: head for head in heads_of(runner.model)}
+            head.prediction_field: head for head in heads_of(model)}
         found = fields_of(sample)
         for field in found:
             setting = Setting(heads.get(field.prediction),

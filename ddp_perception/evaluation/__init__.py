@@ -7,6 +7,7 @@ from .calibration_counts import (
     pool_counts,
 )
 from .calibration_metric import CalibrationMetric
+from .confusion import ConfusionMetric, confuse_labels, confuse_maps
 from .constant_depth import evaluate_constant_depth, iter_depths, pixel_median_depth
 from .constant_labels import evaluate_constant_labels, iter_labels, most_frequent_class
 from .constant_map import evaluate_constant_map, iter_masks, training_frequency
@@ -40,9 +41,11 @@ from .sparsification import (
 from .temperature import CellSubsample, Fit, fit_temperature
 
 __all__ = [
-    'CalibrationCounts', 'CalibrationMetric', 'CellSubsample', 'DepthCounts',
+    'CalibrationCounts', 'CalibrationMetric', 'CellSubsample',
+    'ConfusionMetric', 'DepthCounts',
     'DepthExport', 'DepthUncertaintyMetric', 'Fit', 'KITTIDepthMetric', 'MapIoUMetric',
-    'ause', 'benchmark_name', 'calibration_measures', 'correlations', 'count_classes',
+    'ause', 'benchmark_name', 'calibration_measures',
+    'confuse_labels', 'confuse_maps', 'correlations', 'count_classes',
     'count_depth', 'count_map', 'count_maps', 'crop_box', 'depth_measures',
     'describe_passes', 'evaluate_constant_depth', 'evaluate_constant_labels',
     'evaluate_constant_map', 'evaluate_depth', 'fit_temperature', 'iou_table',

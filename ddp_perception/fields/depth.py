@@ -5,9 +5,15 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.structures import BaseDataElement
+from torch import Tensor
 
 from ddp_perception.fields.field import Field, Setting, prediction_of, values_of
-from ddp_perception.fields.images import image_of, place_in_image, write_png
+from ddp_perception.fields.images import (
+    image_of,
+    loaded_image,
+    place_in_image,
+    write_png,
+)
 from ddp_perception.fields.uncertain import save_uncertainty, uncertainty_in_image
 from ddp_perception.registry import FIELDS
 
@@ -56,3 +62,10 @@ class DepthField(Field):
         return save_depth(path, image_of(sample), depth, truth,
                           uncertainty,
                           max_depth=getattr(setting.head, 'max_depth', 80.))
+
+    def draw_truth(self, inputs: Tensor, sample: BaseDataElement, path: Path,
+                   setting: Setting) -> Path:
+        """Draw the augmented image and its true depth."""
+        from ddp_perception.visualization import save_depth
+        truth = prediction_of(sample, self.truth)[0]
+        return save_depth(path, loaded_image(inputs, truth.shape, setting), None, truth)

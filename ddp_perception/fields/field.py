@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from torch import nn
 
 from ddp_perception.pixels import pixel_data
 from ddp_perception.registry import FIELDS
+
+if TYPE_CHECKING:
+    from ddp_perception.visualization.panels import Swatch
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,16 @@ class Setting:
         metainfo: the data set's classes and palettes.
         threshold: probability from which a map shows a class.
         ignore_index: label of true pixels that do not count.
+        bounds: xbound and ybound of maps where no head says them.
+        bgr: whether blue is the first channel of loaded images, as mmcv loads them.
     """
 
     head: nn.Module | None = None
     metainfo: Mapping[str, Any] = field(default_factory=dict)
     threshold: float = 0.5
     ignore_index: int = 255
+    bounds: tuple[Sequence[float], Sequence[float]] | None = None
+    bgr: bool = True
 
 
 class Field(ABC):
@@ -41,6 +48,7 @@ class Field(ABC):
     Attributes:
         prediction: field of a data sample that a head writes.
         truth: field that holds the truth.
+        further_truth: other fields that hold truth which its pictures show.
         source: key of the pipeline's results that `PackMapInputs` packs as
             truth; None where another step packs it.
         plural: what it is called, for messages.
@@ -49,6 +57,7 @@ class Field(ABC):
 
     prediction: str
     truth: str
+    further_truth: tuple[str, ...] = ()
     source: str | None = None
     plural: str
     picture_ending = '.png'
@@ -89,6 +98,21 @@ class Field(ABC):
             ValueError: the sample lacks what a picture needs.
         """
 
+    def draw_truth(self, inputs: Any, sample: BaseDataElement, path: Path,
+                   setting: Setting) -> Path | None:
+        """Draw the truth of a loaded sample and what a model gets with it.
+
+        Args:
+            inputs: as the last step of the pipeline packs them, not batched.
+            sample: holds the truth.
+            path: picture file.
+            setting: what is known beside the sample.
+
+        Returns:
+            The file; None where a field cannot.
+        """
+        return None
+
     def paint(self, sample: BaseDataElement, setting: Setting) -> np.ndarray | None:
         """Paint the prediction alone, for strips and animations.
 
@@ -96,6 +120,10 @@ class Field(ABC):
             (H, W, 3) uint8, RGB; None where a field cannot.
         """
         return None
+
+    def legend(self, setting: Setting) -> list[Swatch]:
+        """Return what the colours of :meth:`paint` mean, and what else it takes."""
+        return []
 
 
 def fields_of(sample: BaseDataElement) -> list[Field]:

@@ -2,12 +2,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from mmengine.structures import BaseDataElement
 
 from ddp_perception.files import write_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ddp_perception.fields.field import Setting
 
 
 def image_of(sample: BaseDataElement) -> np.ndarray:
@@ -63,6 +69,21 @@ def place_in_image(sample: BaseDataElement, values: np.ndarray,
     whole = np.full(size, outside, values.dtype)
     whole[top:top + values.shape[0], left:left + values.shape[1]] = values
     return whole
+
+
+def loaded_image(inputs: Tensor, size: tuple[int, ...], setting: Setting
+                 ) -> np.ndarray:
+    """Return the image that a pipeline made, (H, W, 3) uint8 RGB.
+
+    Args:
+        inputs: (C, h, w).
+        size: of the truth, to which the image is resized: (H, W).
+        setting: says which channel is first.
+    """
+    from ddp_perception.visualization.loaded_samples import image_of_tensor
+    image = image_of_tensor(inputs, setting.bgr)
+    return image if image.shape[:2] == size else cv2.resize(
+        image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
 def write_png(path: Path, values: np.ndarray) -> Path:

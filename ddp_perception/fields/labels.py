@@ -5,9 +5,15 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.structures import BaseDataElement
+from torch import Tensor
 
 from ddp_perception.fields.field import Field, Setting, prediction_of, values_of
-from ddp_perception.fields.images import image_of, place_in_image, write_png
+from ddp_perception.fields.images import (
+    image_of,
+    loaded_image,
+    place_in_image,
+    write_png,
+)
 from ddp_perception.fields.uncertain import save_uncertainty, uncertainty_in_image
 from ddp_perception.registry import FIELDS
 
@@ -49,12 +55,32 @@ class LabelField(Field):
         classes = setting.metainfo['classes']
         labels = prediction_of(sample, self.prediction)[0].astype(np.int64)
         labels = place_in_image(sample, labels, outside=setting.ignore_index)
-        truth = values_of(sample, self.truth)
+        truth = self._true_labels(sample, setting)
         if truth is not None:
-            truth = truth[0].astype(np.int64)
-            truth[(truth < 0) | (truth >= len(classes))] = setting.ignore_index
             truth = place_in_image(sample, truth, outside=setting.ignore_index)
         return save_segmentation(path, image_of(sample), labels, classes,
                                  setting.metainfo['palette'], truth,
                                  uncertainty_in_image(sample, self.prediction, setting),
                                  ignore_index=setting.ignore_index)
+
+    def draw_truth(self, inputs: Tensor, sample: BaseDataElement, path: Path,
+                   setting: Setting) -> Path:
+        """Draw the augmented image and its true labels over it."""
+        from ddp_perception.visualization import save_segmentation
+        truth = self._true_labels(sample, setting)
+        assert truth is not None
+        return save_segmentation(
+            path, loaded_image(inputs, truth.shape, setting), None,
+            setting.metainfo['classes'], setting.metainfo['palette'], truth,
+            ignore_index=setting.ignore_index)
+
+    def _true_labels(self, sample: BaseDataElement, setting: Setting
+                     ) -> np.ndarray | None:
+        """Return (H, W) int64 where there is a truth, without labels of no class."""
+        truth = values_of(sample, self.truth)
+        if truth is None:
+            return None
+        truth = truth[0].astype(np.int64)
+        truth[(truth < 0) | (truth >= len(setting.metainfo['classes']))] = (
+            setting.ignore_index)
+        return truth

@@ -4,6 +4,7 @@ from ddp_perception.visualization.calibration import (
     save_sparsification,
 )
 from ddp_perception.visualization.camera import draw_camera, project_points
+from ddp_perception.visualization.confusion import save_confusion
 from ddp_perception.visualization.dense import (
     overlay_labels,
     save_depth,
@@ -21,5 +22,5 @@ from ddp_perception.visualization.uncertain import Uncertainty
 
 __all__ = ['MapFrame', 'Panels', 'Uncertainty', 'crop_corner', 'draw_camera',
            'draw_frame', 'draw_map', 'frame_from_sample', 'overlay_labels', 'paint_map',
-           'project_points', 'read_image', 'save_calibration', 'save_depth',
-           'save_frame', 'save_segmentation', 'save_sparsification']
+           'project_points', 'read_image', 'save_calibration', 'save_confusion',
+           'save_depth', 'save_frame', 'save_segmentation', 'save_sparsification']

@@ -8,27 +8,36 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from ddp_perception.visualization.panels import Panels
-from ddp_perception.visualization.uncertain import Uncertainty, colours, upper_end
+from ddp_perception.visualization.panels import Panels, Swatch
+from ddp_perception.visualization.uncertain import (
+    UNKNOWN,
+    Uncertainty,
+    colours,
+    upper_end,
+)
 
 if TYPE_CHECKING:
     from matplotlib.colors import PowerNorm
 
 OPACITY = 0.6
 """Of class colours over the image."""
-IGNORED = (96, 96, 96)
-"""RGB of pixels whose truth does not count."""
+STRIPES = 80
+"""Black stripes along an image's width where the truth does not count."""
 WRONG = (220, 20, 20)
 """RGB of pixels whose class is wrong."""
 SIDE_BY_SIDE = 2.3
 """Width over height up to which depth panels stand side by side."""
 DENSE = 0.3
 """Share of known pixels from which true depth is drawn as it is."""
+NO_DEPTH = Swatch('no depth here: outside what the model sees, or not measured',
+                  (round(255 * float(UNKNOWN)), ) * 3)
+"""Where predicted or true depth is unknown, and with it error and uncertainty."""
 DEPTH_TICKS = (0, 1, 2, 5, 10, 20, 40, 80, 160)
 """Metres."""
 
 
-def save_segmentation(path: str | Path, image: np.ndarray, prediction: np.ndarray,
+def save_segmentation(path: str | Path, image: np.ndarray,
+                      prediction: np.ndarray | None,
                       classes: Sequence[str], palette: Sequence,
                       truth: np.ndarray | None = None,
                       uncertainty: Uncertainty | None = None,
@@ -42,13 +51,14 @@ def save_segmentation(path: str | Path, image: np.ndarray, prediction: np.ndarra
     Args:
         path: The file; its suffix decides the format.
         image: (H, W, 3) uint8, RGB.
-        prediction: (H, W) integers, class indices.
+        prediction: (H, W) integers, class indices; None shows the truth alone.
         classes: Names.
         palette: One RGB triple of 0 to 255 per class.
         truth: (H, W) class indices or `ignore_index`.
         uncertainty: Of the size of the image. The colours end at its 99.5th
             percentile.
-        ignore_index: Label of pixels that do not count, drawn grey.
+        ignore_index: Label of pixels that do not count, drawn as black
+            stripes on white, which no class colour looks like.
 
     Returns:
         The file.
@@ -64,14 +74,14 @@ def save_segmentation(path: str | Path, image: np.ndarray, prediction: np.ndarra
                for title, labels in maps]
     present = np.unique(np.concatenate(
         [np.unique(labels) for _, labels in maps]))
-    legend = [(classes[i], palette[i]) for i in present if i != ignore_index]
+    legend = [Swatch(classes[i], palette[i]) for i in present if i != ignore_index]
     if ignore_index in present:
-        legend.append(('ignored', IGNORED))
+        legend.append(Swatch('ignored', (255, 255, 255), '////'))
     first = 'image', image
-    if truth is not None:
+    if truth is not None and prediction is not None:
         wrong = (np.asarray(prediction) != truth) & (np.asarray(truth) != ignore_index)
         first = 'image, errors in red', mark(image, wrong)
-        legend.append(('error', WRONG))
+        legend.append(Swatch('error', WRONG))
     panels = Panels(1 + len(maps) + (uncertainty is not None),
                     (image.shape[0], image.shape[1]),
                     columns=2, bars=uncertainty is not None, labels=legend)
@@ -90,7 +100,7 @@ def overlay_labels(image: np.ndarray, labels: np.ndarray, palette: Sequence,
         image: (H, W, 3) uint8, RGB.
         labels: (H, W) integers, class indices or `ignore_index`.
         palette: One RGB triple of 0 to 255 per class.
-        ignore_index: Painted grey, without the image.
+        ignore_index: Painted as `hatching`, without the image.
         opacity: Opacity of the colours, in [0, 1].
 
     Returns:
@@ -109,8 +119,21 @@ def overlay_labels(image: np.ndarray, labels: np.ndarray, palette: Sequence,
     colours = colours[np.where(ignored, 0, labels)]
     picture = np.rint(image * np.float32(1 - opacity) + colours * opacity)
     picture = picture.astype(np.uint8)
-    picture[ignored] = IGNORED
+    picture[ignored] = hatching(ignored.shape)[ignored]
     return picture
+
+
+def hatching(size: tuple[int, int]) -> np.ndarray:
+    """Return (H, W, 3) uint8, RGB: black stripes on white, rising to the right.
+
+    Args:
+        size: Height and width of the image, in pixels; the stripes are as dense in a
+            large image as in a small one.
+    """
+    period = max(3, round(size[1] / STRIPES))
+    place = np.add.outer(np.arange(size[0]), np.arange(size[1])) % period
+    return np.where(place[..., None] < max(1, period // 3), np.uint8(0),
+                    np.uint8(255)).repeat(3, axis=2)
 
 
 def mark(image: np.ndarray, pixels: np.ndarray,
@@ -128,7 +151,7 @@ def mark(image: np.ndarray, pixels: np.ndarray,
     return picture
 
 
-def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
+def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray | None,
                truth: np.ndarray | None = None, uncertainty: Uncertainty | None = None,
                max_depth: float = 80.) -> Path:
     """Draw an image and its depth into a file.
@@ -141,7 +164,7 @@ def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
     Args:
         path: The file; its suffix decides the format.
         image: (H, W, 3) uint8, RGB.
-        prediction: (H, W) metres; 0 where there is none.
+        prediction: (H, W) metres; 0 where there is none. None shows the truth alone.
         truth: (H, W) metres, 0 where unknown. The dots of sparse LiDAR are
             enlarged, near ones over far ones.
         uncertainty: Of the size of the image. Its colours, like those of the
@@ -159,14 +182,18 @@ def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
     if not max_depth > 0:
         raise ValueError(f'max_depth must be positive, got {max_depth}')
     norm = _depth_norm(max_depth)
-    maps = [('predicted depth', _known(prediction))]
+    maps: list[tuple[str, np.ma.MaskedArray]] = []
+    if prediction is not None:
+        maps.append(('predicted depth', _known(prediction)))
     if truth is not None:
         maps.append(('true depth', _known(enlarge_dots(truth))))
+    compared = len(maps) == 2
+    nowhere = any(np.ma.getmaskarray(depth).any() for _, depth in maps)
     height, width = image.shape[:2]
     columns = 2 if width <= SIDE_BY_SIDE * height else 1
-    further = (truth is not None) + (uncertainty is not None)
+    further = compared + (uncertainty is not None)
     panels = Panels(1 + len(maps) + further, (height, width), columns=columns,
-                    bars=True)
+                    bars=True, labels=[NO_DEPTH] * nowhere)
     panels.show(0, image, 'image')
     shown = [panels.show(index, depth, title, norm=norm, cmap=colours('plasma_r'),
                          interpolation='nearest')
@@ -174,11 +201,11 @@ def save_depth(path: str | Path, image: np.ndarray, prediction: np.ndarray,
     panels.bar(shown[0], 1, len(maps) if columns == 1 else 1, 'depth [m]',
                [tick for tick in DEPTH_TICKS if tick <= max_depth])
     unknown = np.ma.getmaskarray(maps[0][1])
-    if truth is not None:
+    if compared:
         error = np.where(unknown | ~(np.asarray(truth) > 0), 0,
                          np.abs(np.asarray(prediction, float) - truth))
         _show_uncertainty(panels, 1 + len(maps), _known(enlarge_dots(error)),
-                          'absolute error [m]', 'error', 'magma')
+                          'absolute error [m]', 'error', 'YlOrRd')
     if uncertainty is not None:
         _show_uncertainty(panels, len(maps) + further,
                           np.ma.masked_array(uncertainty.plane, unknown),

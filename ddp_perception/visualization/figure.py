@@ -1,6 +1,7 @@
 """One picture of a frame: cameras around the maps, predicted, true, prior."""
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ddp_perception.datasets.map_classes import MAP_CLASSES
+from ddp_perception.visualization.boxes import Boxes, legend_of_boxes
 from ddp_perception.visualization.camera import FARTHEST, draw_camera
 from ddp_perception.visualization.maps import (
     class_colours,
@@ -32,15 +34,19 @@ NUSCENES_CAMERAS = tuple(name for row in LAYOUT for name in row)
 WIDTH = 15.0
 GAP = 0.06
 TITLE = 0.28  # above each image and map
-TOP = 0.38  # above everything
+TOP = 0.38  # above everything: the title's first line
+LINE = 0.18  # of each further one
+LETTERS = 11  # of a title, per inch
 MAP = 5.2
 MARGIN_LEFT = 0.75  # y label and ticks
 BAR, BAR_WIDTH = 0.6, 0.16  # colour bar right of a map, with its ticks
 MARGIN_BELOW = 0.6  # x label and ticks
 LEGEND = 2.9
-PREDICTED_BOX, TRUE_BOX = 'crimson', 'black'
 OWN_VEHICLE = ((-0.5, -1.), (0.5, -1.), (0.5, 0.5), (0., 1.), (-0.5, 0.5), (-0.5, -1.))
 """Its outline in the legend, as a marker."""
+OVERLAPPING = """
+Where they overlap, one further
+down this list hides those above."""
 
 
 @dataclass
@@ -60,13 +66,15 @@ class MapFrame:
         xbound: least, greatest x and cell size in metres; x points right.
         ybound: bounds along y, which points forward.
         title: title of the picture.
-        boxes: (n, 4, 2) corners of predicted boxes seen from above, metres,
-            or None.
-        true_boxes: corners of the annotated boxes.
+        boxes: predicted boxes, or None; drawn on the predicted map.
+        true_boxes: annotated ones, or None; drawn on the true map and, where there
+            is none, on the predicted one.
         uncertainty: of the map's cells, (C, X, Y) or (X, Y), or None.
         prior: (P, X, Y), the prior map that the model was given, or None.
         prior_classes: P names.
         prior_palette: P RGB triples of 0 to 255.
+        augmentation: (4, 4) that moved maps, points and boxes from the LiDAR frame of
+            the file, or None; the vehicle is drawn where it is then.
     """
 
     prediction: np.ndarray | None = None
@@ -79,12 +87,13 @@ class MapFrame:
     xbound: tuple = (-50, 50, 0.5)
     ybound: tuple = (-50, 50, 0.5)
     title: str = ''
-    boxes: np.ndarray | None = None
-    true_boxes: np.ndarray | None = None
+    boxes: Boxes | None = None
+    true_boxes: Boxes | None = None
     uncertainty: Uncertainty | None = None
     prior: np.ndarray | None = None
     prior_classes: tuple = ()
     prior_palette: tuple = ()
+    augmentation: np.ndarray | None = None
 
 
 def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
@@ -94,10 +103,16 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
     With an uncertainty, also how many classes are wrong in each cell (where
     there is a truth) and the mean uncertainty of the classes.
 
+    Every picture of ours takes the same threshold, 0.5, and its title says so: that is
+    the decision that a model makes where no truth is known, and what its probabilities
+    mean once they are calibrated. The thresholds that suit the drawn frames best are
+    known only from their truth, so that a picture with them flatters the model and
+    cannot be compared with one of new frames.
+
     Args:
         frame: What to show. A map that is None is left out.
         threshold: Probability from which a class is drawn, for all classes or
-            one for each.
+            one for each, which the legend then names.
         points_in_images: Project LiDAR points into the images.
 
     Returns:
@@ -127,7 +142,9 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
         wide = (width - (columns + 1) * GAP) / columns
         above = TITLE + wide * _aspect(frame.images)
         row = above if rows[1] else 0.0
-    height = TOP + above + row + TITLE + MAP + MARGIN_BELOW + lowest
+    heading = textwrap.wrap(frame.title, int(LETTERS * width))
+    top = TOP + LINE * max(0, len(heading) - 1)
+    height = top + above + row + TITLE + MAP + MARGIN_BELOW + lowest
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
 
@@ -135,7 +152,7 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
         return figure.add_axes(
             (left / width, bottom / height, wide / width, high / height))
 
-    for bottom, names in zip((height - TOP - above, 0), rows, strict=True):
+    for bottom, names in zip((height - top - above, 0), rows, strict=True):
         for column, name in enumerate(names):
             if name in frame.images:
                 axes = axes_at(GAP + column * (wide + GAP), bottom, wide,
@@ -147,11 +164,12 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
     for title, masks, classes, palette, boxes in maps:
         left += MARGIN_LEFT
         draw_map(axes_at(left, row + lowest + MARGIN_BELOW, MAP, MAP), masks, title,
-                 classes, palette, frame.xbound, frame.ybound, frame.points, boxes)
+                 classes, palette, frame.xbound, frame.ybound, frame.points, boxes,
+                 frame.augmentation)
         left += MAP
     legend = left + beside * second
     _draw_legend(axes_at(legend + 0.25, row + lowest + MARGIN_BELOW, LEGEND - 0.25,
-                         MAP), frame, points_in_images)
+                         MAP), frame, threshold, points_in_images)
     left = left if beside else (width - block) / 2
     for title, plane, options in values:
         left += MARGIN_LEFT
@@ -163,7 +181,7 @@ def draw_frame(frame: MapFrame, threshold: float | Sequence[float] = 0.5,
         whole = MaxNLocator(integer=True) if plane.dtype.kind == 'i' else None
         figure.colorbar(image, cax=bar, ticks=whole)
         bar.tick_params(labelsize=8)
-    figure.suptitle(frame.title, fontsize=11, y=1 - 0.08 / height, va='top',
+    figure.suptitle('\n'.join(heading), fontsize=11, y=1 - 0.08 / height, va='top',
                     parse_math=False)  # a token may have a dollar sign
     return figure
 
@@ -190,16 +208,21 @@ def save_frame(frame: MapFrame, path: str | Path,
 
 
 def _maps(frame: MapFrame, threshold: float | Sequence[float]) -> list[tuple]:
+    """Return title, masks, classes, palette and boxes of each map."""
+    predicted = [] if frame.boxes is None else [frame.boxes]
+    true = [] if frame.true_boxes is None else [frame.true_boxes]
     maps: list[tuple] = []
     if frame.prediction is not None:
         least = np.asarray(threshold, dtype=float)
-        if least.ndim:
-            least = least[:, None, None]
-        maps.append(('predicted map', frame.prediction >= least, frame.classes,
-                     frame.palette, _outlines(frame.boxes, PREDICTED_BOX)))
+        rule = f'probability {least:g} and above' if least.ndim == 0 else (
+            'a threshold for each class')
+        least = least.reshape(-1, 1, 1)
+        maps.append((f'predicted map ({rule})', frame.prediction >= least,
+                     frame.classes, frame.palette,
+                     predicted if frame.truth is not None else predicted + true))
     if frame.truth is not None:
         maps.append(('true map', np.asarray(frame.truth) > 0, frame.classes,
-                     frame.palette, _outlines(frame.true_boxes, TRUE_BOX)))
+                     frame.palette, true))
     if maps and frame.prior is not None:
         maps.insert(0, ('prior map', np.asarray(frame.prior) > 0, frame.prior_classes,
                         frame.prior_palette, []))
@@ -219,10 +242,6 @@ def _values(frame: MapFrame, threshold: float | Sequence[float]) -> list[tuple]:
         values.insert(0, ('error: classes that are wrong', wrong, dict(
             cmap='magma_r', vmin=0, vmax=max(1, int(wrong.max())))))
     return values
-
-
-def _outlines(corners: np.ndarray | None, colour: str) -> list[tuple]:
-    return [] if corners is None else [(corners, colour)]
 
 
 def camera_rows(names: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
@@ -247,31 +266,37 @@ def _title(name: str) -> str:
     return name.removeprefix('CAM_').replace('_', ' ').lower()
 
 
-def _draw_legend(axes: Axes, frame: MapFrame, points_in_images: bool) -> None:
+def _draw_legend(axes: Axes, frame: MapFrame, threshold: float | Sequence[float],
+                 points_in_images: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
     from matplotlib.path import Path as Outline
     axes.set_axis_off()
+    names = [name.replace('_', ' ') for name in frame.classes]
+    if frame.prediction is not None and np.ndim(threshold):
+        names = [f'{name}, from {least:g}'
+                 for name, least in zip(names, np.asarray(threshold), strict=True)]
     kinds: list[tuple] = [
-        (frame.classes, class_colours(frame.classes, frame.palette))]
+        (frame.classes, names, class_colours(frame.classes, frame.palette))]
     if frame.prior is not None:
-        kinds.insert(0, (frame.prior_classes, frame.prior_palette))
+        kinds.insert(0, (frame.prior_classes, [
+            name.replace('_', ' ') for name in frame.prior_classes],
+            frame.prior_palette))
     handles: list[Artist] = [
         Patch(facecolor=tuple(np.divide(colours[i], 255)), edgecolor='grey',
-              label=classes[i].replace('_', ' '))
-        for classes, colours in kinds for i in paint_order(classes)]
+              label=names[i])
+        for classes, names, colours in kinds for i in paint_order(classes)]
     handles.append(Line2D([], [], linestyle='', markersize=13,
                           marker=Outline(OWN_VEHICLE),
                           markerfacecolor='white', markeredgecolor='black',
                           label='own vehicle, its tip forward'))
-    for panel, corners, colour, label in (
-            (frame.prediction, frame.boxes, PREDICTED_BOX, 'predicted box'),
-            (frame.truth, frame.true_boxes, TRUE_BOX, 'true box')):
-        if panel is not None and corners is not None:
-            handles.append(Patch(facecolor='none', edgecolor=colour, label=label))
+    for panel, boxes in ((frame.prediction, frame.boxes), (True, frame.true_boxes)):
+        if panel is not None and boxes is not None:
+            handles += legend_of_boxes(boxes)
+    title = 'Map classes' + OVERLAPPING * (len(frame.classes) > 1)
     axes.legend(handles=handles, loc='upper left', bbox_to_anchor=(0, 1),
-                borderaxespad=0, fontsize=10, frameon=False,
-                title='Map classes, later drawn over earlier', alignment='left')
+                borderaxespad=0, fontsize=10, frameon=False, title=title,
+                alignment='left')
     if points_in_images and frame.points is not None and frame.img_from_lidar:
         _draw_depth_scale(axes)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ddp_perception.datasets.map_classes import MAP_CLASSES, MAP_PALETTE
+from ddp_perception.visualization.boxes import Boxes, draw_boxes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,7 +89,8 @@ def draw_map(axes: Axes, masks: np.ndarray, title: str = '',
              classes: Sequence[str] = MAP_CLASSES, palette: Sequence | None = None,
              xbound: Sequence[float] = (-50, 50, 0.5),
              ybound: Sequence[float] = (-50, 50, 0.5), points: np.ndarray | None = None,
-             boxes: Sequence[tuple[np.ndarray, str]] = ()) -> None:
+             boxes: Sequence[Boxes] = (),
+             augmentation: np.ndarray | None = None) -> None:
     """Draw a map with the vehicle on it into matplotlib axes.
 
     Args:
@@ -101,22 +103,18 @@ def draw_map(axes: Axes, masks: np.ndarray, title: str = '',
             right.
         ybound: Grid of axis 2; y points forward.
         points: (n, 3 or more) LiDAR points in metres, drawn lightly.
-        boxes: Outlines of each kind of box, (n, 4, 2) corners in metres, and
-            their colour.
+        boxes: Of each kind, predicted and annotated; see `draw_boxes`.
+        augmentation: (4, 4) that moved map, points and boxes, and so the vehicle.
     """
-    from matplotlib.collections import PolyCollection
     axes.imshow(paint_map(masks, classes, palette), origin='lower',
                 extent=(xbound[0], xbound[1], ybound[0], ybound[1]),
                 interpolation='nearest')
     if points is not None and len(points):
         axes.scatter(points[:, 0], points[:, 1], s=0.2, c='black', alpha=0.12,
                      linewidths=0)
-    for corners, colour in boxes:
-        if len(corners):
-            axes.add_collection(PolyCollection(
-                list(corners), facecolors='none', edgecolors=colour, linewidths=1.1,
-                zorder=2))
-    _finish(axes, title, xbound, ybound)
+    _finish(axes, title, xbound, ybound, augmentation)
+    for kind in boxes:
+        draw_boxes(axes, kind)
 
 
 def draw_values(axes: Axes, values: np.ndarray, title: str = '',
@@ -141,15 +139,19 @@ def draw_values(axes: Axes, values: np.ndarray, title: str = '',
 
 
 def _finish(axes: Axes, title: str, xbound: Sequence[float],
-            ybound: Sequence[float]) -> None:
+            ybound: Sequence[float], augmentation: np.ndarray | None = None) -> None:
     """Draw the vehicle, and label the axes."""
     from matplotlib.patches import Polygon
     left, right, rear, front = VEHICLE
-    axes.add_patch(Polygon(
-        [(left, rear), (right, rear), (right, front - 1), (0, front),
-         (left, front - 1)], closed=True, facecolor='white', edgecolor='black',
-        linewidth=1.2, zorder=3))
+    outline = np.array([(left, rear), (right, rear), (right, front - 1), (0, front),
+                        (left, front - 1)])
+    labels = 'x, to the right (m)', 'y, forward (m)'
+    if augmentation is not None:
+        outline = outline @ augmentation[:2, :2].T + augmentation[:2, 3]
+        labels = 'x, augmented (m)', 'y, augmented (m)'
+    axes.add_patch(Polygon(outline, closed=True, facecolor='white', edgecolor='black',
+                           linewidth=1.2, zorder=3))
     axes.set(xlim=xbound[:2], ylim=ybound[:2], aspect='equal',
-             xlabel='x, to the right (m)', ylabel='y, forward (m)')
+             xlabel=labels[0], ylabel=labels[1])
     axes.tick_params(labelsize=8)
     axes.set_title(title, fontsize=10, pad=4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,20 @@ LETTER = 0.085  # mean width of one, at the legend's size
 SWATCH = 0.55  # legend's colour and the space around it
 
 
+class Swatch(NamedTuple):
+    """An entry of a legend.
+
+    Args:
+        name: What it stands for.
+        colour: RGB, 0 to 255.
+        hatch: Of matplotlib's patches, drawn in black.
+    """
+
+    name: str
+    colour: Sequence[int]
+    hatch: str = ''
+
+
 def save_figure(figure: Figure, path: str | Path, dpi: int = 100) -> Path:
     """Write a figure; see `Panels.save`."""
     path = Path(path)
@@ -45,15 +59,14 @@ class Panels:
         size: Height and width of every image, in pixels.
         columns: Panels in a row.
         bars: Leave room for colour bars on the right.
-        labels: Name and RGB colour, 0 to 255, of the legend's entries, which
-            stand below the panels.
+        labels: The legend's entries, which stand below the panels.
 
     Attributes:
         figure (matplotlib.figure.Figure): Not attached to any window.
     """
 
     def __init__(self, count: int, size: tuple[int, int], columns: int,
-                 bars: bool = False, labels: Sequence[tuple[str, tuple]] = ()) -> None:
+                 bars: bool = False, labels: Sequence[Swatch] = ()) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
         self.columns = columns
@@ -63,7 +76,7 @@ class Panels:
         self.wide = min((WIDTH - spare) / columns, TALLEST / aspect)
         self.high = self.wide * aspect
         self.width = max(columns * self.wide + spare, NARROWEST)
-        longest = max((len(name) for name, _ in labels), default=0)
+        longest = max((len(label.name) for label in labels), default=0)
         fit = max(1, int((self.width - 2 * GAP) / (SWATCH + LETTER * longest)))
         below = GAP + ROW * math.ceil(len(labels) / fit)
         self.height = rows * (TITLE + self.high) + below
@@ -132,12 +145,15 @@ class Panels:
             (left / self.width, bottom / self.height, wide / self.width,
              high / self.height))
 
-    def _draw_legend(self, labels: Sequence[tuple], columns: int, high: float) -> None:
+    def _draw_legend(self, labels: Sequence[Swatch], columns: int,
+                     high: float) -> None:
         from matplotlib.patches import Patch
         axes = self._axes_at(0, 0, self.width, high)
         axes.set_axis_off()
         axes.legend(
-            handles=[Patch(facecolor=np.divide(colour, 255), edgecolor='grey',
-                           label=name) for name, colour in labels],
+            handles=[Patch(facecolor=tuple(np.divide(label.colour, 255)),
+                           hatch=label.hatch, edgecolor=(
+                               'black' if label.hatch else 'grey'),
+                           label=label.name) for label in labels],
             ncols=columns, loc='center', fontsize=9, frameon=False,
             borderpad=0, borderaxespad=0, columnspacing=1.2)

@@ -11,12 +11,17 @@ from PIL import Image
 from ddp_perception.datasets.lidar_frame import move_to_lidar
 from ddp_perception.datasets.map_classes import MAP_CLASSES
 from ddp_perception.pixels import pixel_data
+from ddp_perception.visualization.boxes import (
+    LEAST_SCORE,
+    predicted_boxes,
+    true_boxes,
+)
 from ddp_perception.visualization.figure import NUSCENES_CAMERAS, MapFrame
 from ddp_perception.visualization.uncertain import Uncertainty
 from ddp_perception.wording import counted
 
 if TYPE_CHECKING:
-    from mmdet3d.structures import BaseInstance3DBoxes, Det3DDataSample
+    from mmdet3d.structures import Det3DDataSample
     from mmengine.structures import BaseDataElement
 
 POINT_FIELDS = 5
@@ -27,8 +32,9 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
                       palette: Sequence | None = None,
                       xbound: Sequence[float] = (-50, 50, 0.5),
                       ybound: Sequence[float] = (-50, 50, 0.5),
-                      least_score: float = 0.3, prediction: str = 'pred_map_seg',
-                      truth: str = 'gt_map_seg',
+                      least_score: float = LEAST_SCORE,
+                      box_classes: Sequence[str] = (),
+                      prediction: str = 'pred_map_seg', truth: str = 'gt_map_seg',
                       uncertainty: Uncertainty | None = None,
                       prior_classes: Sequence[str] = (),
                       prior_palette: Sequence = ()) -> MapFrame:
@@ -49,6 +55,7 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
         xbound: Least, greatest, step of the map's axis 1.
         ybound: Bounds of its axis 2.
         least_score: Boxes predicted with less are left out.
+        box_classes: Names of the boxes' classes.
         prediction: Field of the sample that holds the predicted map.
         truth: Field that holds the true map.
         uncertainty: Of the predicted map.
@@ -71,36 +78,11 @@ def frame_from_sample(sample: Det3DDataSample, classes: Sequence[str] = MAP_CLAS
         classes=tuple(classes), palette=None if palette is None else tuple(palette),
         xbound=tuple(xbound),
         ybound=tuple(ybound), title=describe(meta),
-        boxes=predicted_boxes(sample, least_score), true_boxes=true_boxes(sample),
+        boxes=predicted_boxes(sample, box_classes, least_score),
+        true_boxes=true_boxes(sample, box_classes),
         uncertainty=uncertainty,
         prior=_array(sample, 'map_prior') if prior_classes else None,
         prior_classes=tuple(prior_classes), prior_palette=tuple(prior_palette))
-
-
-def predicted_boxes(sample: BaseDataElement,
-                    least_score: float = 0.3) -> np.ndarray | None:
-    """Return (n, 4, 2) corners of the boxes of some confidence, or None."""
-    predicted = sample.get('pred_instances_3d')
-    if predicted is None or 'scores_3d' not in predicted:
-        return None
-    return corners_from_above(
-        predicted.bboxes_3d[predicted.scores_3d >= least_score])
-
-
-def true_boxes(sample: BaseDataElement) -> np.ndarray | None:
-    """Return (n, 4, 2) corners of the annotated boxes, or None."""
-    found = (sample.get('eval_ann_info') or {}).get('gt_bboxes_3d')
-    return None if found is None else corners_from_above(found)
-
-
-def corners_from_above(boxes: BaseInstance3DBoxes) -> np.ndarray:
-    """Return (n, 4, 2) x, y of the corners of LiDAR boxes, in order."""
-    x, y, length, width, yaw = boxes.bev.detach().cpu().numpy().T
-    ahead = np.stack([np.cos(yaw), np.sin(yaw)], -1) * length[:, None] / 2
-    aside = np.stack([-np.sin(yaw), np.cos(yaw)], -1) * width[:, None] / 2
-    centre = np.stack([x, y], -1)
-    return np.stack([centre + ahead + aside, centre + ahead - aside,
-                     centre - ahead - aside, centre - ahead + aside], 1)
 
 
 def camera_name(path: str | Path) -> str | None:
@@ -157,18 +139,27 @@ def _points(meta: Mapping) -> np.ndarray | None:
 
 
 def describe(meta: Mapping) -> str:
-    """Return a title: which frame it is and what the prediction averages.
+    """Return a title: which frame it is and how the prediction came about.
 
-    Letters that no font can draw become question marks.
+    'scene-0003, boston-seaport, frame 3f2a; prediction after 3 denoising steps', of
+    what is known. Letters that no font can draw become question marks.
     """
-    parts = [_printable(str(meta[key]))
-             for key in ('scene_name', 'map_location', 'token') if meta.get(key)]
-    passes = meta.get('decoder_passes')
-    if passes:
-        parts.append(f'{counted(passes["seeds"], "seeds")} x '
-                     f'{counted(passes["steps"], "steps")}, '
-                     f'{passes["averaged"]} averaged')
-    return '   '.join(parts)
+    parts = [name + _printable(str(meta[key])) for key, name in (
+        ('scene_name', ''), ('map_location', ''), ('token', 'frame ')) if meta.get(key)]
+    frame, passes = ', '.join(dict.fromkeys(parts)), meta.get('decoder_passes')
+    return '; '.join(part for part in (
+        frame, _describe_passes(**passes) if passes else '') if part)
+
+
+def _describe_passes(seeds: int, steps: int, averaged: int) -> str:
+    """Say what a prediction is the mean of; see `describe_passes`."""
+    refined = counted(steps, 'denoising steps')
+    if averaged == 1:
+        return f'prediction after {refined}'
+    if averaged == seeds:
+        return f'mean of {seeds} predictions from different noise, {refined} each'
+    where = '' if seeds == 1 else f' from each of {seeds} different noise maps'
+    return f'mean of the predictions after each of {refined}{where}'
 
 
 def _printable(text: str) -> str:

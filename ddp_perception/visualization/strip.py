@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ddp_perception.files import write_file
-from ddp_perception.visualization.panels import Panels
+from ddp_perception.visualization.panels import Panels, Swatch
 
 COLUMNS = 5
 WIDEST = 640
@@ -20,13 +20,14 @@ SMALLEST = 8
 
 
 def save_strip(path: str | Path, pictures: Sequence[np.ndarray],
-               captions: Sequence[str]) -> Path:
+               captions: Sequence[str], labels: Sequence[Swatch] = ()) -> Path:
     """Draw pictures side by side, at most five in a row.
 
     Args:
         path: The file; its suffix decides the format.
         pictures: Each (H, W, 3) uint8, RGB.
         captions: One above each.
+        labels: The legend's entries.
 
     Returns:
         The file.
@@ -35,7 +36,7 @@ def save_strip(path: str | Path, pictures: Sequence[np.ndarray],
     columns = min(COLUMNS, len(pictures))
     if width > 1.5 * height:
         columns = min(2, columns)  # wide images stay legible
-    panels = Panels(len(pictures), (height, width), columns)
+    panels = Panels(len(pictures), (height, width), columns, labels=labels)
     for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         panels.show(index, picture, caption)
     return panels.save(path)

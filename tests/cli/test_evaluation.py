@@ -43,6 +43,9 @@ def test_what_cannot_be_written_is_said_before_the_test(error_of, tmp_path):
         message = error_of('test', CONFIGS / 'evaluate_seg.py', weights, option, place,
                            '--work-dir', tmp_path / 'work')
         assert option in message and words in message
+    message = error_of('test', CONFIGS / 'evaluate_seg.py', weights, '--confusion',
+                       tmp_path / 'a.json', '--work-dir', tmp_path / 'work')
+    assert '--confusion must name a .png file' in message and 'a.json' in message
     assert not (tmp_path / 'work').exists()
 
 
@@ -57,12 +60,8 @@ def test_what_cannot_be_written_is_said_before_the_test(error_of, tmp_path):
 ])
 def test_figures_passes_and_pictures(run, tmp_path, config, write, figure, names):
     write(tmp_path / 'data')
-    init_default_scope('mmseg')
     path = CONFIGS / f'{config}.py'
-    settings = Config.fromfile(path).model
-    torch.manual_seed(0)
-    model = MODELS.build(settings.get('module', settings))
-    torch.save({'state_dict': model.state_dict()}, tmp_path / 'weights.pth')
+    random_weights(path, tmp_path / 'weights.pth')
     run('test', path, tmp_path / 'weights.pth', '--data-root', tmp_path / 'data',
         '--work-dir', tmp_path / 'work', '--out', tmp_path / 'figures.json',
         '--show-dir', tmp_path / 'shown', '--show-limit', 2,
@@ -87,3 +86,41 @@ def test_figures_passes_and_pictures(run, tmp_path, config, write, figure, names
     assert record['mean_steps'] == {field: 2.}  # any second step is stable
     log = next((tmp_path / 'stable').rglob('*.log')).read_text()
     assert 'at most: 2.000 steps on average over ' in log
+
+
+def random_weights(config, path):
+    init_default_scope('mmseg')
+    settings = Config.fromfile(config).model
+    torch.manual_seed(0)
+    model = MODELS.build(settings.get('module', settings))
+    torch.save({'state_dict': model.state_dict()}, path)
+    return path
+
+
+def test_confusion_is_drawn_and_agrees_with_the_figures(run, tmp_path):
+    write_cityscapes(tmp_path / 'data')
+    config = CONFIGS / 'evaluate_seg.py'
+    weights = random_weights(config, tmp_path / 'weights.pth')
+    run('test', config, weights, '--data-root', tmp_path / 'data', '--work-dir',
+        tmp_path / 'work', '--out', tmp_path / 'figures.json', '--confusion',
+        tmp_path / 'new' / 'confusion.png')
+    content = json.loads((tmp_path / 'new' / 'confusion.json').read_text())
+    assert content['samples'] == 3 and content['classes'][0] == 'road'
+    counts = np.array(content['counts'])
+    hits = counts.diagonal()
+    assert counts.sum(1).tolist() == content['cells'] and (counts > 0).sum() == 3
+    with np.errstate(invalid='ignore'):
+        iou = 100 * np.nanmean(hits / (counts.sum(0) + counts.sum(1) - hits))
+    figures = json.loads((tmp_path / 'figures.json').read_text())['metrics']
+    assert figures['mIoU'] == pytest.approx(iou, abs=0.006)
+    assert cv2.imread(str(tmp_path / 'new' / 'confusion.png')).std() > 10
+
+
+def test_confusion_of_depth_is_refused(error_of, tmp_path):
+    write_kitti(tmp_path / 'data')
+    config = CONFIGS / 'evaluate_depth.py'
+    weights = random_weights(config, tmp_path / 'weights.pth')
+    message = error_of('test', config, weights, '--data-root', tmp_path / 'data',
+                       '--work-dir', tmp_path / 'work', '--confusion',
+                       tmp_path / 'a.png')
+    assert 'the model predicts pred_depth_map' in message

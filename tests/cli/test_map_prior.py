@@ -40,9 +40,10 @@ def test_training_test_and_prediction_of_any_city(run, configs, root, tmp_path):
         'test_dataloader.dataset.cities=[boston-seaport]')
     figures = json.loads((tmp_path / 'figures.json').read_text())
     assert 0 <= figures['metrics']['map/drivable_area/iou@max'] <= 1
-    picture, = (tmp_path / 'pictures').glob('*.png')
-    assert picture.name == 'boston-seaport0.png'  # the first of its batch
-    width, height = Image.open(picture).size
+    pictures = sorted((tmp_path / 'pictures').glob('*.png'))
+    assert [path.name for path in pictures] == [
+        f'boston-seaport{index}.png' for index in range(4)]  # all of the batch
+    width, height = Image.open(pictures[0]).size
     assert width > 1.5 * height  # three maps in a row over two
 
     run('predict', config, 'work/iter_2.pth', root / 'singapore-onenorth.npz',

@@ -71,6 +71,28 @@ def test_predict_writes_probabilities_and_a_picture_per_frame(
     assert Image.open(out / 'first.png').size[0] == 1500
 
 
+def test_predict_writes_the_boxes_of_a_joint_model(
+        run, repository_dir, info_file, tmp_path):
+    from ddp_perception.cli import configuration, prediction
+    config = (repository_dir / 'projects' / 'map_head_for_your_detector' / 'configs'
+              / 'demo_joint_cpu.py')
+    model = prediction.build_model(configuration.load_config(config),
+                                   torch.device('cpu'))
+    torch.save({'state_dict': model.state_dict()}, tmp_path / 'joint.pth')
+    out = tmp_path / 'maps'
+    run('predict', config, tmp_path / 'joint.pth', info_file, '--out', out, '--limit',
+        1, '--device', 'cpu')
+    assert sorted(path.name for path in out.iterdir()) == [
+        'first.npz', 'first.png', 'first_boxes.json']
+    content = json.loads((out / 'first_boxes.json').read_text())
+    assert content['token'] == 'first' and len(content['columns']) == 9
+    assert {len(box) for box in content['bboxes_3d']} == {9}
+    assert len(content['names']) == len(content['scores_3d']) > 0
+    assert set(content['names']) <= {
+        'car', 'truck', 'construction_vehicle', 'bus', 'trailer', 'barrier',
+        'motorcycle', 'bicycle', 'pedestrian', 'traffic_cone'}
+
+
 @pytest.mark.parametrize('token', [
     '../../outside', '{tmp}/outside', 'folder/frame', 'x' * 400])
 def test_predict_stays_in_its_folder_whatever_a_token_says(

@@ -191,7 +191,7 @@ def test_refinement_shows_every_step_and_ends_with_the_prediction(
                         lambda path, *shown: strips.append((path, *shown)))
     run('predict', config, weights[config], tmp_path / 'a.png', '--out',
         tmp_path / 'o', '--num-steps', 4, '--refinement')
-    (path, pictures, captions), = strips
+    (path, pictures, captions, _), = strips
     assert path == tmp_path / 'o' / 'a_steps.png' and len(pictures) == 4
     assert [caption.split(',')[0] for caption in captions] == [
         f'step {step}' for step in (1, 2, 3, 4)]

@@ -22,7 +22,7 @@ def test_a_sound_folder_is_described_and_drawn(tmp_path, capsys):
     status, out, err = run(capsys, tmp_path, '--pictures', tmp_path / 'pictures')
     assert status == 0 and 'error' not in err and 'note' not in err
     assert out.splitlines()[:4] == [
-        f'{tmp_path / "frames.json"}: 2 frames of 1 scenes', '  camera ahead: 64 x 48',
+        f'{tmp_path / "frames.json"}: 2 frames of 1 scene', '  camera ahead: 64 x 48',
         '  camera aside: 40 x 60', '  lidar: 30 points a frame, 4 values each']
     # Road: 12 m x 60 m of 100 m x 100 m, of which 10 m (16 m) lie behind.
     road, grass = (float(line.split()[2].rstrip('%')) for line in out.splitlines()[4:6])

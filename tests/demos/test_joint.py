@@ -2,16 +2,10 @@
 import json
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-import torch
-from mmdet3d.structures import Det3DDataSample, LiDARInstance3DBoxes
 from mmengine.config import Config
-from mmengine.structures import InstanceData, PixelData
 
 from ddp_perception.cli.main import command_parser
-from ddp_perception.visualization import draw_frame, frame_from_sample
-from ddp_perception.visualization.samples import corners_from_above
 from demos import joint, training
 
 PREFIX = 'NuScenes metric/pred_instances_3d_NuScenes/'
@@ -69,44 +63,3 @@ def test_report_holds_the_figures_of_both_models(cfg, tmp_path, monkeypatch, cap
     printed = capsys.readouterr().out
     assert '2/5  the detector alone' in printed and '5/5  picture' in printed
     assert '0.3100' in printed
-
-
-def test_corners_seen_from_above():
-    boxes = LiDARInstance3DBoxes(torch.tensor([
-        [10., 20, 0, 4, 2, 1, 0, 0, 0], [0, 0, 0, 4, 2, 1, np.pi / 2, 0, 0]]),
-        box_dim=9)
-    corners = corners_from_above(boxes)
-    assert corners.shape == (2, 4, 2)
-    np.testing.assert_allclose(corners[0], [[12, 21], [12, 19], [8, 19], [8, 21]])
-    # Turned to the left its length lies along y.
-    np.testing.assert_allclose(np.ptp(corners[1], axis=0), [2, 4], atol=1e-5)
-    # The same rectangle as mmdet3d's own corners of the bottom.
-    bottom = boxes.corners[:, [0, 3, 7, 4], :2].numpy()
-    for mine, theirs in zip(corners, bottom, strict=True):
-        np.testing.assert_allclose(sorted(map(tuple, mine.round(4))),
-                                   sorted(map(tuple, theirs.round(4))), atol=1e-3)
-
-
-def test_picture_shows_confident_boxes_and_true_ones():
-    sample = Det3DDataSample(metainfo={'token': 'x'})
-    sample.pred_map_seg = PixelData(data=torch.zeros(6, 40, 30))
-    sample.gt_map_seg = PixelData(data=torch.zeros(6, 40, 30, dtype=torch.uint8))
-    boxes = LiDARInstance3DBoxes(torch.tensor([[1., 2, 0, 4, 2, 1, 0, 0, 0]] * 3),
-                                 box_dim=9)
-    sample.pred_instances_3d = InstanceData(
-        bboxes_3d=boxes, scores_3d=torch.tensor([.9, .1, .5]),
-        labels_3d=torch.tensor([0, 1, 2]))
-    sample.eval_ann_info = {'gt_bboxes_3d': boxes[:1]}
-    frame = frame_from_sample(sample, xbound=(-20, 20, 1), ybound=(-15, 15, 1))
-    assert (len(frame.boxes), len(frame.true_boxes)) == (2, 1)
-    figure = draw_frame(frame)
-    drawn = [collection.get_paths() for axes in figure.axes
-             for collection in axes.collections]
-    assert sorted(map(len, drawn)) == [1, 2]
-    labels = [text.get_text() for axes in figure.axes if axes.get_legend()
-              for text in axes.get_legend().get_texts()]
-    assert {'predicted box', 'true box'} <= set(labels)
-    bare = Det3DDataSample(metainfo={'token': 'x'})
-    bare.pred_map_seg = sample.pred_map_seg
-    frame = frame_from_sample(bare)
-    assert frame.boxes is None and frame.true_boxes is None

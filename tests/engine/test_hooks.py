@@ -31,6 +31,28 @@ def test_pictures_are_spread_over_the_evaluation(tmp_path, stage):
         'token0.png', 'token4.png', 'token8.png']
 
 
+def _draw_batches(hook, count, batch_size):
+    """Evaluate samples in batches, as a runner does; return names of files."""
+    loader = DataLoader(list(range(count)), batch_size=batch_size)
+    runner = SimpleNamespace(test_dataloader=loader, model=nn.Identity())
+    for index, batch in enumerate(loader):
+        hook.after_test_iter(runner, index, outputs=[
+            _sample(f'token{int(number)}') for number in batch])
+    return sorted(path.stem for path in hook.out_dir.iterdir())
+
+
+def test_every_sample_of_a_batch_is_drawn(tmp_path):
+    hook = PictureHook(str(tmp_path / 'out'))
+    assert _draw_batches(hook, 7, 3) == [f'token{i}' for i in range(7)]
+
+
+@pytest.mark.parametrize('batch_size', [1, 2, 4, 7, 10])
+def test_same_samples_are_drawn_whatever_the_batch(tmp_path, batch_size):
+    hook = PictureHook(str(tmp_path / 'out'), limit=3)
+    for _ in range(2):  # the second evaluation counts from its own start
+        assert _draw_batches(hook, 10, batch_size) == ['token0', 'token4', 'token8']
+
+
 ODD_PARTS = ('..', '/', '\\', '\0', '\n', ' ', '.', '~', 'a', 'ü', '\ud800', ':', '$',
              'x' * 300)
 

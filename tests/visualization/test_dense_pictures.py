@@ -8,7 +8,7 @@ from ddp_perception.visualization import (
     save_depth,
     save_segmentation,
 )
-from ddp_perception.visualization.dense import IGNORED, WRONG, enlarge_dots
+from ddp_perception.visualization.dense import WRONG, enlarge_dots, hatching
 from ddp_perception.visualization.panels import Panels
 
 CLASSES = ('road', 'sky', 'car')
@@ -44,14 +44,27 @@ def bars(figure):
             if axes.get_ylabel()}
 
 
-def test_overlay_mixes_colour_and_image_and_greys_what_is_ignored():
+def test_overlay_mixes_colour_and_image_and_hatches_what_is_ignored():
     labels = np.full((20, 45), 255)
     labels[3, 5], labels[4, 6] = 2, 0
     picture = overlay_labels(IMAGE, labels, PALETTE, opacity=0.25)
     # 3/4 (200, 100, 50) + 1/4 (0, 0, 142); the same with (128, 64, 128)
     assert tuple(picture[3, 5]) == (150, 75, 73)
     assert tuple(picture[4, 6]) == (182, 91, 70)
-    assert tuple(picture[0, 0]) == IGNORED
+    assert {tuple(pixel) for pixel in picture[0]} == {(0, 0, 0), (255, 255, 255)}
+
+
+def test_ignored_pixels_look_like_no_class():
+    # A building of Cityscapes: all shades of grey in one colour.
+    dark = np.full((64, 128, 3), 40, np.uint8)
+    building, ignored = (overlay_labels(dark, np.full((64, 128), label), [[70] * 3])
+                         .astype(float) for label in (0, 255))
+    assert np.abs(ignored - building).mean() > 100
+    for size in ((64, 128), (1024, 2048)):  # stripes, none of them too fine to be seen
+        stripes = hatching(size)[..., 0]
+        assert 0.15 < (stripes == 0).mean() < 0.45
+        assert 60 < (np.diff(stripes[0].astype(int)) < 0).sum() < 100 or size[1] == 128
+        np.testing.assert_array_equal(stripes[1:, :-1], stripes[:-1, 1:])
 
 
 @pytest.mark.parametrize('label', [3, -1, 254])
@@ -78,7 +91,7 @@ def test_segmentation_shows_what_is_given_and_names_what_occurs(drawn, tmp_path)
     assert (marked[5:] == WRONG).all()  # all is road, the truth is car
     assert (marked[:5, :, 0] == marked[:5, :, 1]).all()  # ignored: the image, grey
     np.testing.assert_array_equal(panel(full, 'truth').get_array()[:5, :],
-                                  np.broadcast_to(IGNORED, (5, 45, 3)))
+                                  hatching((20, 45))[:5])
     assert legend(bare) and 'sky' not in legend(full)
 
 
@@ -125,8 +138,33 @@ def test_depth_panels_share_one_scale_and_near_is_bright(drawn, tmp_path, size):
     # one return covers 3 x 3 pixels; nothing else is known
     assert (~true.get_array().mask).sum() == 9
     assert true.get_array()[14, 11] == 30
+    assert [text.split(':')[0] for text in legend(figure)] == ['no depth here']
     boxes = [axes.get_position() for axes in figure.axes if axes.get_title()]
     assert len({round(box.x0, 6) for box in boxes}) == (1 if size[1] == 60 else 2)
+
+
+def test_legend_of_depth_has_the_colour_of_what_is_unknown(drawn, tmp_path):
+    prediction = np.full((20, 45), 9.)
+    save_depth(tmp_path / 'a.png', IMAGE, prediction)
+    prediction[3, 4] = 0
+    save_depth(tmp_path / 'a.png', IMAGE, prediction)
+    full, partial = drawn
+    assert legend(full) == []
+    swatch, = (patch for axes in partial.axes if axes.get_legend()
+               for patch in axes.get_legend().get_patches())
+    shown = panel(partial, 'predicted depth')
+    np.testing.assert_allclose(
+        swatch.get_facecolor(), shown.to_rgba(shown.get_array())[3, 4], atol=0.005)
+
+
+def test_no_error_does_not_look_like_no_depth(drawn, tmp_path):
+    depth = np.full((20, 45), 9.)
+    truth = depth + 1e-3
+    truth[3, 4], truth[5:9] = 0, 12
+    save_depth(tmp_path / 'a.png', IMAGE, depth, truth)
+    image = panel(drawn[0], 'error')
+    colours = image.to_rgba(image.get_array())[..., :3]
+    assert np.abs(colours[3, 4] - colours[0, 0]).max() > 0.5
 
 
 def test_colours_end_at_the_greatest_depth(drawn, tmp_path):

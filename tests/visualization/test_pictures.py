@@ -22,9 +22,10 @@ from ddp_perception.visualization import (
 )
 from ddp_perception.visualization.figure import LAYOUT, camera_rows
 from ddp_perception.visualization.maps import VEHICLE, paint_order
-from ddp_perception.visualization.samples import camera_name, read_lidar
+from ddp_perception.visualization.samples import camera_name, describe, read_lidar
 
 COLOUR = dict(zip(MAP_CLASSES, MAP_PALETTE))
+PREDICTED = 'predicted map (probability 0.5 and above)'
 
 
 def _masks(**cells):
@@ -120,29 +121,18 @@ def test_frame_leaves_out_what_is_absent(tmp_path):
     masks = _masks(walkway=(1, 2))
     titles = [axes.get_title() for axes in draw_frame(
         MapFrame(prediction=masks * 0.9)).axes]
-    assert 'predicted map' in titles and 'true map' not in titles
+    assert PREDICTED in titles
+    assert 'true map' not in titles
     images = {'CAM_FRONT': np.zeros((9, 16, 3), np.uint8),
               'CAM_BACK_LEFT': np.zeros((9, 16, 3), np.uint8)}
     frame = MapFrame(prediction=masks * 0.9, truth=masks, images=images)
     titles = [axes.get_title() for axes in draw_frame(frame).axes]
-    assert [t for t in titles if t] == ['front', 'back left', 'predicted map',
-                                        'true map']
+    assert [t for t in titles if t] == [
+        'front', 'back left', PREDICTED, 'true map']
     path = save_frame(frame, tmp_path / 'new folder' / 'picture.png', dpi=20)
     assert Image.open(path).size[0] == 300
     with pytest.raises(ValueError, match='neither'):
         draw_frame(MapFrame())
-
-
-def test_legend_names_the_boxes_that_are_drawn():
-    def legend(**maps):
-        corners = np.zeros((1, 4, 2))
-        figure = draw_frame(MapFrame(boxes=corners, true_boxes=corners, **maps))
-        return {text.get_text() for axes in figure.axes if axes.get_legend()
-                for text in axes.get_legend().get_texts()}
-
-    masks = _masks(walkway=(1, 2))
-    assert 'true box' not in legend(prediction=masks)
-    assert {'predicted box', 'true box'} <= legend(prediction=masks, truth=masks)
 
 
 def test_prior_map_is_drawn_first_in_its_own_colours():
@@ -156,23 +146,60 @@ def test_prior_map_is_drawn_first_in_its_own_colours():
         sample, **bounds, prior_classes=['road', 'foot_way'],
         prior_palette=[(0, 0, 0), (10, 20, 30)]))
     drawn = {axes.get_title(): axes for axes in figure.axes if axes.get_images()}
-    assert list(drawn) == ['prior map', 'predicted map']
+    assert list(drawn) == ['prior map', PREDICTED]
     assert _shown_at(drawn['prior map'], 7.5, 12.5) == (10, 20, 30)
     assert _shown_at(drawn['prior map'], -7.5, -10.5) == (255, 255, 255)
-    assert _shown_at(drawn['predicted map'], -7.5, -10.5) == COLOUR['walkway']
+    assert _shown_at(drawn[PREDICTED], -7.5, -10.5) == COLOUR['walkway']
     named = [text.get_text() for axes in figure.axes if axes.get_legend()
              for text in axes.get_legend().get_texts()]
     assert named[:2] == ['road', 'foot way'] and 'walkway' in named[2:]
     assert frame_from_sample(sample, **bounds).prior is None  # channels without names
 
 
-def test_threshold_per_class_decides_what_is_drawn():
+def _legend(figure):
+    legend, = (axes.get_legend() for axes in figure.axes if axes.get_legend())
+    return legend.get_title().get_text(), [
+        text.get_text() for text in legend.get_texts()]
+
+
+def test_picture_says_which_threshold_it_uses():
     prediction = np.full((6, 4, 5), 0.4)
-    frame = MapFrame(prediction=prediction)
+    figure = draw_frame(MapFrame(prediction=prediction), 0.4)
+    axes = _panel(figure, 'predicted map (probability 0.4 and above)')
+    assert _shown_at(axes, 0, 0) == COLOUR['divider']
+    assert 'walkway' in _legend(figure)[1]
     levels = [0.5, 0.5, 0.35, 0.5, 0.5, 0.5]
-    axes = [a for a in draw_frame(frame, levels).axes
-            if a.get_title() == 'predicted map'][0]
+    figure = draw_frame(MapFrame(prediction=prediction), levels)
+    axes = _panel(figure, 'predicted map (a threshold for each class)')
     assert _shown_at(axes, 0, 0) == COLOUR['walkway']
+    assert {'walkway, from 0.35', 'divider, from 0.5'} <= set(_legend(figure)[1])
+
+
+def test_title_fits_above_a_narrow_picture():
+    words = 'frame 0123456789abcdef0123456789abcdef; ' + 'points turned, ' * 8 + 'end'
+    for title in ('short', words):
+        figure = draw_frame(MapFrame(truth=_masks(walkway=(1, 2)), title=title))
+        text = figure._suptitle
+        assert ' '.join(text.get_text().split()) == title
+        drawn = text.get_window_extent(figure.canvas.get_renderer())
+        assert drawn.x0 >= 0 and drawn.x1 <= figure.bbox.x1
+        axes = _panel(figure, 'true map')
+        above = axes.title.get_window_extent(figure.canvas.get_renderer())
+        assert above.y1 < drawn.y0 < drawn.y1 <= figure.bbox.y1
+
+
+def test_legend_says_which_of_two_classes_hides_the_other():
+    title, names = _legend(draw_frame(MapFrame(truth=_masks(walkway=(1, 2)))))
+    assert 'overlap, one further down this list hides those above' in ' '.join(
+        title.split())
+    order = [name.replace(' ', '_') for name in names if name.replace(' ', '_') in
+             MAP_CLASSES]
+    assert len(order) == 6
+    for below, above in zip(order, order[1:]):  # as the list says
+        picture = paint_map(_masks(**{below: (3, 4), above: (3, 4)}))
+        assert tuple(picture[4, 3]) == COLOUR[above]
+    alone = MapFrame(truth=np.ones((1, 4, 5)), classes=('walkway', ))
+    assert _legend(draw_frame(alone))[0] == 'Map classes'
 
 
 def _panel(figure, title):
@@ -196,7 +223,7 @@ def test_error_and_uncertainty_are_shown_with_the_map():
     assert shown[25, 5] == pytest.approx(0.1) and shown.sum() == pytest.approx(0.1)
     assert axes.get_images()[0].origin == 'lower'
     assert axes.get_xlim() == (-10, 10) and axes.get_ylim() == (-15, 15)
-    below = _panel(figure, 'predicted map').get_position().y0
+    below = _panel(figure, PREDICTED).get_position().y0
     assert axes.get_position().y1 < below
 
 
@@ -205,7 +232,7 @@ def test_uncertainty_stands_beside_a_map_without_truth():
     figure = draw_frame(MapFrame(prediction=_masks(walkway=(1, 2)),
                                  uncertainty=Uncertainty(values, 'doubt')))
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-    assert titles == ['predicted map', 'uncertainty: doubt']
+    assert titles == [PREDICTED, 'uncertainty: doubt']
     first, second = (_panel(figure, title).get_position() for title in titles)
     assert first.y0 == pytest.approx(second.y0) and first.x1 < second.x0
     assert all(axes.get_position().x1 <= 1 for axes in figure.axes)
@@ -244,7 +271,24 @@ def test_sample_gives_files_matrices_and_maps(tmp_path):
                                   np.eye(4) * 2)
     np.testing.assert_array_equal(frame.points[2], np.arange(10, 15))
     assert frame.truth is None and frame.prediction.max() == 0.25
-    assert frame.title == 'abc   2 seeds x 3 steps, 6 averaged'
+    assert frame.title == (
+        'frame abc; mean of the predictions after each of 3 denoising steps from each '
+        'of 2 different noise maps')
+
+
+@pytest.mark.parametrize(('meta', 'title'), [
+    (dict(seeds=1, steps=3, averaged=1), 'prediction after 3 denoising steps'),
+    (dict(seeds=1, steps=1, averaged=1), 'prediction after 1 denoising step'),
+    (dict(seeds=4, steps=3, averaged=4),
+     'mean of 4 predictions from different noise, 3 denoising steps each'),
+    (dict(seeds=1, steps=3, averaged=3),
+     'mean of the predictions after each of 3 denoising steps')])
+def test_title_says_in_words_how_the_prediction_came_about(meta, title):
+    assert describe(dict(decoder_passes=meta)) == title
+    whole = describe(dict(scene_name='scene-7', map_location='town', token='t0\n',
+                          decoder_passes=meta))
+    assert whole == f'scene-7, town, frame t0?; {title}'
+    assert describe(dict(scene_name='town', map_location='town')) == 'town'
 
 
 def test_real_lidar_lines_up_as_mmdet3d_projects_it(real_dir):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddp_perception.visualization.panels import Panels
+from ddp_perception.visualization.panels import Panels, Swatch
 from ddp_perception.visualization.strip import LETTERS, save_animation, save_strip
 
 COLOURS = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
@@ -17,8 +17,11 @@ def test_strip_shows_the_steps_in_order(monkeypatch, tmp_path, size, columns):
     figures = []
     monkeypatch.setattr(Panels, 'save',
                         lambda self, path: figures.append(self.figure) or path)
-    save_strip(tmp_path / 'a.png', pictures(*size), ['one', 'two', 'three'])
-    axes = figures[0].axes
+    save_strip(tmp_path / 'a.png', pictures(*size), ['one', 'two', 'three'],
+               [Swatch('blue', COLOURS[2])])
+    axes = [axes for axes in figures[0].axes if not axes.get_legend()]
+    legend, = (axes.get_legend() for axes in figures[0].axes if axes.get_legend())
+    assert [text.get_text() for text in legend.get_texts()] == ['blue']
     assert [axis.get_title() for axis in axes] == ['one', 'two', 'three']
     for axis, colour in zip(axes, COLOURS, strict=True):
         assert (axis.get_images()[0].get_array() == colour).all()
