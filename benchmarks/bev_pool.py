@@ -191,7 +191,7 @@ def main(argv=None):
         with torch.set_grad_enabled(check is check_gradients):
             results.append(compare(name, candidate, baseline,
                                    rounds=args.rounds, check=check))
-    report(results)
+    return report(results)
 
 
 if __name__ == '__main__':

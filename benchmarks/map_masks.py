@@ -160,7 +160,7 @@ def main(argv=None):
         turns[who] += 1
         return poses[turns[who] % len(poses)]
 
-    report([compare(
+    return report([compare(
         'map masks, six classes, 200x200',
         lambda: draw(ours_map, next_pose('ours')),
         lambda: devkit_masks(theirs, next_pose('devkit')),

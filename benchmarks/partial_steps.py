@@ -67,7 +67,7 @@ def main(argv=None):
     parser.add_argument('--warmup', type=int, default=1, help='untimed rounds')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
     args = parser.parse_args(argv)
-    report([run(share, size=tuple(args.size), layers=args.layers, feats=512,
+    return report([run(share, size=tuple(args.size), layers=args.layers, feats=512,
                 device=args.device, rounds=args.rounds, warmup=args.warmup)
             for share in args.shares])
 

@@ -81,9 +81,14 @@ def compare(name: str, ours: Callable[[], Any], baseline: Callable[[], Any], *,
     }
 
 
-def report(results: dict | list[dict]) -> None:
-    """Print each case in words, then everything as JSON on the last line."""
-    for case in results if isinstance(results, list) else [results]:
+def report(results: dict | list[dict]) -> list[dict]:
+    """Print each case in words, then everything as JSON on the last line.
+
+    Returns:
+        The cases.
+    """
+    cases = results if isinstance(results, list) else [results]
+    for case in cases:
         print(f'{case["name"]} ({case["device"]}, {case["dtype"]}, '
               f'{case["threads"]} threads): ours {case["ours_s"] * 1e3:.2f} ms'
               f' and {case["ours_peak_mib"]:.1f} MiB, baseline '
@@ -91,6 +96,7 @@ def report(results: dict | list[dict]) -> None:
               f'{case["baseline_peak_mib"]:.1f} MiB, '
               f'{case["ratio"]:.2f}x as fast')
     print(json.dumps(results), flush=True)
+    return cases
 
 
 def peak_mib(candidate: Callable[[], Any], device: str | torch.device = 'cpu',

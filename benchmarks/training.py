@@ -68,8 +68,8 @@ def main(argv=None):
     parser.add_argument('--warmup', type=int, default=1, help='untimed rounds')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
     args = parser.parse_args(argv)
-    report(run(tuple(args.size), args.layers, device=args.device, rounds=args.rounds,
-               warmup=args.warmup))
+    return report(run(tuple(args.size), args.layers, device=args.device,
+                      rounds=args.rounds, warmup=args.warmup))
 
 
 if __name__ == '__main__':

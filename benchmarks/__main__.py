@@ -1,0 +1,58 @@
+"""Run every benchmark, or some of them, and print one table.
+
+Run as ``python -m benchmarks`` (20 minutes on two idle cores). Each compares ours with
+a baseline that its module states, in turns within one process; see
+`benchmarks.timing`. The last line is JSON: a list of all cases.
+"""
+import argparse
+import importlib
+import json
+
+import torch
+from terminaltables import AsciiTable
+
+NAMES = ('bev_pool', 'map_masks', 'decoder', 'partial_steps', 'training')
+ON_DEVICES = ('decoder', 'partial_steps', 'training')
+
+
+def main(argv=None):
+    """Run the benchmarks; returns all cases."""
+    parser = argparse.ArgumentParser(prog='python -m benchmarks',
+                                     description=__doc__.splitlines()[0])
+    parser.add_argument('names', nargs='*', metavar='NAME', help='of a benchmark, out '
+                        f'of {", ".join(NAMES)} (default: all)')
+    parser.add_argument('--rounds', type=int, default=3, help='timed rounds of each')
+    parser.add_argument('--threads', type=int, metavar='N',
+                        help="of torch (default: torch's own)")
+    parser.add_argument('--device', default='cpu', help='cpu or cuda, for '
+                        f'{", ".join(ON_DEVICES)}')
+    args = parser.parse_args(argv)
+    odd = [name for name in args.names if name not in NAMES]
+    if odd:
+        parser.error(f'a benchmark is one of {", ".join(NAMES)}, got {odd[0]}')
+    if args.threads is not None:
+        if args.threads < 1:
+            parser.error(f'--threads must be at least 1, got {args.threads}')
+        torch.set_num_threads(args.threads)
+    cases = []
+    for name in args.names or NAMES:
+        options = ['--rounds', str(args.rounds)]
+        if name in ON_DEVICES:
+            options += ['--device', args.device]
+        if name == 'bev_pool':
+            options += ['--threads', str(torch.get_num_threads())]
+        cases += importlib.import_module(f'benchmarks.{name}').main(options)
+    rows = [['case', 'dtype', 'ours, s', 'baseline, s', 'times as fast',
+             'memory over baseline']]
+    rows += [[case['name'], case['dtype'], f'{case["ours_s"]:.4g}',
+              f'{case["baseline_s"]:.4g}', f'{case["ratio"]:.2f}',
+              f'{case["ours_peak_mib"] / max(case["baseline_peak_mib"], 1e-3):.2f}']
+             for case in cases]
+    print(f'\n{AsciiTable(rows).table}\n{cases[0]["device"]}, '
+          f'{torch.get_num_threads()} threads, medians of {args.rounds} rounds')
+    print(json.dumps(cases))
+    return cases
+
+
+if __name__ == '__main__':
+    main()
