@@ -5,6 +5,8 @@ PYTHON_IN := $(VENV)/bin/python
 DOCS_VENV ?= .venv-docs
 DOCS_PYTHON ?= python3
 ARGS ?=
+# Processes that share the fast tests, file by file.
+TEST_PROCESSES ?= 2
 # Waiting threads give their core to others, data loading workers for one.
 export OMP_WAIT_POLICY ?= PASSIVE
 .DEFAULT_GOAL := help
@@ -39,7 +41,7 @@ demo-figures: env  ## all four, three seeds each: mean and range of the figures 
 	$(PYTHON_IN) -m ddp_perception.cli demo-joint --repeats 3 $(ARGS)
 
 test: env  ## the fast tests
-	$(PYTHON_IN) -m pytest $(ARGS)
+	$(PYTHON_IN) -m pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 test-shuffled: env  ## the fast tests, their files in a random order (its seed is printed)
 	$(PYTHON_IN) -m pytest --random-order-bucket=module $(ARGS)

@@ -41,7 +41,8 @@ NUSCENES = [
     'opencv-python>=4.6',
     'tqdm>=4.60',
 ]
-DEV = ['pytest>=7', 'pytest-random-order>=1.1', 'scikit-image>=0.19',
+DEV = ['pytest>=7', 'pytest-random-order>=1.1', 'pytest-xdist>=3',
+       'scikit-image>=0.19',
        'scikit-learn>=1.3', 'ruff>=0.5', 'mypy>=2']
 DOCS = ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5,<10']
 

@@ -2,8 +2,10 @@
 import os
 import sys
 
+# Processes that share the tests take a core each.
+_THREADS = 1 if 'PYTEST_XDIST_WORKER' in os.environ else 2
 os.environ.setdefault('MPLBACKEND', 'Agg')
-os.environ.setdefault('OMP_NUM_THREADS', '2')
+os.environ.setdefault('OMP_NUM_THREADS', str(_THREADS))
 # Nothing here may wait for a network that is not there.
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 
@@ -12,7 +14,7 @@ from pathlib import Path  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
-torch.set_num_threads(2)
+torch.set_num_threads(_THREADS)
 # A loader that goes waits this many seconds for each worker that is kept.
 torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.2
 
