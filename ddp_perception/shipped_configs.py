@@ -38,7 +38,7 @@ def find_config(given: str | Path) -> Path:
     Returns:
         The file, or the path as given where there is none.
     """
-    path, root = Path(given), shipped_root()
+    path, root = Path(given).expanduser(), shipped_root()
     if path.is_file() or root is None or path.is_absolute():
         return path
     if len(path.parts) == 1:

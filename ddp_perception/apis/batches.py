@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ def predict_samples(model: BaseModel, samples: Iterable[tuple[str, Any]],
     """Yield what a model predicts, in the order of the samples.
 
     Samples are prepared when their batch is due. Where an input has another shape than
-    the one before, as images of several sizes have, a new batch begins.
+    the one before, as images of several sizes have, a new batch begins. Where a sample
+    fails, those before it are predicted first.
 
     Args:
         model: In evaluation mode.
@@ -25,17 +27,26 @@ def predict_samples(model: BaseModel, samples: Iterable[tuple[str, Any]],
         batch_size: How many go through the model at once, at most.
 
     Raises:
-        UserError: the batch size is below 1.
+        UserError: the batch size is no whole number of at least 1.
     """
-    if batch_size < 1:
-        raise UserError(f'batch_size must be at least 1, got {batch_size}')
+    if not isinstance(batch_size, Integral) or batch_size < 1:
+        raise UserError('batch_size must be a whole number of at least 1, got '
+                        f'{batch_size!r}')
     return _predicted(model, samples, batch_size)
 
 
 def _predicted(model: BaseModel, samples: Iterable[tuple[str, Any]], batch_size: int
                ) -> Iterator[tuple[str, BaseDataElement]]:
     batch: list[tuple[str, Any]] = []
-    for name, sample in samples:
+    samples, failure = iter(samples), None
+    while True:
+        try:
+            name, sample = next(samples)
+        except StopIteration:
+            break
+        except Exception as error:  # also one of the user's own generator
+            failure = error
+            break
         if batch and _shape(sample) != _shape(batch[0][1]):
             yield from _forward(model, batch)
             batch = []
@@ -45,6 +56,8 @@ def _predicted(model: BaseModel, samples: Iterable[tuple[str, Any]], batch_size:
             batch = []
     if batch:
         yield from _forward(model, batch)
+    if failure is not None:
+        raise failure
 
 
 def _forward(model: BaseModel, batch: list[tuple[str, Any]]

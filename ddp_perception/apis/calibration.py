@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ddp_perception.cli.errors import UserError
 from ddp_perception.datasets.bev_dataset import EGO_FROM_BEV
+from ddp_perception.datasets.geometry_kinds import Intrinsics, Pose
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ class Calibration:
             differ.
 
     Raises:
-        UserError: a matrix has another shape or is not finite, or the cameras of the
-            two differ; names them.
+        UserError: a matrix has another shape, is not finite, or is no camera matrix
+            or no rotation and translation, or the cameras of the two differ; names
+            them.
     """
 
     cam2img: Mapping[str, ArrayLike] = field(default_factory=dict)
@@ -41,13 +43,13 @@ class Calibration:
         if self.cam2img.keys() != self.lidar2cam.keys():
             raise UserError(f'cam2img is of the cameras {", ".join(self.cam2img)}, '
                             f'lidar2cam of {", ".join(self.lidar2cam)}')
-        for key, shapes in (('cam2img', ((3, 3), (4, 4))), ('lidar2cam', ((4, 4), ))):
+        for key, check in (('cam2img', _intrinsics), ('lidar2cam', checked_pose)):
             object.__setattr__(self, key, {
-                name: _matrix(value, f'{key} of {name}', shapes)
+                name: check(value, f'{key} of {name}')
                 for name, value in getattr(self, key).items()})
         if self.lidar2sensor is not None:
             object.__setattr__(self, 'lidar2sensor',
-                               _matrix(self.lidar2sensor, 'lidar2sensor'))
+                               checked_pose(self.lidar2sensor, 'lidar2sensor'))
 
     @classmethod
     def of(cls, record: Calibration | Mapping[str, Any], vehicle_frame: bool = False
@@ -84,7 +86,7 @@ class Calibration:
     def _of_vehicle(cls, record: Mapping[str, Any], vehicle_frame: bool) -> Calibration:
         """Return that of sensors on a vehicle, all of whose poses are known."""
         cameras, lidar = record.get('cameras') or {}, record.get('lidar')
-        lidar2ego = None if lidar is None else _matrix(
+        lidar2ego = None if lidar is None else checked_pose(
             _column({'lidar': lidar}, 'sensor2ego')['lidar'], 'sensor2ego of the lidar')
         if vehicle_frame:
             origin, sensor = EGO_FROM_BEV, None if lidar2ego is None else (
@@ -102,15 +104,15 @@ class Calibration:
 
 def _camera_pose(record: Mapping[str, Any], name: str, pose: ArrayLike) -> np.ndarray:
     """Return (4, 4) from a camera to the vehicle at the time of the frame."""
-    matrix = _matrix(pose, f'sensor2ego of {name}')
+    matrix = checked_pose(pose, f'sensor2ego of {name}')
     then = record['cameras'][name].get('ego2global')
     if then is None:
         return matrix
     if record.get('ego2global') is None:
         raise UserError(f'camera {name} has an ego2global of its own, so calibration '
                         'must have the ego2global of the frame')
-    now = _matrix(record['ego2global'], 'ego2global')
-    return np.linalg.inv(now) @ _matrix(then, f'ego2global of {name}') @ matrix
+    now = checked_pose(record['ego2global'], 'ego2global')
+    return np.linalg.inv(now) @ checked_pose(then, f'ego2global of {name}') @ matrix
 
 
 def _column(records: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -127,8 +129,35 @@ def _shown(record: Any) -> str:
     return ', '.join(record) if isinstance(record, Mapping) else type(record).__name__
 
 
-def _matrix(value: ArrayLike, name: str,
-            shapes: tuple[tuple[int, int], ...] = ((4, 4), )) -> np.ndarray:
+def checked_pose(value: ArrayLike, name: str) -> np.ndarray:
+    """Return (4, 4) float64 of a rotation and a translation.
+
+    Args:
+        value: The matrix.
+        name: It is called in messages.
+
+    Raises:
+        UserError: it is something else.
+    """
+    matrix = _matrix(value, name, ((4, 4), ))
+    if not Pose().agrees(matrix[None]):
+        raise UserError(f'{name} must be a rotation (to 0.001) and a translation, with '
+                        'the last row 0, 0, 0, 1' + (
+                            '; it is transposed' if Pose().agrees(matrix.T[None])
+                            else f', got {matrix.tolist()}'))
+    return matrix
+
+
+def _intrinsics(value: ArrayLike, name: str) -> np.ndarray:
+    matrix = _matrix(value, name, ((3, 3), (4, 4)))
+    if not Intrinsics().agrees(matrix[None]):
+        raise UserError(f'{name} must have focal lengths above 0 and the third row '
+                        f'0, 0, 1, got {matrix.tolist()}')
+    return matrix
+
+
+def _matrix(value: ArrayLike, name: str, shapes: tuple[tuple[int, int], ...]
+            ) -> np.ndarray:
     try:
         matrix = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
@@ -138,5 +167,5 @@ def _matrix(value: ArrayLike, name: str,
         expected = ' or '.join(map(str, shapes))
         raise UserError(f'{name} must have the shape {expected}, got {matrix.shape}')
     if not np.isfinite(matrix).all():
-        raise UserError(f'{name} is not finite:\n{matrix}')
+        raise UserError(f'{name} is not finite: {matrix.tolist()}')
     return matrix

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 from numpy.typing import ArrayLike
 
 from ddp_perception.apis.calibration import Calibration
 
-Image = np.ndarray | str | Path
+Image = np.ndarray | PIL.Image.Image | str | Path
 Points = ArrayLike | str | Path
 
 
@@ -36,7 +37,7 @@ class Frame:
 
     Args:
         images: Per camera, or in the order of the model's cameras: an array (H, W, 3)
-            uint8, or a file.
+            uint8, an image of Pillow, or a file.
         points: (n, F) numbers, x, y, z in metres first, or a file of float32 records.
             F is that of the training's files; nuScenes: intensity 0 to 255 and ring.
         calibration: See `Calibration.of`.

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from mmdet3d.structures.bbox_3d import get_box_type
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS, init_default_scope
 
-from ddp_perception.apis.calibration import Calibration
+from ddp_perception.apis.calibration import Calibration, checked_pose
 from ddp_perception.apis.frame import Frame, Image, Sweep
 from ddp_perception.apis.pixels import blue_green_red
 from ddp_perception.cli.configuration import bare_name
@@ -80,6 +81,9 @@ class FramePipeline:
             UserError: the frame lacks something that the model reads, or has it in
                 another form; names it.
         """
+        if not isinstance(frame, Frame):
+            raise UserError(f'frames must be of ddp_perception.apis.Frame, got one of '
+                            f'{type(frame).__name__}')
         what = f'frame {frame.name}' if frame.name else 'the frame'
         try:
             results = self._record(frame)
@@ -148,6 +152,11 @@ class FramePipeline:
             raise UserError('points are missing, which the model reads')
         values = self.points.load_dim
         cloud = _cloud(frame.points, values)
+        record = frame.calibration
+        if (self.vehicle_frame and isinstance(record, Mapping) and 'cameras' in record
+                and calibration.lidar2sensor is None):
+            raise UserError('calibration must have lidar.sensor2ego, which says where '
+                            'the points are')
         if isinstance(self.points, LoadPoints):
             sensor = calibration.lidar2sensor
             return dict(
@@ -164,10 +173,13 @@ class FramePipeline:
                     lidar_points=dict(num_pts_feats=values))
 
     def _sweep(self, sweep: Sweep) -> dict[str, Any]:
+        if not isinstance(sweep, Sweep):
+            raise UserError('sweeps must be of ddp_perception.apis.Sweep, got one of '
+                            f'{type(sweep).__name__}')
         values = getattr(self._first(LoadSweeps), 'load_dim', self.points.load_dim)
         return dict(timestamp=-sweep.seconds, lidar_points=dict(
             points=_cloud(sweep.points, values),
-            lidar2sensor=np.asarray(sweep.lidar2sensor, float)))
+            lidar2sensor=checked_pose(sweep.lidar2sensor, 'lidar2sensor of a sweep')))
 
     @staticmethod
     def _pictures(results: dict) -> dict[str, Any]:
@@ -195,14 +207,14 @@ def _from_memory(step: LoadPointsFromFile) -> LoadPointsFromDict:
 
 def _image(image: Image, channel_order: str, what: str) -> dict[str, Any]:
     if isinstance(image, str | Path):
-        return {'img_path': str(image)}
+        return {'img_path': os.path.expanduser(image)}
     return {'img': blue_green_red(image, channel_order, what)}
 
 
 def _cloud(points: Any, values: int) -> np.ndarray:
     """Return (n, values) float32, a new array."""
     if isinstance(points, str | Path):
-        return read_points(str(points), values)
+        return read_points(os.path.expanduser(points), values)
     cloud = np.array(points, np.float32)
     if cloud.ndim != 2 or cloud.shape[1] != values:
         raise UserError(f'points must be (n, {values}) numbers, as the files of the '

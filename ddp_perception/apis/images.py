@@ -8,6 +8,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import PIL.Image
 from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import Compose
 from mmengine.model import BaseModel
@@ -26,7 +27,7 @@ from ddp_perception.cli.image_prediction import (
 )
 from ddp_perception.cli.sample_input import IMAGES, input_kind
 
-Image = np.ndarray | str | Path
+Image = np.ndarray | PIL.Image.Image | str | Path
 _PREPARED: WeakKeyDictionary[BaseModel, tuple[Compose, Compose, Mapping[str, Any]]] = (
     WeakKeyDictionary())
 
@@ -37,7 +38,8 @@ def predict_image(model: BaseModel, image: Image, *, name: str = '',
 
     Args:
         model: Of `init_model`, or of mmseg's.
-        image: (H, W, 3) uint8 of any size that the configuration takes, or a file.
+        image: (H, W, 3) uint8 of any size that the configuration takes, an image of
+            Pillow, or a file.
         name: Of the image; by default the stem of its file.
         channel_order: Of an array, 'bgr' or 'rgb'.
 
@@ -51,6 +53,8 @@ def predict_image(model: BaseModel, image: Image, *, name: str = '',
     """
     if isinstance(image, str | Path):
         name = name or Path(image).stem
+        if Path(image).expanduser().is_dir():
+            raise UserError(f'{image} is a folder; predict_images takes one')
     return next(_predict(model, [(name, image)], 1, channel_order))
 
 
@@ -80,6 +84,9 @@ def predict_images(model: BaseModel, images: Iterable[Image] | str | Path, *,
         folder, found = find_images(images)
         named: Iterable[tuple[str, Image]] = (
             (str(path.with_suffix('')), folder / path) for path in found)
+    elif isinstance(images, PIL.Image.Image) or getattr(images, 'ndim', 4) == 3:
+        raise UserError('images must be several, a file or a folder, got one image; '
+                        'predict_image takes one')
     else:
         named = map(_named, count(), images)
     return _predict(model, islice(named, limit), batch_size, channel_order)
@@ -94,7 +101,7 @@ def _named(number: int, image: Image) -> tuple[str, Image]:
 def _predict(model: BaseModel, images: Iterable[tuple[str, Image]], batch_size: int,
              channel_order: str) -> Iterator[Prediction]:
     from_file, from_array, metainfo = _prepared(model)
-    samples = ((name, prepare_image(from_file, Path(image))
+    samples = ((name, prepare_image(from_file, Path(image).expanduser())
                 if isinstance(image, str | Path)
                 else _prepare_array(from_array, image, name, channel_order))
                for name, image in images)
@@ -120,7 +127,7 @@ def _prepared(model: BaseModel) -> tuple[Compose, Compose, Mapping[str, Any]]:
     return _PREPARED[model]
 
 
-def _prepare_array(pipeline: Compose, image: np.ndarray, name: str,
+def _prepare_array(pipeline: Compose, image: np.ndarray | PIL.Image.Image, name: str,
                    channel_order: str) -> Any:
     """Return the sample of an image in memory, whose metainfo has it as `image`."""
     what = f'image {name}' if name else 'the image'

@@ -89,7 +89,11 @@ def predict_maps(model: BaseModel, frames: Iterable[Frame] | str | Path, *,
         samples, metainfo = _samples_of(cfg, frames, limit, data_root)
     else:
         pipeline, metainfo = _prepared(model, cfg)
-        samples = ((frame.name, pipeline(frame)) for frame in islice(frames, limit))
+        if not isinstance(frames, Iterable):
+            raise UserError('frames must be several, a file or a folder, got one of '
+                            f'{type(frames).__name__}; predict_map takes one')
+        samples = ((getattr(frame, 'name', ''), pipeline(frame))
+                   for frame in islice(frames, limit))
     predicted = predict_samples(model, samples, batch_size)
     return (_map_of(results_of(model, sample, name, metainfo))
             for name, sample in predicted)

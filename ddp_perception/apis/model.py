@@ -15,6 +15,7 @@ from ddp_perception.cli import build_errors, configuration
 from ddp_perception.cli.checkpoint_checks import load_weights, require_checkpoint
 from ddp_perception.cli.errors import UserError
 from ddp_perception.cli.prediction import build_model, choose_device
+from ddp_perception.diffusion import Sampler
 
 SAMPLING = ('num_steps', 'num_seeds', 'until_stable', 'time_budget', 'refine_share',
             'uncertainty', 'average', 'initial_noise')
@@ -24,7 +25,8 @@ SAMPLING = ('num_steps', 'num_seeds', 'until_stable', 'time_budget', 'refine_sha
 def init_model(config: str | Path | Config, checkpoint: str | Path | None = None,
                device: str | torch.device | None = None, *,
                sampling: Mapping[str, Any] | None = None, seed: int | None = None,
-               cfg_options: Sequence[str] = (), trust_checkpoint: bool = False
+               cfg_options: Sequence[str] | Mapping[str, Any] = (),
+               trust_checkpoint: bool = False
                ) -> BaseModel:
     """Build a model and load its weights.
 
@@ -40,7 +42,7 @@ def init_model(config: str | Path | Config, checkpoint: str | Path | None = None
         sampling: Changes to the sampler of a diffusion head, out of `SAMPLING`, such
             as ``dict(num_steps=10, num_seeds=4)``.
         seed: Of the head's noise; by default that of the configuration.
-        cfg_options: Changes to single settings, as texts KEY=VALUE.
+        cfg_options: Changes to single settings, as a dictionary or as texts KEY=VALUE.
         trust_checkpoint: Read a file that holds arbitrary Python objects, and with it
             any code: only where its origin is trusted.
 
@@ -61,7 +63,7 @@ def init_model(config: str | Path | Config, checkpoint: str | Path | None = None
     configuration.require_keys(cfg, name, ['model'], 'used to predict')
     if checkpoint is not None:
         require_checkpoint(checkpoint)
-    _check_sampling(sampling or {})
+    _check_sampling(sampling or {}, seed)
     with build_errors.naming_settings(cfg, name):
         configuration.set_sampling(cfg, sampling or {}, seed)
         model = build_model(cfg, choose_device(None if device is None else str(device)))
@@ -71,10 +73,22 @@ def init_model(config: str | Path | Config, checkpoint: str | Path | None = None
     return model
 
 
-def _check_sampling(sampling: Mapping[str, Any]) -> None:
+def _check_sampling(sampling: Mapping[str, Any], seed: int | None) -> None:
+    """Raise unless each option, seen alone, is one that a sampler takes."""
+    if not isinstance(sampling, Mapping):
+        raise UserError('sampling must be a dictionary, such as dict(num_steps=3), got '
+                        f'{sampling!r:.60}')
     odd = [name for name in sampling if name not in SAMPLING]
     if odd:
-        raise UserError(f'sampling takes {", ".join(SAMPLING)}, got {", ".join(odd)}')
+        raise UserError(f'sampling takes {", ".join(SAMPLING)}, got '
+                        f'{", ".join(map(str, odd))}')
+    given = dict(sampling) if seed is None else {**sampling, 'seed': seed}
+    for name, value in given.items():
+        try:
+            Sampler(**{'num_seeds': 2, name: value})
+        except (TypeError, ValueError) as error:
+            about = '' if str(error).startswith(name) else f'{name}={value!r:.60}: '
+            raise UserError(f'{about}{error}') from None
 
 
 def config_of(model: BaseModel) -> Config:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +13,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from PIL import Image
 
+from ddp_perception.cli.errors import UserError
 from ddp_perception.fields import (
     DepthField,
     Field,
@@ -27,7 +28,7 @@ from ddp_perception.fields.uncertain import uncertainty_in_image, uncertainty_of
 from ddp_perception.prediction_heads import heads_of
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """What a model predicts for one frame or image.
 
@@ -59,8 +60,14 @@ class Prediction:
 
         Returns:
             The file of the prediction; an uncertainty may lie beside it.
+
+        Raises:
+            UserError: it is a folder that exists.
         """
-        stem = Path(stem)
+        stem = Path(stem).expanduser()
+        if stem.is_dir():
+            raise UserError(f'{stem} is a folder; save takes the path of the files in '
+                            'it, without their endings')
         stem.parent.mkdir(parents=True, exist_ok=True)
         return self.field.save(self.sample, stem, self.setting)
 
@@ -80,12 +87,20 @@ class Prediction:
             drawn = self.field.draw(self.sample, Path(folder, 'picture.png'), setting)
             picture = np.asarray(Image.open(drawn).convert('RGB'))
         if path is not None:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self.field.draw(self.sample, Path(path), setting)
+            path = Path(path).expanduser()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.field.draw(self.sample, path, setting)
         return picture
 
+    def __repr__(self) -> str:
+        """Show what there is, in one line: arrays by their shape."""
+        shown = ', '.join(f'{item.name}={_shown(getattr(self, item.name))}'
+                          for item in fields(self)
+                          if item.name not in ('sample', 'field', 'setting'))
+        return f'{type(self).__name__}({shown})'
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class MapPrediction(Prediction):
     """A bird's-eye-view map; axis 1 is x to the right, axis 2 is y forward.
 
@@ -108,7 +123,7 @@ class MapPrediction(Prediction):
         return self.probabilities >= 0.5
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LabelPrediction(Prediction):
     """A class for every pixel of an image.
 
@@ -124,7 +139,7 @@ class LabelPrediction(Prediction):
     classes: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DepthPrediction(Prediction):
     """A depth for every pixel of an image.
 
@@ -133,6 +148,11 @@ class DepthPrediction(Prediction):
     """
 
     metres: np.ndarray
+
+
+def _shown(value: Any) -> str:
+    return (f'{value.shape} {value.dtype}' if isinstance(value, np.ndarray)
+            else repr(value))
 
 
 def results_of(model: BaseModel, sample: BaseDataElement, name: str,

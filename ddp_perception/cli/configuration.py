@@ -19,13 +19,15 @@ _MOST_BYTES = 1_000_000
 _LONGEST_OPTION = 4_000
 
 
-def load_config(path: str | Path, cfg_options: Sequence[str] = (),
+def load_config(path: str | Path,
+                cfg_options: Sequence[str] | Mapping[str, Any] = (),
                 data_root: str | Path | None = None) -> Config:
     """Read a configuration file.
 
     Args:
         path: The file, or what `find_config` finds one by.
-        cfg_options: KEY=VALUE texts.
+        cfg_options: KEY=VALUE texts; or a dictionary, as OpenMMLab's `init_model`
+            takes it.
         data_root: Replaces every data root.
 
     Returns:
@@ -86,38 +88,48 @@ def _near(path: Path) -> str:
         '; is it ' + ' or '.join(close) + '?' if close else '')
 
 
-def _merge_options(cfg: Config, path: Path, cfg_options: Sequence[str]) -> None:
-    """Change a configuration in place as KEY=VALUE texts say."""
+def _merge_options(cfg: Config, path: Path,
+                   cfg_options: Sequence[str] | Mapping[str, Any]) -> None:
+    """Change a configuration in place as KEY=VALUE texts or a dictionary say."""
     from mmengine.config import DictAction
 
     from ddp_perception.cli.setting_rules import require_known_options
-    bad = [option for option in cfg_options if '=' not in option]
+    if isinstance(cfg_options, Mapping):
+        single: dict[str, Sequence[str] | Mapping[str, Any]] = {
+            f'{key}={value!r}': {key: value} for key, value in cfg_options.items()}
+    else:
+        single = {text: [text] for text in cfg_options}
+    bad = [option for option in single if '=' not in option]
     if bad:
         raise UserError('--cfg-options takes KEY=VALUE, got '
                         f'{shortened(repr(bad[0]))}')
-    long = [option for option in cfg_options if len(option) > _LONGEST_OPTION]
+    long = [option for option in single if len(option) > _LONGEST_OPTION]
     if long:
         raise UserError(f'--cfg-options: {shortened(long[0], 60)} has more than '
                         f'{_LONGEST_OPTION} characters; write a configuration')
-    require_known_options(cfg, [text.partition('=')[0] for text in cfg_options])
+    require_known_options(cfg, [text.partition('=')[0] for text in single])
 
-    def merge(texts: Sequence[str], into: Config) -> None:
-        namespace = argparse.Namespace(options=None)
-        DictAction(['--cfg-options'], 'options')(None, namespace, texts)
-        into.merge_from_dict(namespace.options)
+    def merge(options: Sequence[str] | Mapping[str, Any], into: Config) -> None:
+        if isinstance(options, Mapping):
+            changes = dict(options)
+        else:
+            namespace = argparse.Namespace(options=None)
+            DictAction(['--cfg-options'], 'options')(None, namespace, options)
+            changes = namespace.options
+        into.merge_from_dict(changes)
 
     errors = (KeyError, TypeError, IndexError, ValueError, AttributeError,
               AssertionError, RecursionError)  # what misplaced keys raise there
     try:
         merge(cfg_options, cfg)
     except errors as error:
-        for text in cfg_options:  # which of them is it?
+        for text in single:  # which of them is it?
             try:
-                merge([text], copy.deepcopy(cfg))
+                merge(single[text], copy.deepcopy(cfg))
             except errors:
                 break
         else:
-            text = ' '.join(cfg_options)
+            text = ' '.join(single)
         raise UserError(f'--cfg-options {shortened(text, 80)} does not fit '
                         f'{path}: {described(error)}') from error
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -58,10 +59,11 @@ class Sampler:
     _kept: tuple | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for name in ('num_steps', 'num_seeds'):
-            if getattr(self, name) < 1:
-                raise ValueError(f'{name} must be at least 1, got '
-                                 f'{getattr(self, name)}')
+        for name, least in (('num_steps', 1), ('num_seeds', 1), ('seed', 0)):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or value < least:
+                raise ValueError(f'{name} must be a whole number of at least {least}, '
+                                 f'got {value!r}')
         if self.average not in ('last', 'all'):
             raise ValueError(f"average must be 'last' or 'all', got {self.average!r}")
         if self.method not in ('ddim', 'ddpm'):

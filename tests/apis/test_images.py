@@ -143,11 +143,112 @@ def test_a_model_of_mmseg_s_own_making_is_taken(weights, street, tmp_path):
     (np.zeros((4, 4), np.uint8), r'\(H, W, 3\) uint8, got \(4, 4\) uint8'),
     (np.zeros((4, 4, 3)), r'\(H, W, 3\) uint8, got \(4, 4, 3\) float64'),
     (np.zeros((0, 4, 3), np.uint8), r'got \(0, 4, 3\)'),
+    (None, 'got None; was its file read'),
+    (Image.new('I;16', (9, 9)), 'one of the modes L, P, RGB, RGBA, got I;16'),
 ])
 def test_what_is_no_image_is_named(image, message):
     model = init_model(SEG, device='cpu')
     with pytest.raises(UserError, match=message):
         predict_image(model, image)
+
+
+@pytest.mark.parametrize('sampling, message', [
+    (dict(num_steps=0), 'num_steps must be a whole number of at least 1, got 0'),
+    (dict(num_steps='3'), "num_steps must be a whole number of at least 1, got '3'"),
+    (dict(num_steps=2.5), 'num_steps must be a whole number of at least 1, got 2.5'),
+    (dict(until_stable='x'), "until_stable='x': "),
+    (dict(uncertainty='none'), "uncertainty must be 'auto', None or one of"),
+    (3, r'sampling must be a dictionary, such as dict\(num_steps=3\), got 3'),
+])
+def test_a_sampler_that_cannot_be_is_named_as_in_python(sampling, message):
+    with pytest.raises(UserError, match=f'^{message}'):
+        init_model(SEG, sampling=sampling)
+
+
+def test_a_seed_is_a_whole_number():
+    with pytest.raises(UserError, match="^seed must be a whole number .* got 'a'"):
+        init_model(SEG, seed='a')
+
+
+def test_settings_change_by_a_dictionary_as_in_openmmlab(tmp_path):
+    by_text = init_model(SEG, cfg_options=['model.decode_head.sampler.num_steps=2'])
+    by_name = init_model(SEG, cfg_options={'model.decode_head.sampler.num_steps': 2})
+    assert by_name.decode_head.sampler == by_text.decode_head.sampler
+    assert by_name.decode_head.sampler.num_steps == 2
+    with pytest.raises(UserError, match='modell'):
+        init_model(SEG, cfg_options={'modell.decode_head.sampler.num_steps': 2})
+
+
+def test_images_of_pillow_know_their_order(weights, street, tmp_path):
+    model = init_model(SEG, weights[SEG], 'cpu')
+    file = street / 'a.png'
+    expected = predict_image(model, file)
+    for mode in ('RGB', 'RGBA'):
+        for order in ('bgr', 'rgb'):
+            got = predict_image(model, Image.open(file).convert(mode),
+                                channel_order=order)
+            np.testing.assert_array_equal(got.probabilities, expected.probabilities)
+    grey = Image.open(file).convert('L')
+    grey.save(tmp_path / 'grey.png')
+    palette = Image.open(file).convert('P')
+    palette.save(tmp_path / 'palette.png')
+    for image, name in ((grey, 'grey.png'), (palette, 'palette.png')):
+        np.testing.assert_array_equal(
+            predict_image(model, image).probabilities,
+            predict_image(model, tmp_path / name).probabilities)
+    one, = predict_images(model, [Image.open(file)])
+    np.testing.assert_array_equal(one.probabilities, expected.probabilities)
+
+
+@pytest.mark.parametrize('image', [np.zeros((40, 80, 3), np.uint8),
+                                   Image.new('RGB', (80, 40))], ids=['array', 'Pillow'])
+def test_one_image_is_not_taken_for_several(image):
+    with pytest.raises(UserError, match='got one image; predict_image takes one'):
+        predict_images(init_model(SEG, device='cpu'), image)
+
+
+@pytest.mark.parametrize('batch_size', [1, 2, 4])
+def test_what_came_before_a_failure_is_predicted(weights, street, batch_size):
+    model = init_model(SEG, weights[SEG], 'cpu')
+
+    def video():
+        for _ in range(3):
+            yield cv2.imread(str(street / 'a.png'))
+        raise ConnectionError('the camera is gone')
+
+    names = []
+    with pytest.raises(ConnectionError, match='the camera is gone'):
+        for prediction in predict_images(model, video(), batch_size=batch_size):
+            names.append(prediction.name)
+    assert names == ['000000', '000001', '000002']
+
+
+def test_a_home_folder_may_be_a_tilde(weights, street, monkeypatch):
+    monkeypatch.setenv('HOME', str(street.parent))
+    (street.parent / 'mine.py').write_text(f'_base_ = [{str(SEG)!r}]')
+    model = init_model('~/mine.py', weights[SEG], 'cpu')
+    prediction = predict_image(model, '~/street/a.png')
+    assert prediction.save('~/out/a') == street.parent / 'out/a_labels.png'
+    prediction.draw('~/out/a.png')
+    assert (street.parent / 'out/a.png').is_file()
+    with pytest.raises(UserError, match='out is a folder; save takes the path'):
+        prediction.save(street.parent / 'out')
+
+
+def test_a_prediction_shows_itself_in_a_line(weights, street):
+    model = init_model(SEG, weights[SEG], 'cpu')
+    prediction = predict_image(model, street / 'a.png')
+    count = len(prediction.classes)
+    assert repr(prediction) == (
+        "LabelPrediction(name='a', uncertainty=None, uncertainty_label='', "
+        f'labels=(40, 80) int64, probabilities=({count}, 40, 80) float32, '
+        f'classes={prediction.classes})')
+
+
+def test_an_array_that_is_too_small_for_the_crop_has_a_name():
+    model = init_model(KITTI, device='cpu')
+    with pytest.raises(UserError, match='configuration: the image is 9 x 9, smaller'):
+        predict_image(model, np.zeros((9, 9, 3), np.uint8))
 
 
 def test_models_and_options_that_do_not_fit_are_named(weights, street, tmp_path):
@@ -160,7 +261,7 @@ def test_models_and_options_that_do_not_fit_are_named(weights, street, tmp_path)
         predict_image(init_model(MAP, device='cpu'), street / 'a.png')
     with pytest.raises(UserError, match='limit must be at least 1, got 0'):
         predict_images(model, street, limit=0)
-    with pytest.raises(UserError, match='street is a folder, expected a regular file'):
+    with pytest.raises(UserError, match='street is a folder; predict_images takes'):
         predict_image(model, street)
     with pytest.raises(UserError, match='does not fit'):
         init_model(MAP, weights[SEG], 'cpu')
@@ -170,8 +271,6 @@ def test_models_and_options_that_do_not_fit_are_named(weights, street, tmp_path)
         init_model('nothing.py')
     with pytest.raises(UserError, match='num_steps, num_seeds.*, got steps'):
         init_model(SEG, sampling=dict(steps=4))
-    with pytest.raises(UserError, match='num-steps: .*got 0'):
-        init_model(SEG, sampling=dict(num_steps=0))
     model = init_model(SEG, device='cpu')
     del model.cfg
     with pytest.raises(UserError, match='attribute cfg; build it with'):

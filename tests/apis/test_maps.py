@@ -197,6 +197,10 @@ def test_a_prior_map_takes_the_place_of_sensors(save_weights, tmp_path):
     (dict(points=np.full((7, 5), np.nan)), '7 of 7 points hold NaN'),
     (dict(calibration=None), 'calibration must have the camera CAM_FRONT'),
     (dict(calibration={'CAM_FRONT': {}}), 'calibration of CAM_FRONT must have cam2img'),
+    (dict(sweeps=[(np.zeros((7, 5)), np.eye(4), 0.1)]),
+     'sweeps must be of ddp_perception.apis.Sweep, got one of tuple'),
+    (dict(sweeps=[Sweep(np.zeros((7, 5)), np.eye(3), 0.1)]),
+     r'lidar2sensor of a sweep must have the shape \(4, 4\), got \(3, 3\)'),
     (dict(channel_order='gbr'), "channel_order must be 'bgr' or 'rgb', got 'gbr'"),
 ])
 def test_what_a_frame_lacks_is_named(synthetic, change, message):
@@ -206,6 +210,45 @@ def test_what_a_frame_lacks_is_named(synthetic, change, message):
     frame = {'images': images, 'points': points, 'calibration': info, **change}
     with pytest.raises(UserError, match=f'^frame seven: .*{message}'):
         predict_map(model, **frame, name='seven')
+
+
+def test_a_frame_without_a_name_is_named_plainly(synthetic):
+    root, (info, *_), _ = synthetic
+    images, points = arrays(root, info, 'samples/{}')
+    model = init_model(MAP, device='cpu')
+    with pytest.raises(UserError, match='^the frame: CAM_FRONT: image file now'):
+        predict_map(model, {**images, 'CAM_FRONT': 'nowhere.jpg'}, points, info)
+
+
+def test_what_is_no_frame_is_named(synthetic):
+    model = init_model(MAP, device='cpu')
+    with pytest.raises(UserError, match='apis.Frame, got one of dict'):
+        next(predict_maps(model, [dict(images=None)]))
+    with pytest.raises(UserError, match='got one of Frame; predict_map takes one'):
+        predict_maps(model, Frame())
+
+
+def test_frames_before_one_that_fails_are_predicted_in_batches_too(synthetic):
+    root, (info, *_), _ = synthetic
+    images, points = arrays(root, info, 'samples/{}')
+    model = init_model(MAP, device='cpu')
+    frames = [Frame(images, points, info, name='good'), Frame(name='bad')]
+    predictions = predict_maps(model, frames, batch_size=2)
+    assert next(predictions).name == 'good'
+    with pytest.raises(UserError, match='frame bad: images are missing'):
+        next(predictions)
+    with pytest.raises(UserError, match='batch_size must be a whole number.*got 2.5'):
+        predict_maps(model, frames, batch_size=2.5)
+
+
+def test_points_of_a_rig_say_where_they_are(custom_root):
+    frame = json.loads((custom_root / 'val.json').read_text())['frames'][0]
+    images = {name: custom_root / camera['image']
+              for name, camera in frame['cameras'].items()}
+    model = init_model(OWN, device='cpu')
+    with pytest.raises(UserError, match='calibration must have lidar.sensor2ego'):
+        predict_map(model, images, custom_root / frame['lidar']['points'],
+                    dict(cameras=frame['cameras']))
 
 
 def test_frames_are_read_as_they_are_needed(synthetic):
@@ -223,7 +266,7 @@ def test_frames_are_read_as_they_are_needed(synthetic):
     assert next(predictions).name == '1'
     with pytest.raises(UserError, match='frame 2: points are missing'):
         next(predictions)
-    with pytest.raises(UserError, match='batch_size must be at least 1, got 0'):
+    with pytest.raises(UserError, match='batch_size must be a whole number.*got 0'):
         predict_maps(model, drive(), batch_size=0)
     with pytest.raises(UserError, match='limit must be at least 1, got 0'):
         predict_maps(model, drive(), limit=0)

@@ -103,7 +103,8 @@ def test_sampling_options_reach_diffusion_heads_only():
     assert dict(cfg.model.seg_head.sampler) == {
         'num_steps': 7, 'average': 'all', 'seed': 2}
     for change, message in (
-            (dict(num_seeds=0), '--num-seeds: num_seeds must be at least 1, got 0'),
+            (dict(num_seeds=0),
+             '--num-seeds: num_seeds must be a whole number of at least 1, got 0'),
             (dict(until_stable=2.), '--until-stable: .* 0 to 1, got 2'),
             (dict(time_budget=0.), '--time-budget: .* more than 0 seconds, got 0'),
             (dict(uncertainty='entrpy'), "--uncertainty: .*'changes'.* got 'entrpy'")):

@@ -132,7 +132,7 @@ class KBCrop(BaseTransform):
             raise ValueError(f'image and maps differ in size: {sizes}')
         height, width = sizes[keys[0]]
         top, left = kb_crop_corner(height, width, self.height, self.width,
-                                   results.get('img_path', 'the image'))
+                                   results.get('img_path') or 'the image')
         for key in keys:
             results[key] = results[key][top:top + self.height,
                                         left:left + self.width]
@@ -204,7 +204,7 @@ class DepthRandomCrop(RandomCrop):
         height, width = results['img'].shape[:2]
         if height < self.crop_size[0] or width < self.crop_size[1]:
             raise ValueError(
-                f'{results.get("img_path", "the image")} is {height} x '
+                f'{results.get("img_path") or "the image"} is {height} x '
                 f'{width}, smaller than the crop of {self.crop_size[0]} x '
                 f'{self.crop_size[1]}')
         return super().transform(results)

@@ -54,7 +54,7 @@ class LoadMultiViewImages(BaseTransform):
             raise KeyError(f'sample {token} lacks the cameras {missing}; it '
                            f'has {sorted(available)}')
         views = [available[name] for name in self.cameras]
-        names = [f'sample {token}, {name}' for name in self.cameras]
+        names = [f'sample {token}, {name}' if token else name for name in self.cameras]
         cam2img = np.stack([_matrix(view, 'cam2img', name)
                             for view, name in zip(views, names, strict=True)])
         lidar2cam = np.stack([
