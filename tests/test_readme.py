@@ -137,6 +137,16 @@ def test_commands_parse(document, repository_dir):
         command_parser(name, module).parse_args(arguments)
 
 
+def test_commands_of_the_table_have_what_they_need(readme):
+    import importlib
+    lines = re.findall(r'^\| `([a-z-]+) ([A-Z][^`]*)` \|', readme, flags=re.MULTILINE)
+    assert len(lines) >= 5
+    for name, arguments in lines:
+        module = importlib.import_module(COMMANDS[name][0])
+        arguments = arguments.replace('NAME', 'camvid')  # one of a few
+        command_parser(name, module).parse_args(arguments.split())
+
+
 @pytest.mark.parametrize('document', ['README.md', 'SECURITY.md'])
 def test_every_variable_of_the_environment_is_named(document, repository_dir):
     code = ''.join(path.read_text()

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -141,10 +142,13 @@ class FramePipeline:
                 if name not in had:
                     raise UserError(f'{where} must have the camera {name}, which the '
                                     f'model reads, got {", ".join(had) or "none"}')
-        return {name: {**_image(image, frame.channel_order, f'image {name}'),
-                       'cam2img': calibration.cam2img[name],
-                       'lidar2cam': calibration.lidar2cam[name]}
-                for name, image in images.items() if name in calibration.cam2img}
+        views = {name: {**_image(image, frame.channel_order, f'image {name}'),
+                        'cam2img': calibration.cam2img[name],
+                        'lidar2cam': calibration.lidar2cam[name]}
+                 for name, image in images.items() if name in calibration.cam2img}
+        for name in wanted:
+            _warn_of_another_size(name, views[name])
+        return views
 
     def _points(self, frame: Frame, calibration: Calibration) -> dict[str, Any]:
         """Return the fields of the LiDAR."""
@@ -209,6 +213,18 @@ def _image(image: Image, channel_order: str, what: str) -> dict[str, Any]:
     if isinstance(image, str | Path):
         return {'img_path': os.path.expanduser(image)}
     return {'img': blue_green_red(image, channel_order, what)}
+
+
+def _warn_of_another_size(name: str, view: Mapping[str, Any]) -> None:
+    """Warn where the camera matrix is hardly that of an array, as after resizing it."""
+    if 'img' not in view:
+        return
+    height, width = view['img'].shape[:2]
+    u, v = view['cam2img'][:2, 2]
+    if not (0 <= u <= width and 0 <= v <= height):
+        warnings.warn(f'image {name} is {width} x {height} pixels, but its cam2img has '
+                      f'the principal point at {u:.1f}, {v:.1f}, outside of it; '
+                      'is the matrix that of another size?', stacklevel=2)
 
 
 def _cloud(points: Any, values: int) -> np.ndarray:

@@ -220,6 +220,18 @@ def test_a_frame_without_a_name_is_named_plainly(synthetic):
         predict_map(model, {**images, 'CAM_FRONT': 'nowhere.jpg'}, points, info)
 
 
+def test_images_of_another_size_than_their_matrices_are_warned_of(
+        synthetic, recwarn):
+    root, (info, *_), _ = synthetic
+    images, points = arrays(root, info, 'samples/{}')
+    model = init_model(MAP, device='cpu')
+    predict_map(model, images, points, info)
+    assert not [one for one in recwarn if 'principal point' in str(one.message)]
+    images['CAM_BACK'] = images['CAM_BACK'][::2, ::2]
+    with pytest.warns(UserWarning, match='image CAM_BACK is .* another size'):
+        predict_map(model, images, points, info)
+
+
 def test_what_is_no_frame_is_named(synthetic):
     model = init_model(MAP, device='cpu')
     with pytest.raises(UserError, match='apis.Frame, got one of dict'):

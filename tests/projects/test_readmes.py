@@ -48,6 +48,26 @@ def test_commands_parse_and_name_configurations_that_exist(page):
             command_parser(name, module).parse_args(arguments)
 
 
+def test_what_a_map_head_takes_is_counted_in_the_readme():
+    """Its lines of configuration, and the configurations of mmdet3d that it suits."""
+    import mmdet3d
+    page = (ROOT / 'projects/map_head_for_your_detector/README.md').read_text()
+    readme = (ROOT / 'README.md').read_text()
+    before, after = (block.split('\n') for block in
+                     re.findall(r'```python\n(.*?)```', page, re.S)[:2])
+    added = len(list(filter(None, after))) - len(list(filter(None, before)))
+    assert added == 13
+    assert re.findall(r'(\w+)\s+lines\s+of\s+(?:\[)?its', readme) == ['thirteen'] * 2
+    rows = re.findall(r'^\| `(\w+)` \| (\d+) \| (yes|no)', page, re.M)
+    there = Path(mmdet3d.__file__).parent / '.mim/configs'
+    files = {folder.name: len(list(folder.glob('*nus*.py')))
+             for folder in there.iterdir() if folder.name != 'nuimages'}
+    assert {name: int(count) for name, count, _ in rows} == {
+        name: count for name, count in files.items() if count}
+    suited = sum(int(count) for _, count, answer in rows if answer == 'yes')
+    assert f'[{suited} of its {sum(files.values())} nuScenes configurations]' in readme
+
+
 PROCESSES = r'(?:torchrun --nproc-per-node=(\d+) -m ddp_perception\.cli|ddp-perception)'
 
 
