@@ -27,6 +27,8 @@ COMMANDS = {
               'whether diffusion earns its steps: claims, trainings, verdicts'),
     'predict': ('ddp_perception.cli.predict',
                 'predict and draw: maps of frames, labels or depth of images'),
+    'export': ('ddp_perception.cli.export',
+               'write a model as ONNX, for ONNX Runtime and TensorRT'),
     'report': ('ddp_perception.cli.report', 'write one HTML page about a run'),
     'convert-checkpoint': ('ddp_perception.cli.convert_checkpoint',
                            'convert a released checkpoint (DDP, BEVFusion)'),

@@ -235,8 +235,9 @@ def pool_pieces(depth: Tensor, features: Tensor, pieces: PieceBags) -> Tensor:
     """
     table = features.transpose(1, 2).flatten(0, 1)  # (N P, C)
     weights = F.pad(depth.flatten(), (1, 0))
+    weights = weights.index_select(0, pieces.pairs.flatten()).view_as(pieces.pairs)
     with gather_sum_backend('gather'):
-        first = gather_sum(table, pieces.pixels, weights[pieces.pairs])
+        first = gather_sum(table, pieces.pixels, weights)
     return sum_of_pieces(first, Pieces((pieces.pairs, *pieces.sums), pieces.cells))
 
 

@@ -84,18 +84,22 @@ def gather_sum(table: Tensor, index: Tensor, weights: Tensor,
                            per_sample_weights=weights)
 
 
+_AT_ONCE = 8
+"""Rows of a bag that are gathered at once."""
+
+
 def _gather(table: Tensor, index: Tensor, weights: Tensor) -> Tensor:
     """Sum bags of a fixed size, in float32 at least.
 
-    One place of the bags after another: all gathered rows at once would be J
-    times as large as the result.
+    Some places of the bags at a time: all gathered rows at once would be J times
+    as large as the result, and one place at a time makes large graphs.
     """
-    wide = torch.promote_types(table.dtype, torch.float32)
-    total = torch.zeros((), dtype=wide, device=table.device)
-    for rows, factors in zip(index.unbind(1), weights.unbind(1)):
-        taken = table.index_select(0, rows).to(wide)
-        total = total + taken * factors[:, None].to(wide)
-    return total.to(table.dtype)
+    table = table.to(torch.promote_types(table.dtype, torch.float32))
+    total = table.new_zeros(())
+    for rows, factors in zip(index.split(_AT_ONCE, 1), weights.split(_AT_ONCE, 1)):
+        taken = table.index_select(0, rows.flatten()).unflatten(0, (-1, rows.shape[1]))
+        total = total + (factors[:, None].to(table.dtype) @ taken).squeeze(1)
+    return total.to(weights.dtype)
 
 
 def _gather_bags(table: Tensor, index: Tensor, weights: Tensor,
@@ -106,7 +110,7 @@ def _gather_bags(table: Tensor, index: Tensor, weights: Tensor,
     rows = F.pad(index, (1, 0))[first]
     factors = F.pad(weights, (1, 0))[first]
     wide = torch.promote_types(table.dtype, torch.float32)
-    return sum_of_pieces(_gather(table.to(wide), rows, factors.to(wide)), pieces
+    return sum_of_pieces(_gather(table, rows, factors.to(wide)), pieces
                          ).to(table.dtype)
 
 
@@ -128,7 +132,8 @@ class Pieces(NamedTuple):
         levels: `LEVELS` tensors (P, PIECE). The first one's numbers are the
             places in the list of all bags, from 1. The next ones' are rows of
             the table that grows with each level: zeros at 0, then the sums of
-            the first level, then those of the second. P is 1 at least.
+            the first level, then those of the second. P is 2 at least: tracing takes
+            a length of 0 or 1 for a constant.
         bags: (I,) the row of that table that is the sum of each bag; 0 for an
             empty one.
     """
@@ -178,7 +183,7 @@ def _cut(starts: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     place = within[:, None] + torch.arange(PIECE, device=run.device)
     numbers = (starts[run][:, None] + place).masked_fill(
         place >= counts[run][:, None], 0).int()
-    return (numbers if len(numbers) else numbers.new_zeros(1, PIECE)), per_run, first
+    return F.pad(numbers, (0, 0, 0, max(2 - len(numbers), 0))), per_run, first
 
 
 def sum_of_pieces(sums: Tensor, pieces: Pieces) -> Tensor:
@@ -193,8 +198,7 @@ def sum_of_pieces(sums: Tensor, pieces: Pieces) -> Tensor:
     """
     table = F.pad(sums, (0, 0, 1, 0))
     for level in pieces.levels[1:]:
-        total = torch.zeros((), dtype=sums.dtype, device=sums.device)
-        for rows in level.unbind(1):
-            total = total + table.index_select(0, rows)
+        total = sum(table.index_select(0, rows.flatten()).unflatten(
+            0, (-1, rows.shape[1])).sum(1) for rows in level.split(_AT_ONCE, 1))
         table = torch.cat([table, total])
     return table.index_select(0, pieces.bags)
