@@ -38,6 +38,6 @@ def attach_graph(model: BaseModel, path: str | Path) -> None:
         raise UserError(f'an exported graph needs {error.name}: '
                         'pip install onnx onnxruntime') from None
     try:
-        run_in_onnx(model, LoadedGraph(path))
+        run_in_onnx(model, LoadedGraph(path, error=UserError))
     except ValueError as error:
         raise UserError(f'{path} cannot be used: {error}') from error

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -113,6 +113,14 @@ class Graph(nn.Module):
     def named(self, tensors: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """Return the inputs by name."""
         return dict(zip((tensor.name for tensor in self.inputs), tensors, strict=True))
+
+    def fix_batch(self) -> bool:
+        """Make a free number of items one; say whether there was one to fix."""
+        free = [one for one in self.inputs if one.free.get(0) == 'batch']
+        for one in free:
+            self.inputs[self.inputs.index(one)] = replace(
+                one, sample=one.sample[:1], free={})
+        return bool(free)
 
     @abstractmethod
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:

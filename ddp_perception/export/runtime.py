@@ -24,6 +24,7 @@ class LoadedGraph:
     Args:
         path: ONNX file of `export_graph`.
         threads: that ONNX Runtime uses; by default as it chooses.
+        error: what is raised where inputs do not fit.
 
     Attributes:
         description: what the file says of itself.
@@ -32,14 +33,16 @@ class LoadedGraph:
         ValueError: the file is no ONNX, or was not written by `export_graph`.
     """
 
-    def __init__(self, path: str | Path, threads: int = 0) -> None:
+    def __init__(self, path: str | Path, threads: int = 0,
+                 error: type[Exception] = ValueError) -> None:
+        self.error = error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         try:
             self.session = onnxruntime.InferenceSession(
                 str(path), options, providers=['CPUExecutionProvider'])
-        except Exception as error:  # its classes have no common base but this
-            raise ValueError(f'{path} cannot be read as ONNX: {error}') from error
+        except Exception as problem:  # its classes have no common base but this
+            raise ValueError(f'{path} cannot be read as ONNX: {problem}') from problem
         text = self.session.get_modelmeta().custom_metadata_map.get(METADATA)
         if text is None:
             raise ValueError(f'{path} was not written by ddp-perception export')
@@ -49,7 +52,7 @@ class LoadedGraph:
         """Return the outputs by name.
 
         Raises:
-            ValueError: an input has another shape than the graph takes.
+            ``error``: an input has another shape than the graph takes.
         """
         wanted = {one['name']: one['shape'] for one in self.description['inputs']}
         for name, shape in wanted.items():
@@ -57,7 +60,7 @@ class LoadedGraph:
             if len(given) != len(shape) or any(
                     isinstance(length, int) and length != mine
                     for length, mine in zip(shape, given)):
-                raise ValueError(f'the graph takes {name} of the shape {shape}, got '
+                raise self.error(f'the graph takes {name} of the shape {shape}, got '
                                  f'{given}')
         results = self.session.run(None, {
             name: np.ascontiguousarray(inputs[name].cpu().numpy()) for name in wanted})
@@ -117,11 +120,15 @@ def _noise(head: Any, graph: LoadedGraph) -> dict[str, Tensor]:
 
 def _attach_image(model: Any, head: Any, graph: LoadedGraph) -> None:
     noise = _noise(head, graph)
+    batch = graph.description['inputs'][0]['shape'][0]
     as_logits = isinstance(head.outcome, Classes) and not head.averages_probabilities
 
     def encode_decode(inputs: Tensor, batch_img_metas: Sequence[dict]) -> Tensor:
-        results = graph({'images': inputs, **noise})
-        prediction, *uncertain = results.values()
+        # One by one where the graph takes a single image.
+        parts = [graph({'images': images, **noise}) for images in
+                 (inputs.split(1) if batch == 1 else [inputs])]
+        prediction, *uncertain = (torch.cat([part[name] for part in parts])
+                                  for name in parts[0])
         if as_logits:  # whose softmax is the probabilities again
             prediction = prediction.clamp(min=torch.finfo(torch.float32).tiny).log()
         maps = [prediction, *(uncertain if head.appends_uncertainty else [])]

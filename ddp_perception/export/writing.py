@@ -19,6 +19,7 @@ import onnx
 import onnxruntime
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import UserError as NotFree
 
 from ddp_perception.bevfusion import BEVFusion
 from ddp_perception.detectors.map_prior import MapPriorSegmentor
@@ -86,6 +87,9 @@ def graph_of(model: nn.Module, *, constant_noise: bool = False,
             raise ValueError('image_size is needed: the model takes images of any '
                              'size, a graph takes one')
         height, width = size
+        if min(height, width) < 1:
+            raise ValueError('image_size must be a height and a width in pixels, got '
+                             f'{height} and {width}')
         return ImageGraph(model, (height, width), constant_noise)
     raise ValueError('only ddp.BEVFusion and ddp.MapPriorSegmentor with a map head and '
                      "mmseg's segmentors with a head of ddp can be exported, got "
@@ -115,11 +119,14 @@ def export_graph(graph: Graph, path: str | Path, *, opset: int = OPSET,
         onnx.checker.ValidationError: the file is no valid ONNX.
     """
     path = Path(path)
-    samples = tuple(tensor.sample for tensor in graph.inputs)
     with torch.no_grad(), _quiet():
-        program = torch.export.export(graph, samples, strict=False, dynamic_shapes=(
-            tuple({axis: torch.export.Dim.DYNAMIC for axis in tensor.free}
-                  for tensor in graph.inputs), ))
+        try:
+            program = _program(graph)
+        except NotFree:  # some backbones compute with the number of images
+            if not graph.fix_batch():
+                raise
+            program = _program(graph)
+        samples = tuple(tensor.sample for tensor in graph.inputs)
         expected = graph(*samples)
         outputs = graph.outputs(expected)
         onnx_program = torch.onnx.export(
@@ -147,6 +154,13 @@ def export_graph(graph: Graph, path: str | Path, *, opset: int = OPSET,
     os.replace(partial, path)
     path.with_suffix('.json').write_text(json.dumps(description, indent=1) + '\n')
     return Exported(path, description, difference, unsupported)
+
+
+def _program(graph: Graph) -> torch.export.ExportedProgram:
+    return torch.export.export(
+        graph, tuple(tensor.sample for tensor in graph.inputs), strict=False,
+        dynamic_shapes=(tuple({axis: torch.export.Dim.DYNAMIC for axis in tensor.free}
+                              for tensor in graph.inputs), ))
 
 
 def run(model: onnx.ModelProto, inputs: dict[str, Tensor]) -> list[np.ndarray]:
