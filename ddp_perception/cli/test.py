@@ -25,6 +25,7 @@ from ddp_perception.cli import (
     arguments,
     build_errors,
     checkpoint_checks,
+    compiled,
     configuration,
     curve_pictures,
     missing_data,
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--show-limit', type=int, default=20, metavar='N',
                         help='how many pictures, spread over the split '
                         '(default: %(default)s)')
+    arguments.add_compile(parser)
     arguments.add_sampling(parser)
     arguments.add_seed(parser)
     arguments.add_trust(parser)
@@ -89,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
         operators.require_operators(model)
         checkpoint_checks.load_weights(model, args.checkpoint, args.config,
                                        args.trust_checkpoint)
+        if args.compile:
+            compiled.compile_heads(model)
         run_.logger.info(f'weights of {args.checkpoint}')
         figures = run_.test()
     if args.out and run_.rank == 0:

@@ -89,13 +89,18 @@ def _geometry(model: Any, images: Tensor, points: Tensor | None, meta: dict
             'bag_cells': pieces.cells}
 
 
-def example_frame(model: Any, cameras: int = 6, points: int = 20000) -> FrameInputs:
-    """Return a made-up frame: cameras all around and points everywhere.
+def example_frame(model: Any, cameras: int = 6, points: int = 20000
+                  ) -> tuple[Tensor | None, Tensor | None, dict[str, Any]]:
+    """Make up a frame: cameras all around and points everywhere.
 
     Args:
         model: `ddp.BEVFusion`.
         cameras: how many.
         points: how many.
+
+    Returns:
+        Images, points and metainfo as `frame_inputs` takes them; None for what
+        the model does not read.
     """
     images = cloud = None
     meta: dict[str, Any] = dict(lidar_aug_matrix=torch.eye(4).numpy())
@@ -112,7 +117,7 @@ def example_frame(model: Any, cameras: int = 6, points: int = 20000) -> FrameInp
                     img_aug_matrix=torch.eye(4).repeat(cameras, 1, 1).numpy())
     if model.with_lidar or getattr(model.view_transform, 'needs_points', False):
         cloud = _cloud(model, points)
-    return frame_inputs(model, images, cloud, meta)
+    return images, cloud, meta
 
 
 def _camera(yaw: float) -> Tensor:

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,11 +22,12 @@ from torch._dynamo.exc import UserError as NotFree
 
 from ddp_perception.bevfusion import BEVFusion
 from ddp_perception.detectors.map_prior import MapPriorSegmentor
-from ddp_perception.export.frame_inputs import example_frame
+from ddp_perception.export.frame_inputs import example_frame, frame_inputs
 from ddp_perception.export.graph import Graph
 from ddp_perception.export.image_graph import ImageGraph
 from ddp_perception.export.map_graphs import FrameGraph, PriorGraph
 from ddp_perception.export.tensorrt import unsupported_operations
+from ddp_perception.files import whole_file
 from ddp_perception.heads import BEVHead, DenseHead, DiffusionHead
 
 OPSET = 18
@@ -76,7 +76,7 @@ def graph_of(model: nn.Module, *, constant_noise: bool = False,
     if isinstance(getattr(model, 'seg_head', None), BEVHead):
         if isinstance(model, BEVFusion):
             with torch.no_grad():
-                frame = example_frame(model, cameras)
+                frame = frame_inputs(model, *example_frame(model, cameras))
             return FrameGraph(model, frame, constant_noise)
         if isinstance(model, MapPriorSegmentor):
             channels = next(p for p in model.encoder.parameters() if p.dim() == 4)
@@ -149,10 +149,10 @@ def export_graph(graph: Graph, path: str | Path, *, opset: int = OPSET,
     difference = _difference(graph, run(model, dict(zip(
         (tensor.name for tensor in graph.inputs), samples))), expected)
     description['difference'] = difference
-    partial = path.with_name(f'{path.name}.part')
-    onnx.save(model, partial)
-    os.replace(partial, path)
-    path.with_suffix('.json').write_text(json.dumps(description, indent=1) + '\n')
+    with whole_file(path) as part:
+        onnx.save(model, part)
+    with whole_file(path.with_suffix('.json')) as part:
+        part.write_text(json.dumps(description, indent=1) + '\n')
     return Exported(path, description, difference, unsupported)
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import NamedTuple
 
 import torch
@@ -23,23 +22,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 BACKENDS = ('embedding_bag', 'gather')
-_chosen: ContextVar[str | None] = ContextVar('gather_sum_backend', default=None)
+_chosen: str | None = None  # no ContextVar: torch.compile cannot follow it
 
 
 @contextmanager
 def gather_sum_backend(name: str) -> Iterator[None]:
-    """Compute gather-sums in one of the `BACKENDS` meanwhile.
+    """Compute gather-sums in one of the `BACKENDS` meanwhile, in all threads.
 
     Raises:
         ValueError: another name.
     """
+    global _chosen
     if name not in BACKENDS:
         raise ValueError(f'gather-sum backend must be one of {BACKENDS}, got {name!r}')
-    token = _chosen.set(name)
+    before, _chosen = _chosen, name
     try:
         yield
     finally:
-        _chosen.reset(token)
+        _chosen = before
 
 
 def is_exporting() -> bool:
@@ -76,7 +76,7 @@ def gather_sum(table: Tensor, index: Tensor, weights: Tensor,
     if (index.dim() == 1) != (offsets is not None):
         raise ValueError('offsets go with a one-dimensional index, and only '
                          f'with it; index has {index.dim()} dimensions')
-    backend = _chosen.get() or ('gather' if is_exporting() else 'embedding_bag')
+    backend = _chosen or ('gather' if is_exporting() else 'embedding_bag')
     if backend == 'gather':
         return _gather(table, index, weights) if offsets is None else \
             _gather_bags(table, index, weights, offsets)
