@@ -43,6 +43,8 @@ NUSCENES = [
 ]
 DEV = ['pytest>=7', 'pytest-random-order>=1.1', 'scikit-learn>=1.3', 'ruff>=0.5',
        'mypy>=2']
+# Models as graphs outside of PyTorch.
+EXPORT = ['onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.20']
 DOCS = ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5,<10']
 
 
@@ -93,9 +95,10 @@ setup(
         'openmmlab': OPENMMLAB,
         'nuscenes': NUSCENES,
         'imagenet': IMAGENET,
+        'export': EXPORT,
         'dev': DEV,
         'docs': DOCS,  # of the pages as a site, in an environment of its own
-        'all': sorted({*OPENMMLAB, *NUSCENES, *IMAGENET, *DEV}),
+        'all': sorted({*OPENMMLAB, *NUSCENES, *IMAGENET, *EXPORT, *DEV}),
     },
     entry_points={
         'console_scripts': ['ddp-perception = ddp_perception.cli.main:run_process'],

@@ -9,7 +9,7 @@ matrices. Voxels and geometry are computed in each call, by the same code everyw
 * ``int8``: matrix products with weights quantised beforehand and activations in the
   run (`onnxruntime.quantization.quantize_dynamic`). Reported, not demanded: the share
   of cells whose classes are decided alike.
-* ``compiled``: PyTorch with the head's denoiser compiled. Agrees to 1e-4.
+* ``compiled``: PyTorch with the head's decoder layers compiled. Agrees to 1e-4.
 
 The baseline is always PyTorch as it is, in the same process and in turns.
 """
@@ -24,6 +24,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from benchmarks.timing import compare, report
 from ddp_perception.apis import init_model
+from ddp_perception.cli.compiled import compile_heads
 from ddp_perception.export.frame_inputs import example_frame
 from ddp_perception.export.runtime import LoadedGraph, run_in_onnx
 from ddp_perception.export.writing import export_graph, graph_of, weights_digest
@@ -88,7 +89,7 @@ def main(argv=None):
     print(f'int8 decides {same:.2%} of the cells and classes like float32')
     if not args.no_compile:
         compiled = copy.deepcopy(model)
-        compiled.seg_head.diffusion.denoiser.compile()
+        compile_heads(compiled)
         results.append(compare('compiled head over PyTorch', predictor(compiled, frame),
                                eager, rounds=args.rounds))
     report(results)

@@ -36,8 +36,9 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 def add_compile(parser: argparse.ArgumentParser) -> None:
     """Add the option that compiles the head."""
     parser.add_argument('--compile', action='store_true',
-                        help="compile the diffusion head's decoder (torch.compile), "
-                        'which takes a minute at the start; needs a C++ compiler')
+                        help="compile the diffusion head's decoder layers "
+                        '(torch.compile), which takes up to a minute at the start '
+                        'and needs a C++ compiler')
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:

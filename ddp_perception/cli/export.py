@@ -41,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--cameras', type=int, default=6, metavar='N',
                         help='cameras of the example; the graph takes any number '
                         '(default: %(default)s)')
+    parser.add_argument('--sample', metavar='FILE.npz',
+                        help="write the example's inputs and what PyTorch makes of "
+                        'them too, to check the file where it is to run')
     parser.add_argument('--opset', type=int, metavar='N',
                         help='of ONNX, 18 at least (default: 18)')
     arguments.add_sampling(parser)
@@ -50,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run this sub-command."""
+    import numpy as np
+
     from ddp_perception.cli import output_places
     from ddp_perception.cli.exported import class_names
     from ddp_perception.export.writing import (
@@ -59,9 +64,14 @@ def run(args: argparse.Namespace) -> int:
         preprocessing_of,
         weights_digest,
     )
+    from ddp_perception.files import whole_file
     out = output_places.require_file_place(args.out, 'OUT')
     if out.suffix != '.onnx':
         raise UserError(f'OUT must end with .onnx, got {out}')
+    sample = None if args.sample is None else output_places.require_file_place(
+        args.sample, '--sample')
+    if sample is not None and sample.suffix != '.npz':
+        raise UserError(f'--sample must end with .npz, got {sample}')
     if args.cameras < 2:
         raise UserError(f'--cameras must be at least 2, got {args.cameras}')
     opset = OPSET if args.opset is None else args.opset
@@ -78,6 +88,10 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         message = str(error).replace('image_size is needed', '--image-size is needed')
         raise UserError(f'{args.config} cannot be exported: {message}') from error
+    if sample is not None:
+        with whole_file(sample) as part, open(part, 'wb') as file:
+            np.savez(file, **{name: value.numpy()  # type: ignore[arg-type]
+                              for name, value in exported.sample.items()})
     print(f'{out}: ONNX Runtime agrees with PyTorch to {exported.difference:.1e} '
           f'{"of the metres" if graph.predicts == "metres" else "in probability"}')
     print('TensorRT has every operation' if not exported.unsupported else

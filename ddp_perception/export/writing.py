@@ -33,7 +33,8 @@ from ddp_perception.heads import BEVHead, DenseHead, DiffusionHead
 OPSET = 18
 """The one that PyTorch's exporter writes; for others it converts what it wrote. It has
 LayerNormalization (17), and nothing that later ones added, such as Gelu (20), so that
-older releases of TensorRT and ONNX Runtime read the file too."""
+older releases of TensorRT and ONNX Runtime read the file too. 20 and 22 agree with
+PyTorch as well."""
 TOLERANCE = 1e-4
 METADATA = 'ddp_perception'
 """Key of the description within the ONNX file."""
@@ -49,12 +50,14 @@ class Exported:
         difference: greatest difference to PyTorch: of probabilities, or of
             metres as a share of them.
         unsupported: operations that TensorRT lacks.
+        sample: inputs by name, and the outputs that PyTorch computed of them.
     """
 
     path: Path
     description: dict[str, Any]
     difference: float
     unsupported: list[str]
+    sample: dict[str, Tensor]
 
 
 def graph_of(model: nn.Module, *, constant_noise: bool = False,
@@ -101,10 +104,10 @@ def export_graph(graph: Graph, path: str | Path, *, opset: int = OPSET,
                  weights: str = '') -> Exported:
     """Write a graph as ONNX with a description, and check it.
 
-    The exporter is the one that builds on `torch.export`: it sees the program,
-    not one run of it, so a branch on a value is an error rather than a wrong
-    graph, and axes that are free stay free. (``dynamo=False`` records one run;
-    it writes the batch and the number of pieces of that run into shapes.)
+    The exporter is the one that builds on `torch.export`: a branch on a value is
+    an error there rather than a wrong graph, and axes that are free stay free. The
+    older one (``dynamo=False``) records one run, in which sizes are tensors: it
+    fails on these models, at their checks of sizes and at ``full_like``.
 
     Args:
         graph: of `graph_of`.
@@ -153,7 +156,8 @@ def export_graph(graph: Graph, path: str | Path, *, opset: int = OPSET,
         onnx.save(model, part)
     with whole_file(path.with_suffix('.json')) as part:
         part.write_text(json.dumps(description, indent=1) + '\n')
-    return Exported(path, description, difference, unsupported)
+    sample = {tensor.name: tensor.sample for tensor in (*graph.inputs, *outputs)}
+    return Exported(path, description, difference, unsupported, sample)
 
 
 def _program(graph: Graph) -> torch.export.ExportedProgram:

@@ -6,7 +6,7 @@ import torch
 
 from ddp_perception.cli.compiled import compile_heads
 from ddp_perception.cli.errors import UserError
-from ddp_perception.decoder import Denoiser
+from ddp_perception.decoder.layers import DecoderLayer
 from tests.cli.test_evaluation import CONFIGS, write_cityscapes
 from tests.cli.test_predict_images import SEG, build, weights, write_image
 
@@ -35,15 +35,15 @@ def test_compiled_heads_predict_and_learn_as_before():
     assert head.state_dict().keys() == other.state_dict().keys()
 
 
-def test_predict_and_test_compile_the_denoiser(
+def test_predict_and_test_compile_the_layers(
         weights, error_of, tmp_path, monkeypatch):
     """That the model reaches the compiler; what it makes of it is above."""
     compiled = []
 
-    def note(denoiser):
-        compiled.append(denoiser)
+    def note(layer):
+        compiled.append(layer)
         raise UserError('far enough')
-    monkeypatch.setattr(Denoiser, 'compile', note)
+    monkeypatch.setattr(DecoderLayer, 'compile', note)
     write_image(tmp_path / 'a.png', 0)
     write_cityscapes(tmp_path / 'data')
     for argv in (('predict', SEG, weights[SEG], tmp_path / 'a.png', '--out',

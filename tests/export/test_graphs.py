@@ -2,6 +2,7 @@
 import pytest
 import torch
 
+from ddp_perception.apis import init_model
 from ddp_perception.export.frame_inputs import frame_inputs
 from ddp_perception.export.runtime import LoadedGraph
 from ddp_perception.export.writing import export_graph, graph_of
@@ -156,3 +157,15 @@ def test_a_head_without_a_noisy_map_is_exported_without_noise(tmp_path):
     with torch.no_grad():
         expected = model(torch.ones(2, 3, 32, 40))['map']
     close(graph({'prior': torch.ones(2, 3, 32, 40)})['probabilities'], expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('config, options', [
+    ('demo_fusion_cpu', {}), ('demo_cityscapes_cpu', dict(image_size=(256, 512))),
+    ('demo_kitti_cpu', {}), ('ddp_3step_osm-drivable_cpu', {})])
+def test_the_demos_models_are_exported_and_lack_nothing_in_tensorrt(
+        config, options, tmp_path):
+    torch.manual_seed(0)
+    model = init_model(config, device='cpu')  # the export compares the results
+    graph = exported(model, tmp_path, **options)
+    assert graph.description['not_in_tensorrt'] == []

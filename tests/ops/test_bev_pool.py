@@ -179,3 +179,12 @@ def test_exported_pooling_takes_other_bags_and_adds_into_no_cell():
     bags = bags_from_cells(other, num_cells)
     ours = program.module()(depth, features, *PieceBags.of(bags))
     torch.testing.assert_close(ours, bev_pool(depth, features, bags))
+
+
+def test_rows_after_the_last_level_change_nothing():
+    depth, features, cells, num_cells = random_problem(images=40)
+    pieces = PieceBags.of(bags_from_cells(cells, num_cells))
+    first, last = pieces.sums
+    padded = pieces._replace(sums=(first, torch.nn.functional.pad(last, (0, 0, 0, 5))))
+    assert torch.equal(pool_pieces(depth, features, padded),
+                       pool_pieces(depth, features, pieces))
