@@ -4,7 +4,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ddp_perception.cli.errors import UserError
-from ddp_perception.prediction_heads import heads_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,6 +19,7 @@ def compile_heads(model: nn.Module) -> None:
     Raises:
         UserError: the model has no diffusion head.
     """
+    from ddp_perception.prediction_heads import heads_of
     diffusions = [head.diffusion for head in heads_of(model)
                   if hasattr(head, 'diffusion')]
     if not diffusions:

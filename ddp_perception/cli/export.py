@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f'{args.config} cannot be exported: {message}') from error
     if sample is not None:
         with whole_file(sample) as part, open(part, 'wb') as file:
-            np.savez(file, **{name: value.numpy()  # type: ignore[arg-type]
+            np.savez(file, **{name: value.numpy()
                               for name, value in exported.sample.items()})
     print(f'{out}: ONNX Runtime agrees with PyTorch to {exported.difference:.1e} '
           f'{"of the metres" if graph.predicts == "metres" else "in probability"}')

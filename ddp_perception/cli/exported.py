@@ -14,8 +14,8 @@ def class_names(model: Any) -> list[str]:
     """Return the classes that a model with a configuration predicts; none of depth."""
     from ddp_perception.cli.image_prediction import read_metainfo
     head = getattr(model, 'seg_head', None) or getattr(model, 'decode_head', None)
-    if getattr(head, 'classes', None):
-        return list(head.classes)
+    if classes := getattr(head, 'classes', None):
+        return list(classes)
     if getattr(head, 'prediction_field', '') != 'pred_sem_seg':
         return []
     return list(read_metainfo(model.cfg).get('classes') or [])

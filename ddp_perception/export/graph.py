@@ -102,9 +102,7 @@ class Graph(nn.Module):
     def sample(self, feats: Tensor, tensors: Mapping[str, Tensor]
                ) -> tuple[Tensor, Tensor | None]:
         """Return the head's prediction of features and how uncertain it is."""
-        noise = ()
-        if self.samples:
-            noise = (tensors.get('noise', self.noise), )
+        noise = (tensors.get('noise', self.noise), ) if self.samples else ()
         steps = [step.float() for step in self.head.prediction_steps(feats, *noise)]
         uncertain = self.head.uncertainty(steps) \
             if hasattr(self.head, 'uncertainty') else None

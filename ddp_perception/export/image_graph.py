@@ -44,14 +44,16 @@ class ImageGraph(Graph):
         """See `Graph`."""
         named = self.named(tensors)
         size = named['images'].shape[-2:]
-        prediction, uncertain = (
-            maps if maps is None else resize(
-                maps, size, mode='bilinear', align_corners=self.head.align_corners,
-                warning=False)
-            for maps in self.sample(self._features(named['images']), named))
+
+        def resized(maps: Tensor) -> Tensor:
+            return resize(maps, size, mode='bilinear',
+                          align_corners=self.head.align_corners, warning=False)
+        prediction, uncertain = self.sample(self._features(named['images']), named)
+        prediction = resized(prediction)
         if isinstance(self.outcome, Classes) and not self.head.averages_probabilities:
             prediction = prediction.softmax(1)
-        return (prediction, ) if uncertain is None else (prediction, uncertain)
+        return (prediction, ) if uncertain is None else (
+            prediction, resized(uncertain))
 
     @property
     def meaning(self) -> str:

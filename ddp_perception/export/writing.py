@@ -60,7 +60,7 @@ class Exported:
     sample: dict[str, Tensor]
 
 
-def graph_of(model: nn.Module, *, constant_noise: bool = False,
+def graph_of(model: Any, *, constant_noise: bool = False,
              image_size: tuple[int, int] | None = None, cameras: int = 6) -> Graph:
     """Return a copy of a model as a graph.
 
@@ -182,8 +182,8 @@ def _difference(graph: Graph, results: Sequence[np.ndarray],
         ValueError: it is `TOLERANCE` or more; says in how many values.
     """
     greatest = 0.
-    for index, (ours, theirs) in enumerate(zip(results, expected, strict=True)):
-        theirs = theirs.numpy()
+    for index, ours in enumerate(results):
+        theirs = expected[index].numpy()
         apart = np.abs(ours - theirs)
         if graph.predicts != 'probabilities':
             apart = apart / np.maximum(np.abs(theirs), 1.)
@@ -221,7 +221,8 @@ def preprocessing_of(model: nn.Module) -> dict[str, Any] | None:
 
 def _head_record(graph: Graph) -> dict[str, Any]:
     """Return what the description says of a head."""
-    head, record = graph.head, {}
+    head = graph.head
+    record: dict[str, Any] = {}
     grid = getattr(head, 'output_grid', getattr(head, 'input_grid', None))
     if grid is not None:
         record['grid'] = dict(xbound=list(grid.xbound), ybound=list(grid.ybound))
