@@ -11,7 +11,7 @@ import json
 import torch
 from terminaltables import AsciiTable
 
-NAMES = ('bev_pool', 'map_masks', 'decoder', 'partial_steps', 'training')
+NAMES = ('bev_pool', 'map_masks', 'decoder', 'partial_steps', 'training', 'export')
 ON_DEVICES = ('decoder', 'partial_steps', 'training')
 
 
@@ -39,7 +39,7 @@ def main(argv=None):
         options = ['--rounds', str(args.rounds)]
         if name in ON_DEVICES:
             options += ['--device', args.device]
-        if name == 'bev_pool':
+        if name in ('bev_pool', 'export'):
             options += ['--threads', str(torch.get_num_threads())]
         cases += importlib.import_module(f'benchmarks.{name}').main(options)
     rows = [['case', 'dtype', 'ours, s', 'baseline, s', 'times as fast',

@@ -83,6 +83,7 @@ ROOMS = {
     'bevfusion': {*FOUNDATION, 'ops', 'heads', 'detectors'},
     'fields': {*FOUNDATION, 'datasets', 'evaluation', 'heads', 'visualization'},
     'engine': {*FOUNDATION, 'diffusion', 'datasets', 'evaluation', 'heads', 'fields'},
+    'export': {*FOUNDATION, *CORE, 'heads', 'detectors', 'bevfusion', 'segmentors'},
     'reports': {'datasets', 'evaluation'},
     'probing': {*FOUNDATION, *CORE, 'heads'},
     'study': {*FOUNDATION, *CORE, 'cost', 'engine', 'evaluation', 'heads', 'probing',

@@ -14,6 +14,7 @@ from mmengine.registry import init_default_scope
 from ddp_perception.cli import build_errors, configuration
 from ddp_perception.cli.checkpoint_checks import load_weights, require_checkpoint
 from ddp_perception.cli.errors import UserError
+from ddp_perception.cli.exported import attach_graph
 from ddp_perception.cli.prediction import build_model, choose_device
 from ddp_perception.diffusion import Sampler
 
@@ -26,7 +27,7 @@ def init_model(config: str | Path | Config, checkpoint: str | Path | None = None
                device: str | torch.device | None = None, *,
                sampling: Mapping[str, Any] | None = None, seed: int | None = None,
                cfg_options: Sequence[str] | Mapping[str, Any] = (),
-               trust_checkpoint: bool = False
+               trust_checkpoint: bool = False, onnx: str | Path | None = None
                ) -> BaseModel:
     """Build a model and load its weights.
 
@@ -45,6 +46,8 @@ def init_model(config: str | Path | Config, checkpoint: str | Path | None = None
         cfg_options: Changes to single settings, as a dictionary or as texts KEY=VALUE.
         trust_checkpoint: Read a file that holds arbitrary Python objects, and with it
             any code: only where its origin is trusted.
+        onnx: Graph that ``ddp-perception export`` wrote of this configuration and
+            checkpoint; ONNX Runtime computes it in place of the network, on the CPU.
 
     Returns:
         In evaluation mode, on the device; `cfg` holds the configuration.
@@ -70,6 +73,8 @@ def init_model(config: str | Path | Config, checkpoint: str | Path | None = None
     if checkpoint is not None:
         load_weights(model, checkpoint, name, trust_checkpoint)
     model.cfg = cfg
+    if onnx is not None:
+        attach_graph(model, onnx)
     return model
 
 

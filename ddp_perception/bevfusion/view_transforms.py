@@ -154,10 +154,25 @@ class ViewTransform(nn.Module):
             bev_pool(depth[b], features[b],
                      self.geometry(*cameras_of_batch.sample(b)))
             for b in range(batch)])
+        return self.to_map(pooled)
+
+    def to_map(self, pooled: Tensor) -> Tensor:
+        """Return BEV features of what was pooled, (B, num_cells, C)."""
         nx, ny, nz = self.grid.shape
-        pooled = pooled.view(batch, nz, nx, ny, self.out_channels)
+        pooled = pooled.view(len(pooled), nz, nx, ny, self.out_channels)
         pooled = pooled.permute(0, 1, 4, 2, 3).flatten(1, 2)  # B (nz C) X Y
         return self.downsample(pooled)
+
+    def estimate(self, img: Tensor, depth_images: Tensor | None = None
+                 ) -> tuple[Tensor, Tensor]:
+        """Return (B N, D, h, w) probabilities and (B N, C, h, w) features.
+
+        Args:
+            img: (B, N, in_channels, h, w).
+            depth_images: (B N, 1, height, width) of the points, metres, where
+                ``needs_points``; see `depth_images`.
+        """
+        raise NotImplementedError
 
     def depth_and_features(self, img: Tensor, points: list[Tensor] | None,
                            lidar2img: Tensor | None, cameras: CameraGeometry
@@ -240,6 +255,11 @@ class LSSTransform(ViewTransform):
                            lidar2img: Tensor | None, cameras: CameraGeometry
                            ) -> tuple[Tensor, Tensor]:
         """See `ViewTransform`."""
+        return self.estimate(img)
+
+    def estimate(self, img: Tensor, depth_images: Tensor | None = None
+                 ) -> tuple[Tensor, Tensor]:
+        """See `ViewTransform`."""
         return self.split(self.depthnet(img.flatten(0, 1)))
 
 
@@ -284,11 +304,17 @@ class DepthLSSTransform(ViewTransform):
         if points is None or lidar2img is None:
             missing = 'points' if points is None else 'lidar2image'
             raise ValueError(f'DepthLSSTransform needs {missing}, got None')
-        depth = torch.cat([
+        return self.estimate(img, torch.cat([
             depth_images(cloud.detach(), lidar2img[b], cameras.img_aug_matrix[b],
                          cameras.lidar_aug_matrix[b], self.image_size)
-            for b, cloud in enumerate(points)])  # (B N) 1 H W
-        depth = self.dtransform(depth.to(img.dtype))
+            for b, cloud in enumerate(points)]))  # (B N) 1 H W
+
+    def estimate(self, img: Tensor, depth_images: Tensor | None = None
+                 ) -> tuple[Tensor, Tensor]:
+        """See `ViewTransform`."""
+        if depth_images is None:
+            raise ValueError('DepthLSSTransform needs depth_images, got None')
+        depth = self.dtransform(depth_images.to(img.dtype))
         return self.split(self.depthnet(torch.cat([depth, img.flatten(0, 1)], 1)))
 
 

@@ -33,6 +33,14 @@ def add_device(parser: argparse.ArgumentParser) -> None:
                         help='cpu, cuda, cuda:1 (default: cuda if present)')
 
 
+def add_compile(parser: argparse.ArgumentParser) -> None:
+    """Add the option that compiles the head."""
+    parser.add_argument('--compile', action='store_true',
+                        help="compile the diffusion head's decoder layers "
+                        '(torch.compile), which takes up to a minute at the start '
+                        'and needs a C++ compiler')
+
+
 def add_trust(parser: argparse.ArgumentParser) -> None:
     """Add the option that admits checkpoints with any object in them."""
     parser.add_argument(

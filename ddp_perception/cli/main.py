@@ -31,6 +31,8 @@ COMMANDS = {
                 'predict and draw: maps of frames, labels or depth of images'),
     'benchmark': ('ddp_perception.cli.benchmark',
                   'what a prediction costs: parameters, operations, seconds'),
+    'export': ('ddp_perception.cli.export',
+               'write a model as ONNX, for ONNX Runtime and TensorRT'),
     'report': ('ddp_perception.cli.report', 'write one HTML page about a run'),
     'convert-checkpoint': ('ddp_perception.cli.convert_checkpoint',
                            'convert a released checkpoint (DDP, BEVFusion)'),

@@ -74,6 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--limit', type=int, metavar='N',
                         help='only the first N frames, images or samples')
     arguments.add_device(parser)
+    parser.add_argument('--onnx', metavar='FILE',
+                        help='graph that "export" wrote of CONFIG and CHECKPOINT; ONNX '
+                        'Runtime computes it in place of the network, on the CPU')
     parser.add_argument('--no-pictures', action='store_true',
                         help='write the predicted values alone')
     parser.add_argument('--refinement', action='store_true',
@@ -93,6 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                       f'(default: {DEFAULTS["threshold"]})')
     frames.add_argument('--no-truth', action='store_true',
                       help='do not draw the truth although there is one')
+    arguments.add_compile(parser)
     arguments.add_sampling(parser)
     arguments.add_seed(parser)
     arguments.add_trust(parser)
@@ -114,6 +118,10 @@ def run(args: argparse.Namespace) -> int:
     from ddp_perception.datasets.sample_errors import name_damaged_files
     bound_local_files()
     name_damaged_files()
+    if args.onnx is not None and args.refinement:
+        raise UserError('--refinement draws every step; --onnx gives the last alone')
+    if args.onnx is not None and args.compile:
+        raise UserError('--compile and --onnx replace the same part; give one of them')
     if args.limit is not None and args.limit < 1:
         raise UserError(f'--limit must be at least 1, got {args.limit}')
     cfg = configuration.load_config(args.config, args.cfg_options)
@@ -189,8 +197,12 @@ def _refuse(args: argparse.Namespace, names: Sequence[str], where: str) -> None:
 
 
 def _load_model(args: argparse.Namespace, cfg: Config) -> BaseModel:
-    from ddp_perception.cli import checkpoint_checks, prediction
+    from ddp_perception.cli import checkpoint_checks, compiled, exported, prediction
     model = prediction.build_model(cfg, prediction.choose_device(args.device))
     checkpoint_checks.load_weights(model, args.checkpoint, args.config,
                                    args.trust_checkpoint)
+    if args.compile:
+        compiled.compile_heads(model)
+    if args.onnx is not None:
+        exported.attach_graph(model, args.onnx)
     return model

@@ -25,6 +25,7 @@ from ddp_perception.cli import (
     arguments,
     build_errors,
     checkpoint_checks,
+    compiled,
     configuration,
     curve_pictures,
     missing_data,
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--confusion', metavar='FILE.png',
                         help='draw which class is predicted where another is true, '
                         'of labels or map classes; the counts go to FILE.json')
+    arguments.add_compile(parser)
     arguments.add_sampling(parser)
     arguments.add_seed(parser)
     arguments.add_trust(parser)
@@ -98,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
         operators.require_operators(model)
         checkpoint_checks.load_weights(model, args.checkpoint, args.config,
                                        args.trust_checkpoint)
+        if args.compile:
+            compiled.compile_heads(model)
         run_.logger.info(f'weights of {args.checkpoint}')
         figures = run_.test()
     if args.out and run_.rank == 0:

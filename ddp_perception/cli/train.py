@@ -23,6 +23,7 @@ from ddp_perception.cli import (
     arguments,
     build_errors,
     checkpoint_checks,
+    compiled,
     configuration,
     learning_rate,
     missing_data,
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--amp', action='store_true',
                         help='mixed precision: float16 on a GPU, bfloat16 on '
                         'a CPU')
+    arguments.add_compile(parser)
     parser.add_argument('--tensorboard', action='store_true',
                         help='write TensorBoard events into the work '
                         'directory')
@@ -104,6 +106,8 @@ def run(args: argparse.Namespace) -> int:
     with build_errors.naming_settings(cfg, args.config):
         run_ = runner.build_runner(cfg)
         _check_start(run_, cfg, args)
+        if args.compile:
+            compiled.compile_heads(runner.bare_model(run_))
         run_.train()
     run_.logger.info(f'checkpoints and logs are in {run_.work_dir}')
     compat.leave_distributed()

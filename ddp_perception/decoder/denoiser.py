@@ -110,7 +110,7 @@ class Denoiser(nn.Module):
             fused = noisy.unflatten(0, (images, -1)) + condition.fused[:, None]
             fused = fused.flatten(0, 1)
         else:
-            fused = condition.fused.repeat_interleave(len(z) // images, 0)
+            fused = condition.fused.repeat_interleave(z.shape[0] // images, 0)
         embedding = None
         if self.time_embedding is not None:
             value = level.log_snr if self.time_input == 'log_snr' else level.time

@@ -109,7 +109,8 @@ class MapDecoder(nn.Module):
         if position_terms is None:
             position_terms = self.position_terms(size, x.device)
         chunk = None
-        if x.device.type == 'cpu' and not torch.is_grad_enabled():
+        if x.device.type == 'cpu' and not torch.is_grad_enabled() \
+                and not torch.compiler.is_exporting():
             chunk = _CPU_CHUNK
         x = x.flatten(2).mT.contiguous()  # B (H W) C
         if cells is not None and memory is not None:

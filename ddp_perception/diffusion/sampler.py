@@ -96,6 +96,16 @@ class Sampler:
         """Whether images may take fewer steps than ``num_steps``."""
         return self.until_stable is not None or self.time_budget is not None
 
+    def require_fixed(self) -> None:
+        """Raise unless every pass computes every cell, as a graph has to.
+
+        Raises:
+            ValueError: names what must be otherwise.
+        """
+        if self.stops_early or self.refine_share < 1:
+            raise ValueError('a graph computes every step of every cell: until_stable '
+                             'and time_budget must be None and refine_share 1')
+
     @property
     def passes(self) -> dict:
         """Decoder passes that a prediction ran and averages."""

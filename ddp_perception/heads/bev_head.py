@@ -117,20 +117,36 @@ class BEVHead(BaseModule):
         """
         steps = [step.float() for step in
                  self.prediction_steps(self.bev_features(feats))]
-        predictions = [PixelData(data=item) for item in self.average(steps)]
-        # Of a head that is no diffusion head there may be none.
+        # Of a head that is no diffusion head there may be no uncertainty.
         uncertain = self.uncertainty(steps) if hasattr(self, 'uncertainty') else None
-        for index, sample in enumerate(batch_data_samples):
+        predictions = self.write(self.average(steps), uncertain, batch_data_samples)
+        if self.keep_steps:
+            for index, sample in enumerate(batch_data_samples):
+                sample.set_field(
+                    torch.stack([self.meaning(step)[index].mean(0) for step in steps]),
+                    f'{self.prediction_field}_steps')
+        return predictions
+
+    def write(self, maps: Tensor, uncertain: Tensor | None,
+              samples: Sequence[BaseDataElement]) -> list[PixelData]:
+        """Write predictions into samples.
+
+        Args:
+            maps: (B, C, X, Y) predictions.
+            uncertain: (B, groups, X, Y), or None.
+            samples: B of them.
+
+        Returns:
+            The predictions, as they were written.
+        """
+        predictions = [PixelData(data=item) for item in maps]
+        for index, sample in enumerate(samples):
             sample.set_metainfo(dict(decoder_passes=self.passes))
             sample.set_field(predictions[index], self.prediction_field)
             if uncertain is not None:
                 sample.set_metainfo(dict(uncertainty=self.uncertainty_kind))
                 sample.set_field(PixelData(data=uncertain[index]),
                                  f'{self.prediction_field}_uncertainty')
-            if self.keep_steps:
-                sample.set_field(
-                    torch.stack([self.meaning(step)[index].mean(0) for step in steps]),
-                    f'{self.prediction_field}_steps')
         return predictions
 
     def forward(self, feats: Tensor | Sequence[Tensor], *noise: Any) -> Tensor:

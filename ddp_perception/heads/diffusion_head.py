@@ -248,12 +248,30 @@ class DiffusionHead:
         Returns:
             One (B, S, ...) prediction for each of the sampler's steps; the
             last one taken stands for those that were left out.
+
+        Raises:
+            ValueError: as :meth:`refine`; a sampler that may stop early while
+                the head is compiled or exported.
         """
+        if torch.compiler.is_compiling():
+            return self._steps_of_graph(feats, noise, step_noise, start)
         *_, last = self.refine(feats, noise, step_noise, start,
                                timed=self.sampler.time_budget is not None)
         self.step_count.add(last)
         return [*last.steps,
                 *[last.steps[-1]] * (self.sampler.num_steps - len(last.steps))]
+
+    def _steps_of_graph(self, feats: Tensor, noise: Tensor | None,
+                        step_noise: Tensor | Sequence[Tensor] | None,
+                        start: tuple[Tensor, float] | None) -> list[Tensor]:
+        """Do what `prediction_steps` does without looking at any value."""
+        self.sampler.require_fixed()
+        noise, step_noise = self.sampler.complete(
+            noise, step_noise, self.diffusion.codec.channels,
+            (feats.shape[-2], feats.shape[-1]), feats.device)
+        return [step.prediction.unflatten(0, (feats.shape[0], -1))
+                for step in self.diffusion.sample_steps(
+                    feats, noise, self.sampler.num_steps, step_noise, start=start)]
 
     def uncertainty(self, steps: Sequence[Tensor]) -> Tensor | None:
         """Return how uncertain each cell is, as the sampler asks for it.

@@ -102,8 +102,10 @@ def calibrated(values: Tensor, temperature: Tensor | None, outcome: Outcome, *,
     Returns:
         (..., C, H, W) of the type of `values`: probabilities, or logits.
     """
-    if temperature is None or not isinstance(outcome, Classes | Presences) or bool(
-            (temperature == 1).all()):
+    if temperature is None or not isinstance(outcome, Classes | Presences):
+        return values
+    # A graph applies whichever temperature it is given.
+    if not torch.compiler.is_compiling() and bool((temperature == 1).all()):
         return values
     divisor = temperature.to(values.device)[:, None, None]
     scores = values.to(torch.promote_types(values.dtype, torch.float32))

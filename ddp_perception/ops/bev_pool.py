@@ -9,6 +9,8 @@ gather-sum of the pixels' features with the depth probabilities as weights.
 Which pair lands in which cell depends on the calibration alone, so
 ``bags_from_cells`` may be called once and its result used again.
 """
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +22,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ddp_perception.ops.axis import Axis
-from ddp_perception.ops.gather_sum import gather_sum
+from ddp_perception.ops.gather_sum import (
+    Pieces,
+    cut_bags,
+    gather_sum,
+    gather_sum_backend,
+    sum_of_pieces,
+)
 
 
 @dataclass(frozen=True)
@@ -178,6 +186,59 @@ def bev_pool(depth: Tensor, features: Tensor, bags: BEVBags) -> Tensor:
     if not depth.requires_grad and not table.requires_grad:
         return _pool(depth, table, bags)
     return _Pool.apply(depth, table, bags)
+
+
+class PieceBags(NamedTuple):
+    """The pairs of `BEVBags` in pieces of a fixed length; all int32.
+
+    This is the form in which a graph that leaves PyTorch takes them as inputs:
+    with it pooling is gathers, products and sums, all of fixed lengths. Adding
+    each product to its cell instead would be a ScatterND that adds, which
+    TensorRT does not have.
+
+    Attributes:
+        pairs: (P, PIECE) places in the flat (N, D, P) depth probabilities,
+            counted from 1; 0 fills a piece.
+        pixels: (P, PIECE) the flat (N, P) pixel of each.
+        sums: further levels of `Pieces`, (P', PIECE) each.
+        cells: (num_cells,) the sum that each cell takes; see `Pieces.bags`.
+    """
+
+    pairs: Tensor
+    pixels: Tensor
+    sums: tuple[Tensor, ...]
+    cells: Tensor
+
+    @classmethod
+    def of(cls, bags: BEVBags) -> PieceBags:
+        """Cut the bags of a sample.
+
+        Raises:
+            ValueError: a cell has more pairs than pieces can hold.
+        """
+        pieces = cut_bags(bags.offsets, len(bags.order))
+        first, *others = pieces.levels
+        return cls(F.pad(bags.order + 1, (1, 0))[first],
+                   F.pad(bags.pixels, (1, 0))[first], tuple(others), pieces.bags)
+
+
+def pool_pieces(depth: Tensor, features: Tensor, pieces: PieceBags) -> Tensor:
+    """Do the work of `bev_pool` by gathers, products and sums alone.
+
+    Args:
+        depth: (N, D, P), see `bev_pool`.
+        features: (N, C, P).
+        pieces: bags of the same sample.
+
+    Returns:
+        (num_cells, C).
+    """
+    table = features.transpose(1, 2).flatten(0, 1)  # (N P, C)
+    weights = F.pad(depth.flatten(), (1, 0))
+    weights = weights.index_select(0, pieces.pairs.flatten()).view_as(pieces.pairs)
+    with gather_sum_backend('gather'):
+        first = gather_sum(table, pieces.pixels, weights)
+    return sum_of_pieces(first, Pieces((pieces.pairs, *pieces.sums), pieces.cells))
 
 
 def _pool(depth: Tensor, table: Tensor, bags: BEVBags) -> Tensor:

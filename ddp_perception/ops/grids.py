@@ -1,6 +1,7 @@
 """Axis-aligned grids in metres, and maps carried from one grid to another."""
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddp_perception.ops.axis import Axis
+from ddp_perception.ops.gather_sum import is_exporting
 
 
 @dataclass(frozen=True)
@@ -71,17 +73,38 @@ def bilinear_resample(maps: Tensor, source: BEVGrid, target: BEVGrid,
         (B, C, *target.shape), of the same dtype. Positions are float32
         whatever the dtype: in bfloat16 they would be off by 5 cm.
 
+    Both grids have the same axes, so interpolation is a product with one
+    matrix per axis. A graph that leaves PyTorch gets these products in place of
+    GridSample, which TensorRT 10.14 and 11.1 compile wrongly (NVIDIA/TensorRT
+    #4813, #4646).
+
     Source: BEVFusion, arXiv:2205.13542 (grid transform of its map head).
     """
     axes = [(centre - low) / (high - low) * 2 - 1
             for centre, (low, high, _) in zip(
                 target.centres(), (source.xbound, source.ybound), strict=True)]
-    row, col = torch.meshgrid(*axes, indexing='ij')
     wide = torch.promote_types(maps.dtype, torch.float32)
+    if is_exporting():
+        rows, columns = (_taps(axis.to(maps.device, wide), length, padding)
+                         for axis, length in zip(axes, maps.shape[-2:]))
+        return (rows @ maps.to(wide) @ columns.mT).to(maps.dtype)
+    row, col = torch.meshgrid(*axes, indexing='ij')
     points = torch.stack([col, row], -1).to(maps.device, wide)
     return F.grid_sample(maps.to(wide), points.expand(maps.shape[0], -1, -1, -1),
                          mode='bilinear', padding_mode=padding,
                          align_corners=False).to(maps.dtype)
+
+
+def _taps(axis: Tensor, length: int, padding: str) -> Tensor:
+    """Return the (T, length) weights of cells at T positions in [-1, 1].
+
+    The weight is the hat function of the distance: none beyond one cell.
+    """
+    place = ((axis + 1) * length - 1) / 2
+    if padding == 'border':
+        place = place.clamp(0, length - 1)
+    cell = torch.arange(length, device=axis.device, dtype=axis.dtype)
+    return (1 - (place[:, None] - cell).abs()).relu()
 
 
 def nearest_resample(maps: Tensor, source: BEVGrid, target: BEVGrid) -> Tensor:
@@ -101,9 +124,11 @@ def nearest_resample(maps: Tensor, source: BEVGrid, target: BEVGrid) -> Tensor:
     for dim, (first, _, pitch), length, (low, _, step), count in zip(
             (-2, -1), (target.xbound, target.ybound), target.shape,
             (source.xbound, source.ybound), source.shape, strict=True):
-        # Whole micro-cells, so that rounding cannot decide about a border.
-        place = (first - low + pitch * (torch.arange(length).double() + 0.5)) / step
-        cell = place.round(decimals=6).floor().long()
+        # Whole micro-cells, so that rounding cannot decide about a border. In
+        # Python, so that a graph that is exported holds the cells themselves.
+        cell = torch.tensor([
+            math.floor(round((first - low + pitch * (index + 0.5)) / step, 6))
+            for index in range(length)])
         inside = (cell >= 0) & (cell < count)
         maps = maps.index_select(dim, cell.clamp(0, count - 1).to(maps.device))
         shape = (-1, 1) if dim == -2 else (-1,)

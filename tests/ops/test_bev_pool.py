@@ -2,10 +2,12 @@ import pytest
 import torch
 
 from ddp_perception.ops.bev_pool import (
+    PieceBags,
     VoxelGrid,
     bags_from_cells,
     bev_pool,
     cells_from_coordinates,
+    pool_pieces,
 )
 
 
@@ -138,3 +140,51 @@ def test_grid_takes_metres_to_cells():
 def test_grid_rejects_a_bad_axis(bound):
     with pytest.raises(ValueError, match='ybound'):
         VoxelGrid([0, 1, .5], bound, [0, 1, 1])
+
+
+@pytest.mark.parametrize('images', [2, 40])
+def test_pooling_by_pieces_equals_pooling_by_bags(images):
+    # 40 images: hundreds of pairs in a cell, which take all levels but one.
+    depth, features, cells, num_cells = random_problem(images=images)
+    bags = bags_from_cells(cells, num_cells)
+    pieces = PieceBags.of(bags)
+    torch.testing.assert_close(pool_pieces(depth, features, pieces),
+                               pool_by_loop(depth, features, cells, num_cells),
+                               rtol=1e-5, atol=1e-5)
+    assert (pieces.sums[0] > 0).any() == (images == 40)
+
+
+def test_pooling_by_pieces_of_nothing_inside_the_grid_is_zero():
+    depth, features, cells, num_cells = random_problem()
+    pieces = PieceBags.of(bags_from_cells(torch.full_like(cells, -1), num_cells))
+    assert all(len(level) for level in (pieces.pairs, *pieces.sums))  # for TensorRT
+    assert torch.equal(pool_pieces(depth, features, pieces), torch.zeros(num_cells, 4))
+
+
+def test_exported_pooling_takes_other_bags_and_adds_into_no_cell():
+    class Pool(torch.nn.Module):
+        def forward(self, depth, features, pairs, pixels, sums, cells):
+            return pool_pieces(depth, features, PieceBags(pairs, pixels, sums, cells))
+
+    depth, features, cells, num_cells = random_problem(images=40)
+    pieces = PieceBags.of(bags_from_cells(cells, num_cells))
+    many = torch.export.Dim.DYNAMIC
+    program = torch.export.export(
+        Pool(), (depth, features, *pieces), strict=False,
+        dynamic_shapes=(None, None, {0: many}, {0: many}, ({0: many}, None), None))
+    text = {str(node.target) for node in program.graph.nodes}
+    assert not any(name in one for one in text
+                   for name in ('index_add', 'scatter', 'embedding', 'index_put'))
+    other = cells.roll(1, 0).masked_fill(torch.rand(cells.shape) < .2, -1)
+    bags = bags_from_cells(other, num_cells)
+    ours = program.module()(depth, features, *PieceBags.of(bags))
+    torch.testing.assert_close(ours, bev_pool(depth, features, bags))
+
+
+def test_rows_after_the_last_level_change_nothing():
+    depth, features, cells, num_cells = random_problem(images=40)
+    pieces = PieceBags.of(bags_from_cells(cells, num_cells))
+    first, last = pieces.sums
+    padded = pieces._replace(sums=(first, torch.nn.functional.pad(last, (0, 0, 0, 5))))
+    assert torch.equal(pool_pieces(depth, features, padded),
+                       pool_pieces(depth, features, pieces))

@@ -77,3 +77,19 @@ def test_bilinear_resample_equals_the_published_grid_transform(reference_dir):
                 align_corners=False)
         torch.testing.assert_close(bilinear_resample(maps, source, target),
                                    reference[f'out/grid_case{index}'])
+
+
+@pytest.mark.parametrize('padding', ['zeros', 'border'])
+@pytest.mark.parametrize('size', [(128, 128), (50, 31)])
+def test_exported_resampling_is_two_products_and_no_grid_sample(padding, size):
+    class Resample(torch.nn.Module):
+        def forward(self, maps):
+            return bilinear_resample(maps, FEATURES, target, padding)
+
+    target = BEVGrid((-54, 50, 0.8), (-30, 56, 0.5))  # beyond the features, too
+    maps = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    program = torch.export.export(Resample(), (maps,))
+    assert not any('grid_sampler' in str(node.target) for node in program.graph.nodes)
+    torch.testing.assert_close(program.module()(maps),
+                               bilinear_resample(maps, FEATURES, target, padding),
+                               rtol=0, atol=1e-4)

@@ -1,0 +1,1 @@
+"""Models as graphs of standard operations: ONNX, ONNX Runtime, TensorRT."""
