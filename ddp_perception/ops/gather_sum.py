@@ -51,8 +51,9 @@ def gather_sum(table: Tensor, index: Tensor, weights: Tensor,
                offsets: Tensor | None = None) -> Tensor:
     """Sum weighted rows of a table, bag by bag.
 
-    While exporting, bags of a fixed size are summed by ``'gather'``, unless
-    `gather_sum_backend` chooses.
+    While exporting, ``'gather'`` is the way, unless `gather_sum_backend` chooses.
+    A graph cannot cut bags of any size, since that looks at their lengths: it takes
+    them in pieces, see `cut_bags` and `sum_of_pieces`.
 
     Args:
         table: (R, C) rows to gather from.
