@@ -4,8 +4,9 @@ from benchmarks import map_masks
 
 
 def test_benchmark_compares_equal_masks_and_ends_with_json(capsys):
-    assert map_masks.main(['--rounds', '2', '--side', '400']) == 0
+    cases = map_masks.main(['--rounds', '2', '--side', '400'])
     result, = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert cases == [result]
     assert result['ratio'] > 1
 
 
