@@ -281,7 +281,7 @@ install_tools() {
     spconv=
     pip uninstall -y spconv || return 1
   fi
-  pip install -c "$PINS" pytest pytest-random-order ruff mypy onnx onnxscript \
+  pip install -c "$PINS" pytest pytest-random-order pytest-xdist ruff mypy onnx onnxscript \
     onnxruntime $spconv
 }
 
