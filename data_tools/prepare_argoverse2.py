@@ -20,7 +20,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
@@ -31,14 +31,9 @@ from ddp_perception.datasets.bev_frames import FORMAT
 from ddp_perception.files import write_file
 from ddp_perception.progress import hides_bar
 
-try:
-    from av2.geometry.camera.pinhole_camera import PinholeCamera
-    from av2.map.lane_segment import LaneMarkType, LaneSegment
+if TYPE_CHECKING:
+    from av2.map.lane_segment import LaneSegment
     from av2.map.map_api import ArgoverseStaticMap
-    from av2.utils.io import read_city_SE3_ego, read_feather
-except ImportError as error:
-    raise UserError("this needs Argoverse's package: "
-                    f'pip install "av2" "pyarrow<26" ({error})') from error
 
 CLASSES = ('drivable_area', 'ped_crossing', 'divider')
 CAMERAS = ('ring_front_center', 'ring_front_right', 'ring_front_left',
@@ -49,7 +44,8 @@ LATEST = 100_000_000
 """Nanoseconds between a sweep and a camera's image: the time of one sweep."""
 EVERY = 5
 """Of the 10 sweeps a second; two frames a second, as nuScenes has."""
-_UNPAINTED = (LaneMarkType.NONE, LaneMarkType.UNKNOWN)
+_UNPAINTED = ('NONE', 'UNKNOWN')
+"""Lane marks, as Argoverse's enumeration names them."""
 
 
 def prepare(root: str | Path, folder: str | Path, every: int = EVERY,
@@ -110,6 +106,9 @@ def write_log(log: Path, folder: Path, every: int) -> tuple[list[dict[str, Any]]
     Returns:
         Its frames, and how many sweeps were left out.
     """
+    from av2.geometry.camera.pinhole_camera import PinholeCamera
+    from av2.map.map_api import ArgoverseStaticMap
+    from av2.utils.io import read_city_SE3_ego, read_feather
     features = map_features(ArgoverseStaticMap.from_json(_map_file(log)))
     write_file(folder / 'maps' / f'{log.name}.geojson', json.dumps(
         {'type': 'FeatureCollection', 'features': features}).encode())
@@ -169,7 +168,7 @@ def painted_boundaries(lanes: Sequence[LaneSegment]) -> Iterator[np.ndarray]:
     """Yield the (n, 3) boundaries of lanes that are painted."""
     for lane in lanes:
         for marking in (lane.left_lane_marking, lane.right_lane_marking):
-            if marking.mark_type not in _UNPAINTED:
+            if marking.mark_type.name not in _UNPAINTED:
                 yield marking.polyline
 
 
@@ -212,6 +211,16 @@ def _nearest(times: np.ndarray, time: int) -> int:
     return nearest if abs(nearest - time) <= LATEST else -1
 
 
+def _require_api() -> None:
+    """Raise UserError where Argoverse's package is missing or cannot be imported."""
+    try:
+        import av2.map.map_api
+        import av2.utils.io  # noqa: F401
+    except ImportError as error:
+        raise UserError("this needs Argoverse's package: "
+                        f'pip install "av2" "pyarrow<26" ({error})') from error
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this sub-command."""
     parser.add_argument('root', metavar='ROOT', type=Path,
@@ -224,6 +233,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run this sub-command; returns the exit status."""
+    _require_api()
     try:
         counts = prepare(args.root, args.folder, args.every)
     except (OSError, ValueError) as error:

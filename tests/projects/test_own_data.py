@@ -117,8 +117,6 @@ def test_links_and_commands_of_the_page_are_there():
         assert target.startswith('https://') or (PAGE.parent / target).exists(), target
     names = set()
     for name, *arguments in command_lines(text):
-        if arguments[0] == 'argoverse2':  # whose options need Argoverse's package
-            continue
         module = importlib.import_module(COMMANDS[name][0])
         command_parser(name, module).parse_args(arguments)
         names.add(name)
