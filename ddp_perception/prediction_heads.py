@@ -13,3 +13,8 @@ def heads_of(model: nn.Module) -> list[Any]:
     training and test-time augmentation as well.
     """
     return [module for module in model.modules() if hasattr(module, 'prediction_field')]
+
+
+def heads_by_field(model: nn.Module) -> dict[str, Any]:
+    """Return `heads_of` by the field that each predicts; the last one where two do."""
+    return {head.prediction_field: head for head in heads_of(model)}

@@ -33,7 +33,7 @@ from ddp_perception.datasets.transforms import (
     LoadSweeps,
     PackMapPrior,
 )
-from ddp_perception.datasets.transforms.points import read_points
+from ddp_perception.datasets.transforms.points import cloud_of
 
 OWN_FRAMES = 'BEVDataset'
 """The data set whose maps are in the BEV frame of the vehicle."""
@@ -229,10 +229,6 @@ def _warn_of_another_size(name: str, view: Mapping[str, Any]) -> None:
 
 def _cloud(points: Any, values: int) -> np.ndarray:
     """Return (n, values) float32, a new array."""
-    if isinstance(points, str | Path):
-        return read_points(os.path.expanduser(points), values)
-    cloud = np.array(points, np.float32)
-    if cloud.ndim != 2 or cloud.shape[1] != values:
-        raise UserError(f'points must be (n, {values}) numbers, as the files of the '
-                        f'training, got shape {cloud.shape}')
-    return cloud
+    record = ({'lidar_path': os.path.expanduser(points)}
+              if isinstance(points, str | Path) else {'points': points})
+    return cloud_of(record, values)

@@ -5,6 +5,7 @@ import numpy as np
 import PIL.Image
 
 from ddp_perception.cli.errors import UserError
+from ddp_perception.datasets.transforms.images import is_picture
 
 PHOTOGRAPHS = ('L', 'P', 'RGB', 'RGBA')
 """Modes of Pillow's images, of 8 bits, that turn to colours without a loss."""
@@ -36,8 +37,7 @@ def blue_green_red(image: np.ndarray | PIL.Image.Image, channel_order: str, what
         raise UserError(f'{what} must be a file or an array (H, W, 3) uint8, got None; '
                         'was its file read?')
     image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or (
-            not image.size):
+    if not is_picture(image):
         raise UserError(f'{what} must be a file or an array (H, W, 3) uint8, got '
                         f'{image.shape} {image.dtype}')
     return np.require(image if channel_order == 'bgr' else image[..., ::-1],

@@ -25,7 +25,7 @@ from ddp_perception.fields import (
 )
 from ddp_perception.fields.field import prediction_of
 from ddp_perception.fields.uncertain import uncertainty_in_image, uncertainty_of
-from ddp_perception.prediction_heads import heads_of
+from ddp_perception.prediction_heads import heads_by_field
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,14 +83,15 @@ class Prediction:
             (H, W, 3) uint8, RGB.
         """
         setting = replace(self.setting, threshold=threshold)
-        with TemporaryDirectory() as folder:
-            drawn = self.field.draw(self.sample, Path(folder, 'picture.png'), setting)
-            picture = np.asarray(Image.open(drawn).convert('RGB'))
         if path is not None:
             path = Path(path).expanduser()
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.field.draw(self.sample, path, setting)
-        return picture
+            drawn = self.field.draw(self.sample, path, setting)
+            if path.suffix.lower() == '.png':  # without a loss: no need to draw twice
+                return _pixels(drawn)
+        with TemporaryDirectory() as folder:
+            return _pixels(self.field.draw(self.sample, Path(folder, 'picture.png'),
+                                           setting))
 
     def __repr__(self) -> str:
         """Show what there is, in one line: arrays by their shape."""
@@ -150,6 +151,11 @@ class DepthPrediction(Prediction):
     metres: np.ndarray
 
 
+def _pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert('RGB'))
+
+
 def _shown(value: Any) -> str:
     return (f'{value.shape} {value.dtype}' if isinstance(value, np.ndarray)
             else repr(value))
@@ -169,7 +175,7 @@ def results_of(model: BaseModel, sample: BaseDataElement, name: str,
         ValueError: the sample predicts nothing that is registered.
     """
     sample = sample.to('cpu')
-    heads = {head.prediction_field: head for head in heads_of(model)}
+    heads = heads_by_field(model)
     return [_result(sample, field, name,
                     Setting(heads.get(field.prediction), metainfo))
             for field in fields_of(sample)]
@@ -193,8 +199,7 @@ def _result(sample: BaseDataElement, field: Field, name: str, setting: Setting
         scores = prediction_of(sample, 'seg_logits')
         return LabelPrediction(
             **common, labels=place_in_image(sample, values[0].astype(np.int64), -1),
-            probabilities=np.stack([place_in_image(sample, plane) for plane
-                                    in _probabilities(scores, setting)]),
+            probabilities=place_in_image(sample, _probabilities(scores, setting)),
             classes=tuple(setting.metainfo['classes']))
     if isinstance(field, DepthField):
         return DepthPrediction(**common, metres=place_in_image(

@@ -178,8 +178,8 @@ def _machine(device: torch.device) -> dict[str, Any]:
 
 
 def _passes(model: torch.nn.Module) -> dict[str, dict[str, int]]:
-    from ddp_perception.prediction_heads import heads_of
-    return {head.prediction_field: head.passes for head in heads_of(model)}
+    from ddp_perception.prediction_heads import heads_by_field
+    return {field: head.passes for field, head in heads_by_field(model).items()}
 
 
 def _print(cost: Cost, content: Mapping[str, Any]) -> None:

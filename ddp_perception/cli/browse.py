@@ -92,6 +92,7 @@ def draw_samples(dataset: Samples, numbers: list[int], out: Path, setting: Setti
     from mmengine.runner import set_random_seed
     from tqdm import tqdm
 
+    from ddp_perception.cli.prediction import load_sample
     from ddp_perception.registry import FIELDS
     FIELDS.import_from_location()
     fields = [kind() for kind in FIELDS.module_dict.values()]
@@ -99,10 +100,7 @@ def draw_samples(dataset: Samples, numbers: list[int], out: Path, setting: Setti
     for number in tqdm(numbers, unit='sample', desc='drawing',
                        disable=hides_bar(progress)):
         set_random_seed(seed + number)
-        try:
-            packed = dataset[number]
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f'sample {number} cannot be loaded: {error}') from error
+        packed = load_sample(dataset, number, f'sample {number}')
         sample = packed['data_samples']
         found = [field for field in fields if field.truth in sample]
         if not found:

@@ -114,8 +114,8 @@ def _load_model(args: argparse.Namespace) -> BaseModel:
     compat.load_checkpoints_safely(args.trust_checkpoint)
     with build_errors.naming_settings(cfg, args.config):
         configuration.set_sampling(cfg, arguments.sampling_changes(args), args.seed)
-        model = prediction.build_model(cfg, prediction.choose_device('cpu'))
-    checkpoint_checks.load_weights(model, args.checkpoint, args.config,
-                                   args.trust_checkpoint)
+        model = prediction.load_model(cfg, prediction.choose_device('cpu'),
+                                      args.checkpoint, args.config,
+                                      args.trust_checkpoint)
     model.cfg = cfg
     return model

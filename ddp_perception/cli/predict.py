@@ -197,10 +197,9 @@ def _refuse(args: argparse.Namespace, names: Sequence[str], where: str) -> None:
 
 
 def _load_model(args: argparse.Namespace, cfg: Config) -> BaseModel:
-    from ddp_perception.cli import checkpoint_checks, compiled, exported, prediction
-    model = prediction.build_model(cfg, prediction.choose_device(args.device))
-    checkpoint_checks.load_weights(model, args.checkpoint, args.config,
-                                   args.trust_checkpoint)
+    from ddp_perception.cli import compiled, exported, prediction
+    model = prediction.load_model(cfg, prediction.choose_device(args.device),
+                                  args.checkpoint, args.config, args.trust_checkpoint)
     if args.compile:
         compiled.compile_heads(model)
     if args.onnx is not None:

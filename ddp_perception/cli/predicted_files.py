@@ -35,8 +35,8 @@ def write_predictions(model: nn.Module, sample: BaseDataElement, stem: Path,
             cannot be written; names it.
     """
     from ddp_perception.fields import Setting, fields_of
-    from ddp_perception.prediction_heads import heads_of
-    heads = {head.prediction_field: head for head in heads_of(model)}
+    from ddp_perception.prediction_heads import heads_by_field
+    heads = heads_by_field(model)
     try:
         found = fields_of(sample)
         for field in found:

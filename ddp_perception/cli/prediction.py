@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddp_perception import compat
+from ddp_perception.cli.checkpoint_checks import load_weights
 from ddp_perception.cli.configuration import bare_model_settings, innermost_dataset
 from ddp_perception.cli.errors import UserError
 from ddp_perception.cli.image_files import INFO_SUFFIXES, is_image
@@ -170,6 +171,25 @@ def build_model(cfg: Config, device: torch.device) -> BaseModel:
     if device.type == 'cpu':
         model = revert_sync_batchnorm(model)
     return model.to(device).eval()
+
+
+def load_model(cfg: Config, device: torch.device, checkpoint: str | Path,
+               config_path: str | Path, trusted: bool = False) -> BaseModel:
+    """Build the configuration's model for inference, with the weights of a checkpoint.
+
+    Args:
+        cfg: Has ``model``.
+        device: Where the model goes.
+        checkpoint: Holds every weight.
+        config_path: For messages.
+        trusted: See `load_checkpoint_file`.
+
+    Raises:
+        UserError: see `load_weights`.
+    """
+    model = build_model(cfg, device)
+    load_weights(model, checkpoint, config_path, trusted)
+    return model
 
 
 def predict_all(model: BaseModel, dataset: Samples, out_dir: str | Path,

@@ -140,13 +140,12 @@ def _require_classes(model: nn.Module) -> None:
 def _record(args: argparse.Namespace, model: nn.Module,
             figures: Mapping[str, float]) -> dict[str, Any]:
     """Return the figures and what they were measured with."""
-    from ddp_perception.prediction_heads import heads_of
+    from ddp_perception.prediction_heads import heads_by_field
+    heads = heads_by_field(model)
     return {'configuration': args.config, 'cfg_options': args.cfg_options,
             'checkpoint': args.checkpoint,
-            'decoder_passes': {head.prediction_field: head.passes
-                               for head in heads_of(model)},
-            'mean_steps': {head.prediction_field: head.step_count.mean
-                           for head in heads_of(model)
+            'decoder_passes': {field: head.passes for field, head in heads.items()},
+            'mean_steps': {field: head.step_count.mean for field, head in heads.items()
                            if getattr(head, 'step_count', None)
                            and head.step_count.images},
             'metrics': {name: float(value) for name, value in figures.items()}}

@@ -13,7 +13,7 @@ from mmengine.structures import BaseDataElement
 
 from ddp_perception.fields import Setting, fields_of
 from ddp_perception.file_names import output_name, output_names
-from ddp_perception.prediction_heads import heads_of
+from ddp_perception.prediction_heads import heads_by_field
 from ddp_perception.registry import HOOKS
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ class PictureHook(Hook):
                      number: int) -> None:
         name = self._name(sample, dataset) or output_name(
             sample.metainfo.get('token') or f'{number:06d}_{get_rank()}')
-        heads: dict[Any, Any] = {
-            head.prediction_field: head for head in heads_of(model)}
+        heads = heads_by_field(model)
         found = fields_of(sample)
         for field in found:
             setting = Setting(heads.get(field.prediction),

@@ -48,26 +48,27 @@ def _path(sample: BaseDataElement) -> str:
 
 def place_in_image(sample: BaseDataElement, values: np.ndarray,
                    outside: float = 0) -> np.ndarray:
-    """Put a map at its place in the uncropped image.
+    """Put a map, or several, at their place in the uncropped image.
 
     Args:
         sample: with ``kb_crop`` in its metainfo where `ddp.KBCrop` cut.
-        values: (h, w).
+        values: (..., h, w).
         outside: value outside the crop.
 
     Returns:
-        (H, W), of the same dtype.
+        (..., H, W), of the same dtype.
 
     Raises:
         ValueError: the pipeline cut the image, and nothing says where.
     """
     from ddp_perception.visualization import crop_corner
     size = image_size(sample)
-    if values.shape == size:
+    height, width = values.shape[-2:]
+    if (height, width) == size:
         return values
-    top, left = crop_corner(sample.metainfo, (values.shape[0], values.shape[1]), size)
-    whole = np.full(size, outside, values.dtype)
-    whole[top:top + values.shape[0], left:left + values.shape[1]] = values
+    top, left = crop_corner(sample.metainfo, (height, width), size)
+    whole = np.full((*values.shape[:-2], *size), outside, values.dtype)
+    whole[..., top:top + height, left:left + width] = values
     return whole
 
 

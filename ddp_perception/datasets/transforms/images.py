@@ -99,10 +99,15 @@ class LoadMultiViewImages(BaseTransform):
         return image
 
 
+def is_picture(image: np.ndarray) -> bool:
+    """Whether an array is (H, W, 3) uint8 with something in it."""
+    return bool(image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+                and image.size)
+
+
 def _checked(image: np.ndarray, name: str) -> np.ndarray:
     """Return a picture that was given as an array."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or (
-            not image.size):
+    if not is_picture(image):
         raise ValueError(f'{name}: img must be (H, W, 3) uint8, got '
                          f'{image.shape} {image.dtype}')
     return image

@@ -45,14 +45,27 @@ def read_points(path: str, load_dim: int,
     return points.copy()
 
 
-def _cloud(record: dict, load_dim: int, backend_args: dict | None) -> np.ndarray:
-    """Return the points of a record, its own or those of its file; to be changed."""
+def cloud_of(record: dict, load_dim: int,
+             backend_args: dict | None = None) -> np.ndarray:
+    """Return the points of a record, its own or those of its file.
+
+    Args:
+        record: Has `points`, (n, load_dim) numbers, or else `lidar_path`.
+        load_dim: Numbers per point.
+        backend_args: Options of mmengine's file backend.
+
+    Returns:
+        (n, load_dim) float32, a new array.
+
+    Raises:
+        FileNotFoundError, ValueError: see `read_points`, likewise of an array.
+    """
     if record.get('points') is None:
         return read_points(record['lidar_path'], load_dim, backend_args)
     points = np.array(record['points'], dtype=np.float32)
     if points.ndim != 2 or points.shape[1] != load_dim:
-        raise ValueError(f'points must be (n, {load_dim}) numbers, got shape '
-                         f'{points.shape}')
+        raise ValueError(f'points must be (n, {load_dim}) numbers, as the files of the '
+                         f'training, got shape {points.shape}')
     bad = np.count_nonzero(~np.isfinite(points).all(axis=1))
     if bad:
         raise ValueError(f'{bad} of {len(points)} points hold NaN or infinite values')
@@ -93,7 +106,7 @@ class LoadPoints(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Add `points`."""
         record = results['lidar_points']
-        points = _cloud(record, self.load_dim, self.backend_args)
+        points = cloud_of(record, self.load_dim, self.backend_args)
         if record.get('lidar2sensor') is not None:
             move_to_lidar(points, record['lidar2sensor'])
         points = points[:, self.use_dim]
@@ -167,7 +180,7 @@ class LoadSweeps(BaseTransform):
 
     def _load(self, sweep: dict, timestamp: float) -> np.ndarray:
         record = sweep['lidar_points']
-        points = self._far(_cloud(record, self.load_dim, self.backend_args))
+        points = self._far(cloud_of(record, self.load_dim, self.backend_args))
         move_to_lidar(points, record['lidar2sensor'])
         points[:, 4] = timestamp - sweep['timestamp']
         return points
