@@ -117,17 +117,19 @@ class LabelDiffusion(nn.Module):
             labels: batch of true labels, as the codec takes them.
             times: (B,) in [0, 1]; drawn uniformly from ``sample_range`` unless
                 given.
-            noise: (B, codec.channels, H, W); drawn unless given.
+            noise: (B D, codec.channels, H, W), the D draws of an image one after
+                another, see `TrainingMaps`; drawn unless given.
             generator: random generator on the device of ``feats``; by default
                 the global one or, in several processes, one that makes them
                 differ (`process_generator`).
 
         Returns:
-            (B P, ...) predictions, those of an image one after another; the
-            published recipe has P = 1 pass, see `TrainingMaps`.
+            (B P D, ...) predictions, those of an image one after another, pass
+            by pass; the published recipe has P = 1 pass and D = 1 draw, see
+            `TrainingMaps`.
         """
         size = feats.shape[-2], feats.shape[-1]
-        batch = feats.shape[0]
+        batch, draws = feats.shape[0], self.training_maps.draws
         generator = generator or process_generator(feats.device)
         draw: dict[str, Any] = dict(device=feats.device, dtype=torch.float32,
                                     generator=generator)
@@ -135,20 +137,22 @@ class LabelDiffusion(nn.Module):
             low, high = self.sample_range
             times = low + (high - low) * torch.rand(batch, **draw)
         if noise is None:
-            noise = torch.randn(batch, self.codec.channels, *size, **draw)
+            noise = torch.randn(batch * draws, self.codec.channels, *size, **draw)
         noise = self.coloured(noise)
+        labels = _per_draw(labels, draws)
+        times = _per_draw(times, draws)
         condition = self.denoiser.condition(feats)
         kinds = self.training_maps.draw(generator, feats.device)
         maps, map_times = zip(*(
             self._noisy_map(kind, labels, times, noise, condition, generator)
             for kind in kinds), strict=True)
-        level = self.schedule.level(torch.stack(map_times, 1).flatten().float())
-        return self.denoiser(torch.stack(maps, 1).flatten(0, 1), level, condition)
+        level = self.schedule.level(_of_images(map_times, draws).float())
+        return self.denoiser(_of_images(maps, draws), level, condition)
 
     def _noisy_map(self, kind: str, labels: Tensor, times: Tensor, noise: Tensor,
                    condition: Condition, generator: torch.Generator | None
                    ) -> tuple[Tensor, Tensor]:
-        """Return the (B, c, H, W) maps of a kind and their (B,) times."""
+        """Return the (B D, c, H, W) maps of a kind and their (B D,) times."""
         size = noise.shape[-2], noise.shape[-1]
         if kind == 'own_steps':
             return self._own_step(condition, noise, size, generator)
@@ -274,3 +278,15 @@ class LabelDiffusion(nn.Module):
                              f'{size[0]}, {size[1]}), or that for each of {batch} '
                              f'images, got {tuple(noise.shape)}')
         return noise.flatten(0, 1)
+
+
+def _per_draw(values: Tensor, draws: int) -> Tensor:
+    """Repeat what each image has, (B, ...), for its draws: (B D, ...)."""
+    return values if draws == 1 else values.repeat_interleave(draws, 0)
+
+
+def _of_images(passes: Sequence[Tensor], draws: int) -> Tensor:
+    """Bring P passes of (B D, ...) together image by image, pass by pass: (B P D, ...).
+    """
+    return torch.stack([one.unflatten(0, (-1, draws)) for one in passes], 1
+                       ).flatten(0, 2)

@@ -1,11 +1,14 @@
 """Which noisy maps a training iteration sees."""
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
+
+KINDS = ('truth', 'self_aligned', 'noise', 'own_steps')
+"""Kinds of noisy maps."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +28,19 @@ class TrainingMaps:
         own_steps: the map at a random step of the sampler itself, reached by
             the head's own predictions, without gradients of the way there: the
             states that its own policy visits, as in DAgger, arXiv:1011.0686.
+        draws: noises of each image, each with passes of its own; a loss that
+            compares predictions of an image needs several, see `EnergyScore`.
 
     Raises:
-        ValueError: a share beyond 0 to 1, or shares that do not sum to a whole
-            number of at least 1.
+        ValueError: a share beyond 0 to 1, shares that do not sum to a whole
+            number of at least 1, or fewer than one draw.
     """
 
     truth: float = 1.
     self_aligned: float = 0.
     noise: float = 0.
     own_steps: float = 0.
+    draws: int = 1
 
     def __post_init__(self) -> None:
         for kind, share in self.shares().items():
@@ -46,15 +52,19 @@ class TrainingMaps:
             raise ValueError('the shares of a training recipe must sum to 1, or to '
                              f'the passes of an iteration, got {total:g} of '
                              f'{self.shares()}')
+        if isinstance(self.draws, bool) or not isinstance(self.draws, int) \
+                or self.draws < 1:
+            raise ValueError('draws is a whole number of at least 1, got '
+                             f'{self.draws!r}')
 
     @property
     def passes(self) -> int:
-        """Noisy maps per image and iteration."""
+        """Noisy maps per image, draw and iteration."""
         return round(sum(self.shares().values()))
 
     def shares(self) -> dict[str, float]:
         """Return the share of each kind."""
-        return dataclasses.asdict(self)
+        return {kind: getattr(self, kind) for kind in KINDS}
 
     def draw(self, generator: torch.Generator | None, device: torch.device
              ) -> list[str]:
@@ -81,8 +91,10 @@ RECIPES = {
     'published': TrainingMaps(),
     'on_policy': TrainingMaps(truth=0.35, noise=0.3, own_steps=0.35),
     'unrolled': TrainingMaps(truth=1., noise=1., own_steps=1.),
+    'samples': TrainingMaps(truth=0., noise=0.5, own_steps=0.5, draws=2),
 }
-"""Named recipes. All but the published one go with a scale near 1."""
+"""Named recipes. All but the published one go with a scale near 1, and
+``'samples'`` with the loss `EnergyScore`."""
 
 
 def training_maps(recipe: str | Mapping[str, float] | TrainingMaps,
@@ -99,10 +111,10 @@ def training_maps(recipe: str | Mapping[str, float] | TrainingMaps,
             ``self_aligned`` beside another recipe.
     """
     if isinstance(recipe, Mapping):
-        known = [field.name for field in dataclasses.fields(TrainingMaps)]
-        if unknown := set(recipe) - set(known):
-            raise ValueError(f'a recipe has shares of {known}, got {sorted(unknown)}')
-        maps = TrainingMaps(**{'truth': 0., **recipe})
+        if unknown := set(recipe) - {*KINDS, 'draws'}:
+            raise ValueError(f'a recipe has shares of {list(KINDS)}, and draws, got '
+                             f'{sorted(unknown)}')
+        maps = TrainingMaps(**cast(Any, {'truth': 0., **recipe}))
     elif isinstance(recipe, TrainingMaps):
         maps = recipe
     elif recipe in RECIPES:

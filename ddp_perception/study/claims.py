@@ -25,6 +25,17 @@ def unrolled(**diffusion: Any) -> dict[str, Any]:
     return published(**{'scale': 1., 'recipe': 'unrolled', **diffusion})
 
 
+def samples(**losses: Any) -> Variant:
+    """Return the head that is trained on pairs of samples.
+
+    Args:
+        losses: the option of the head that holds its loss, with `EnergyScore`.
+    """
+    return Variant('samples', 'samples, energy score', dict(
+        published(scale=1., recipe='samples', noise='pink'), **losses),
+        evaluations=FULL)
+
+
 def _with_layers(settings: Mapping[str, Any], count: int) -> dict[str, Any]:
     return dict(settings, decoder=dict(num_layers=count))
 
@@ -89,11 +100,13 @@ ROWS = (
         _over_single('unrolled over the plain head', 'unrolled', 'plain', 1.),
         _over_single('published over no noisy map', 'published', 'none'),
         _over_single('published over the plain head', 'published', 'plain')],
-        figures=_RUNS, shown=('plain', 'none', 'published', 'unrolled')),
+        figures=_RUNS, shown=('plain', 'none', 'published', 'unrolled', 'samples')),
     Row('map', 'The noisy map steers the prediction', [
         Comparison('unrolled, truth noised to t = 0.5 over noise alone',
                    Measure('unrolled', 'truth_0.5/iou'),
                    Measure('unrolled', 'steps_1/iou'), 5.),
+        Comparison('samples, the same', Measure('samples', 'truth_0.5/iou'),
+                   Measure('samples', 'steps_1/iou'), 5.),
         Comparison('published, the same', Measure('published', 'truth_0.5/iou'),
                    Measure('published', 'steps_1/iou'), 5.)],
         figures={'steps_1/iou': 'noise alone', 'truth_0.5/iou': 'truth at t = 0.5',
@@ -101,16 +114,18 @@ ROWS = (
                  'feedback/iou': "another image's map fed back",
                  'feedback/apart': 'cells that it changes, %',
                  'seeds/apart': 'cells that another seed changes, %'},
-        shown=('published', 'scale_1', 'aligned', 'unrolled')),
+        shown=('published', 'scale_1', 'aligned', 'unrolled', 'samples')),
     Row('steps', 'More steps predict better', [
         _steps('unrolled', 'unrolled', 3, 1, 1.),
         _steps('unrolled', 'unrolled', 10, 3, -0.3),
+        _steps('samples', 'samples', 3, 1, 1.),
+        _steps('samples', 'samples', 10, 3, -0.3),
         _steps('published', 'published', 3, 1),
         _steps('published', 'published', 10, 3, -0.3)],
         paper=_STEPS_PAPER,
         figures={f'steps_{count}/iou': f'{count} step{"s" * (count > 1)}'
                  for count in (1, 2, 3, 5, 10)},
-        shown=('published', 'scale_1', 'aligned', 'unrolled')),
+        shown=('published', 'scale_1', 'aligned', 'unrolled', 'samples')),
     Row('drift', 'Training on own predictions keeps more steps from drifting', [
         Comparison('10 steps less 3, half self-aligned against published, scale 1',
                    Measure('aligned', 'drift'), Measure('scale_1', 'drift')),
@@ -158,21 +173,30 @@ ROWS = (
         Comparison('unrolled, best of 4 in an image over their mean',
                    Measure('unrolled', 'seeds/best_iou'),
                    Measure('unrolled', 'seeds/mean_iou'), 3.),
+        Comparison('samples, best of 4 in an image over their mean',
+                   Measure('samples', 'seeds/best_iou'),
+                   Measure('samples', 'seeds/mean_iou'), 3.),
+        Comparison('samples, mean of 4 over 1', Measure('samples', 'seeds/iou'),
+                   Measure('samples', 'steps_3/iou')),
         Comparison('published, mean of 4 over 1', Measure('published', 'seeds/iou'),
                    Measure('published', 'steps_3/iou'))],
         figures={'steps_3/iou': '1 seed', 'seeds/iou': 'mean of 4',
                  'seeds/mean_iou': 'an image, mean seed',
                  'seeds/best_iou': 'an image, best seed',
                  'seeds/apart': 'cells apart, %'},
-        shown=('published', 'scale_1', 'aligned', 'unrolled')),
+        shown=('published', 'scale_1', 'aligned', 'unrolled', 'samples')),
     Row('uncertainty', 'The passes tell where the prediction is wrong', [
         Comparison('AUROC, best of 4 seeds over entropy of the plain head',
                    Measure('unrolled', 'seeds/auroc'),
+                   Measure('plain', 'steps_1/auroc'), 0.02),
+        Comparison('the same, samples', Measure('samples', 'seeds/auroc'),
                    Measure('plain', 'steps_1/auroc'), 0.02),
         Comparison('the same, published', Measure('published', 'seeds/auroc'),
                    Measure('plain', 'steps_1/auroc'), 0.02),
         Comparison('ECE at the fitted temperature below 0.02, unrolled', 0.02,
                    Measure('unrolled', 'steps_3/ece_scaled')),
+        Comparison('the same, mean of 4 samples', 0.02,
+                   Measure('samples', 'seeds/ece_scaled')),
         Comparison('the same, plain head', 0.02,
                    Measure('plain', 'steps_1/ece_scaled'))],
         figures={'steps_1/auroc': 'AUROC of entropy, 1 pass',
@@ -184,6 +208,6 @@ ROWS = (
                  'seeds/auroc_spread': 'of spread',
                  'steps_1/ece_scaled': 'ECE scaled, 1 pass',
                  'steps_3/ece': 'ECE, 3 steps', 'steps_3/ece_scaled': 'scaled'},
-        shown=('plain', 'published', 'unrolled')),
+        shown=('plain', 'published', 'unrolled', 'samples')),
 )
 """Rows of every study."""

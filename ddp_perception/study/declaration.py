@@ -210,10 +210,15 @@ class Study:
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested settings with others in their place."""
+    """Return nested settings with others in their place.
+
+    What says another type than the base is put in its place as a whole.
+    """
     result = dict(base)
     for key, value in changes.items():
         own = result.get(key)
-        result[key] = merged(own, value) if isinstance(own, Mapping) and isinstance(
-            value, Mapping) else value
+        if isinstance(own, Mapping) and isinstance(value, Mapping) \
+                and value.get('type', own.get('type')) == own.get('type'):
+            value = merged(own, value)
+        result[key] = value
     return result

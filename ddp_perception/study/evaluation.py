@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ddp_perception.decoder.probing import replaced
-from ddp_perception.diffusion import clock
+from ddp_perception.diffusion import Sampler, clock
 from ddp_perception.heads import DiffusionHead
 from ddp_perception.probing.variations import Call
 from ddp_perception.study.declaration import SINGLE
@@ -70,14 +70,10 @@ def _of_diffusion(head: Any, task: Task, names: Sequence[str], evaluated: Split,
                   trained: Split) -> dict[str, float]:
     runs = evaluations_of(names, head.sampler)
     usual = SEVERAL_STEPS if SEVERAL_STEPS in names else SINGLE
-    sampler = next(item.sampler for item in runs if item.key == usual)
-    with replaced(head, 'sampler', sampler):
-        temperature = temperature_of(task, [
-            (head.prediction_steps(feats), truth)
-            for feats, truth in _held_out(trained)])
-    tallies = {item.key: Tally(task, item.key in (usual, SEEDS),
-                               temperature if item.key == usual else None)
-               for item in runs}
+    temperatures = {item.key: _temperature(head, task, item.sampler, trained)
+                    for item in runs if item.key in (usual, SEEDS)}
+    tallies = {item.key: Tally(task, item.key in temperatures,
+                               temperatures.get(item.key)) for item in runs}
     for feats, truth in _batches(evaluated):
         for item in runs:
             item.start_batch()
@@ -95,6 +91,12 @@ def _of_diffusion(head: Any, task: Task, names: Sequence[str], evaluated: Split,
         name: figures[f'{greater}/iou'] - figures[f'{less}/iou']
         for name, (greater, less) in DIFFERENCES.items()
         if f'{greater}/iou' in figures and f'{less}/iou' in figures}
+
+
+def _temperature(head: Any, task: Task, sampler: Sampler, trained: Split) -> Tensor:
+    with replaced(head, 'sampler', sampler):
+        return temperature_of(task, [(head.prediction_steps(feats), truth)
+                                     for feats, truth in _held_out(trained)])
 
 
 def _held_out(trained: Split) -> Iterator[tuple[Tensor, Tensor]]:

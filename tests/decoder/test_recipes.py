@@ -109,6 +109,30 @@ def test_own_steps_see_no_label_and_teach_every_weight():
                 if weight.grad is None or not weight.grad.abs().sum()]
 
 
+def test_draws_of_an_image_follow_pass_by_pass():
+    noise, times = torch.randn(4, 8, 5, 7), torch.tensor([0.3, 0.6])
+    both = _model(training_maps=training_maps(dict(truth=1., noise=1., draws=2)))
+    got = both.training_prediction(FEATS, LABELS, times=times, noise=noise)
+    got = got.unflatten(0, (2, 2, 2))  # images, passes, draws
+    for index, kind in enumerate(('truth', 'noise')):
+        one = _model(training_maps=training_maps({kind: 1.}))
+        for draw in range(2):
+            torch.testing.assert_close(got[:, index, draw], one.training_prediction(
+                FEATS, LABELS, times=times, noise=noise[draw::2]), rtol=1e-4, atol=1e-5)
+
+
+def test_draws_of_own_steps_are_states_of_one_step():
+    model = _model(training_maps=training_maps(dict(own_steps=1., draws=3)))
+    watched = _Watched(model)
+    levels = []
+    model.denoiser.register_forward_pre_hook(
+        lambda module, args: levels.append(args[1].time.unique()))
+    model.training_prediction(FEATS, LABELS)
+    assert {len(level) for level in levels} == {1}
+    z = watched.seen[-1][0].unflatten(0, (2, 3))
+    assert (z[:, 0] - z[:, 1]).abs().amin((1, 2, 3)).max() > 0
+
+
 def test_a_decoder_without_noisy_map_hears_of_features_alone():
     model = _model(EmptyCodec())
     got = model.training_prediction(FEATS, LABELS)
@@ -125,6 +149,7 @@ def test_a_decoder_without_noisy_map_hears_of_features_alone():
 @pytest.mark.parametrize('name', sorted(RECIPES))
 def test_a_recipe_may_be_written_as_its_shares(name):
     shares = {kind: share for kind, share in RECIPES[name].shares().items() if share}
+    shares |= {'draws': RECIPES[name].draws}
     assert DiffusionOptions(recipe=shares).training_maps == RECIPES[name]
     assert DiffusionOptions(recipe=name).training_maps == RECIPES[name]
 
@@ -132,6 +157,7 @@ def test_a_recipe_may_be_written_as_its_shares(name):
 @pytest.mark.parametrize(('options', 'message'), [
     (dict(recipe='publishd'), "one of .*'on_policy', 'published'.*'publishd'"),
     (dict(recipe=dict(noise=0.5)), 'must sum to 1, .* got 0.5'),
+    (dict(recipe=dict(noise=1., draws=0)), 'draws is a whole number .* got 0'),
     (dict(recipe=dict(noise=0.5, truth=1.)), 'must sum to 1, .* got 1.5'),
     (dict(recipe=dict()), 'must sum to 1, .* got 0'),
     (dict(recipe=dict(noise=1.5, truth=-0.5)), 'truth is a share .* got -0.5'),

@@ -4,7 +4,7 @@ import re
 from ddp_perception.cli import study as command
 from ddp_perception.cli.main import command_parser
 from ddp_perception.study import STUDIES, Row, Study
-from ddp_perception.study.claims import ROWS, VARIANTS
+from ddp_perception.study.claims import ROWS, VARIANTS, samples
 
 
 def test_links_commands_and_the_example(repository_dir):
@@ -22,6 +22,6 @@ def test_links_commands_and_the_example(repository_dir):
     names = {}
     exec(re.search(r'```python\n(.*?)```', text, re.S)[1], names)
     assert isinstance(names['row'], Row)
-    study = Study('own', 'Own', '', '', 1, 1, [*VARIANTS, names['small']],
+    study = Study('own', 'Own', '', '', 1, 1, [*VARIANTS, samples(), names['small']],
                   [*ROWS, names['row']], ('unrolled', 'plain'))
     assert study.of_rows(['depth']).variants[-1].name == 'small'

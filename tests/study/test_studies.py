@@ -7,6 +7,7 @@ from mmengine.config import Config
 from ddp_perception.diffusion import Sampler
 from ddp_perception.heads import DiffusionHead
 from ddp_perception.study import STUDIES, Comparison, Measure, Row, Study, Variant
+from ddp_perception.study.declaration import merged
 from ddp_perception.study.evaluations import evaluations_of
 from ddp_perception.study.training import build_head
 from tests.study.tiny import STUDY
@@ -80,6 +81,8 @@ def test_settings_of_a_variant_are_nested_into_the_base():
     assert STUDY.variant('wide').settings(bases) == dict(
         type='A', diffusion=dict(scale=2., schedule='linear'))
     assert bases['diffusion']['diffusion']['scale'] == 1.
+    other = merged(dict(loss=dict(type='A', weight=2.)), dict(loss=dict(type='B')))
+    assert other == dict(loss=dict(type='B'))
     assert STUDY.variant('plain').settings(bases) == dict(type='B')
 
 
