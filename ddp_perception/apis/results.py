@@ -123,6 +123,17 @@ class MapPrediction(Prediction):
         """Classes of probability 0.5 or more, (C, X, Y) bool."""
         return self.probabilities >= 0.5
 
+    @property
+    def samples(self) -> np.ndarray | None:
+        """The map of each noise seed, (S, C, X, Y) float32.
+
+        None where the head does not ``keep_seeds``. Their mean is
+        `probabilities`, where the last step alone counts and no temperature
+        is fitted.
+        """
+        values = self.sample.get(f'{self.field.prediction}_seeds')
+        return None if values is None else np.asarray(values, np.float32)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LabelPrediction(Prediction):

@@ -238,7 +238,8 @@ def _head_of(cfg: Config) -> dict[str, Any]:
     """Return the settings of a configuration's head."""
     from ddp_perception.study.settings import plain
     head = plain(configuration.head_settings(cfg))
-    head.pop('keep_steps', None)  # of samples, which a study has not
+    for kept in ('keep_steps', 'keep_seeds'):
+        head.pop(kept, None)  # of samples, which a study has not
     return head
 
 

@@ -93,7 +93,8 @@ def run_in_onnx(model: nn.Module, graph: LoadedGraph) -> None:
                          'checkpoint')
     if isinstance(head, DiffusionHead):
         _require_sampling(head, graph.description['sampler'])
-    head.keep_steps = False  # a graph gives the last prediction alone
+    # A graph gives the last prediction alone.
+    head.keep_steps = head.keep_seeds = False
     _ATTACH[kind](model, head, graph)
 
 

@@ -33,6 +33,8 @@ class BEVHead(BaseModule):
             ``'yx'`` for (B, C, Y, X), as mmdet3d's other detectors do.
         keep_steps: predictions also give every step's mean over the seeds to
             their sample, as ``<prediction_field>_steps``.
+        keep_seeds: predictions also give the last step of every seed, (S, C, X, Y),
+            as ``<prediction_field>_seeds``.
         init_cfg: mmengine's initialisation config.
 
     Shape:
@@ -57,7 +59,8 @@ class BEVHead(BaseModule):
     uncertainty_kind: str | None
 
     def __init__(self, in_channels: int, input_grid: Bounds, *, bev_axes: str = 'xy',
-                 keep_steps: bool = False, init_cfg: dict | None = None) -> None:
+                 keep_steps: bool = False, keep_seeds: bool = False,
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
         if bev_axes not in ('xy', 'yx'):
             raise ValueError(f"bev_axes must be 'xy' or 'yx', got {bev_axes!r}")
@@ -65,6 +68,7 @@ class BEVHead(BaseModule):
         self.input_grid = BEVGrid.of(input_grid)
         self.bev_axes = bev_axes
         self.keep_steps = keep_steps
+        self.keep_seeds = keep_seeds
 
     @classmethod
     def detector_defaults(cls) -> dict[str, Any]:
@@ -120,6 +124,10 @@ class BEVHead(BaseModule):
         # Of a head that is no diffusion head there may be no uncertainty.
         uncertain = self.uncertainty(steps) if hasattr(self, 'uncertainty') else None
         predictions = self.write(self.average(steps), uncertain, batch_data_samples)
+        if self.keep_seeds:
+            for index, sample in enumerate(batch_data_samples):
+                sample.set_field(self.meaning(steps[-1])[index],
+                                 f'{self.prediction_field}_seeds')
         if self.keep_steps:
             for index, sample in enumerate(batch_data_samples):
                 sample.set_field(

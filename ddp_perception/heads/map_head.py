@@ -19,7 +19,7 @@ class MapHead(BEVHead):
     """Base of the heads that segment a bird's-eye-view map.
 
     Args:
-        in_channels, input_grid, bev_axes, keep_steps, init_cfg: see
+        in_channels, input_grid, bev_axes, keep_steps, keep_seeds, init_cfg: see
             :class:`BEVHead`.
         classes: names of the map classes. They overlap: one sigmoid each.
         output_grid: (x, y) bounds of the map, metres.
@@ -39,9 +39,11 @@ class MapHead(BEVHead):
 
     def __init__(self, in_channels: int, classes: Sequence[str], input_grid: Bounds,
                  output_grid: Bounds, *, bev_axes: str = 'xy', loss: dict | None = None,
-                 keep_steps: bool = False, init_cfg: dict | None = None) -> None:
+                 keep_steps: bool = False, keep_seeds: bool = False,
+                 init_cfg: dict | None = None) -> None:
         super().__init__(in_channels, input_grid, bev_axes=bev_axes,
-                         keep_steps=keep_steps, init_cfg=init_cfg)
+                         keep_steps=keep_steps, keep_seeds=keep_seeds,
+                         init_cfg=init_cfg)
         if len(set(classes)) != len(classes) or not classes:
             raise ValueError('classes must be distinct names, at least one, '
                              f'got {list(classes)}')

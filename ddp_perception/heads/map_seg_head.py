@@ -56,7 +56,7 @@ class MapSegHead(MapHead, DiffusionHead):
 
     Args:
         in_channels, classes, input_grid, output_grid, bev_axes, loss,
-            keep_steps, init_cfg: see :class:`MapHead`.
+            keep_steps, keep_seeds, init_cfg: see :class:`MapHead`.
         decoder_grid: grid on which the decoder works, ``output_grid`` by
             default. A coarser one costs less; its logits are interpolated.
         threshold: probability above which a class is fed back as present.
@@ -78,14 +78,14 @@ class MapSegHead(MapHead, DiffusionHead):
                  output_grid: Bounds, *, decoder_grid: Bounds | None = None,
                  bev_axes: str = 'xy', threshold: float = 0.5,
                  resize_feedback: str = 'metric', loss: dict | None = None,
-                 keep_steps: bool = False,
+                 keep_steps: bool = False, keep_seeds: bool = False,
                  decoder: DecoderOptions | Mapping[str, Any] | None = None,
                  diffusion: DiffusionOptions | Mapping[str, Any] | None = None,
                  sampler: Sampler | Mapping[str, Any] | None = None,
                  init_cfg: dict | None = None) -> None:
         super().__init__(in_channels, classes, input_grid, output_grid,
                          bev_axes=bev_axes, loss=loss, keep_steps=keep_steps,
-                         init_cfg=init_cfg)
+                         keep_seeds=keep_seeds, init_cfg=init_cfg)
         self.outcome = Presences(threshold)
         decoder = record_of(DecoderOptions, decoder, num_layers=5)
         diffusion = record_of(DiffusionOptions, diffusion, scale=0.01)

@@ -182,6 +182,12 @@ def test_a_prior_map_takes_the_place_of_sensors(save_weights, tmp_path):
         predict_map(model, prior=prior * 7)
     with pytest.raises(UserError, match='prior is missing'):
         predict_map(model)
+    assert second.samples is None
+    config = PROJECTS / 'map_prior/configs/ddp_samples_osm-drivable_cpu.py'
+    sampling = init_model(config, save_weights(config), 'cpu')
+    third = predict_map(sampling, prior=prior)
+    assert third.samples.shape == (4, 1, 200, 200)
+    np.testing.assert_allclose(third.samples.mean(0), third.probabilities, atol=1e-6)
 
 
 @pytest.mark.parametrize('change, message', [

@@ -4,6 +4,7 @@ import torch
 from mmengine.structures import BaseDataElement, PixelData
 
 from ddp_perception.checkpoints import rename_diffusion_keys
+from ddp_perception.diffusion import Sampler
 from ddp_perception.registry import MODELS
 from tests import golden
 
@@ -187,8 +188,20 @@ def test_prediction_keeps_steps_on_request_and_says_what_it_averages():
         maps = head.predict(FEATS, batch)
     assert maps[1].data.shape == (3, 12, 16)
     assert batch[1].pred_map_seg_steps.shape == (4, 3, 12, 16)
+    assert 'pred_map_seg_seeds' not in batch[1]
     torch.testing.assert_close(batch[1].pred_map_seg_steps[-1], maps[1].data)
     assert batch[0].decoder_passes == dict(seeds=2, steps=4, averaged=2)
+    head.keep_seeds = True
+    with torch.no_grad():
+        head.predict(FEATS, batch)
+    seeds = batch[1].pred_map_seg_seeds
+    torch.testing.assert_close(seeds.mean(0), maps[1].data)
+    noises, _ = head.sampler.complete(None, None, 8, (8, 10), torch.device('cpu'))
+    for seed, noise in enumerate(noises):
+        head.sampler = Sampler(num_steps=4)
+        with torch.no_grad():
+            alone = head(FEATS, noise[None])
+        torch.testing.assert_close(seeds[seed], alone[1])
     everything = build(sampler=dict(num_steps=4, num_seeds=2, average='all'))
     with torch.no_grad():
         mean = everything.predict(FEATS, batch)[1].data
