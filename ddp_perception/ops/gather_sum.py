@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ddp_perception.ops.exporting import is_exporting
+
 BACKENDS = ('embedding_bag', 'gather')
 _chosen: str | None = None  # no ContextVar: torch.compile cannot follow it
 
@@ -42,9 +44,9 @@ def gather_sum_backend(name: str) -> Iterator[None]:
         _chosen = before
 
 
-def is_exporting() -> bool:
-    """Whether the code is being turned into a graph that leaves PyTorch."""
-    return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
+def chosen_gather_sum() -> str | None:
+    """Return which of the `BACKENDS` is chosen, None where the rule decides."""
+    return _chosen
 
 
 def gather_sum(table: Tensor, index: Tensor, weights: Tensor,
