@@ -43,7 +43,7 @@ def _by_rows(x: Tensor, expand: Tensor, expand_bias: Tensor, reduce: Tensor,
              reduce_bias: Tensor) -> Tensor:
     return torch.cat([
         linear(F.gelu(linear(rows, expand, expand_bias)), reduce, reduce_bias)
-        for rows in x.split(ROWS, -2)], -2)
+        for rows in x.flatten(0, -2).split(ROWS)]).view(x.shape)
 
 
 class _FeedForward(torch.autograd.Function):
