@@ -45,6 +45,8 @@ DEV = ['pytest>=7', 'pytest-random-order>=1.1', 'pytest-xdist>=3',
        'scikit-image>=0.19', 'scikit-learn>=1.3', 'ruff>=0.5', 'mypy>=2']
 # Models as graphs outside of PyTorch.
 EXPORT = ['onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.20']
+# Kernels for CUDA. PyTorch's wheels for Linux bring it.
+TRITON = ["triton>=3.4; platform_system == 'Linux'"]
 DOCS = ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5,<10']
 
 
@@ -98,6 +100,7 @@ setup(
         'argoverse2': ['av2>=0.3', 'pyarrow<26'],  # of prepare argoverse2
         'wandb': ['wandb>=0.16'],  # of train --wandb
         'export': EXPORT,
+        'triton': TRITON,
         'dev': DEV,
         'docs': DOCS,  # of the pages as a site, in an environment of its own
         'all': sorted({*OPENMMLAB, *NUSCENES, *IMAGENET, *EXPORT, *DEV}),

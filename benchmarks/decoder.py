@@ -17,7 +17,6 @@ which it cannot do without.
 import argparse
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn.bricks.transformer import FFN
 from mmcv.ops import MultiScaleDeformableAttention
 from torch import nn
@@ -25,6 +24,8 @@ from torch import nn
 from benchmarks.timing import compare, report
 from ddp_perception.decoder import Denoiser, MapDecoder, map_decoder
 from ddp_perception.diffusion import NoiseSchedule
+from ddp_perception.ops import PointwiseConv2d, linear, pointwise_conv
+from ddp_perception.ops.linear import ROWS
 
 CHANNELS, HEADS, POINTS, FEEDFORWARD = 256, 8, 4, 1024
 CASES = {
@@ -108,7 +109,7 @@ def _stock_position(size, device):
 def build(layers, feats, classes, device):
     """Return a denoiser whose samples spread, and its stock twin."""
     torch.manual_seed(0)
-    ours = Denoiser(feats, CHANNELS, predictor=nn.Conv2d(CHANNELS, classes, 1),
+    ours = Denoiser(feats, CHANNELS, predictor=PointwiseConv2d(CHANNELS, classes),
                     decoder=MapDecoder(CHANNELS, layers, HEADS, POINTS, FEEDFORWARD,
                                        time_channels=4 * CHANNELS))
     for layer in ours.decoder.layers:  # as after training, not as initialised
@@ -155,17 +156,19 @@ def _decides_alike(ours, theirs):
 
 def _products(model, z):
     """Do the matrix products of a step, in pieces of the same size, and no more."""
-    x = F.conv2d(z, model.fuse.weight[:, model.feat_channels:]).flatten(2).mT
-    x = x.contiguous()
+    x = pointwise_conv(z, model.fuse.weight[:, model.feat_channels:]).flatten(2).mT
     chunk = map_decoder._CPU_CHUNK if z.device.type == 'cpu' else x.shape[1]
     for layer in model.decoder.layers:
         attn = layer.attn
-        weight, _ = attn._sampling_weight()
-        value = attn.value_proj(x)
+        weight = attn.sampling_weight()
+        value = attn.project_value(x)
         out = []
         for cells, values in zip(x.split(chunk, 1), value.split(chunk, 1), strict=True):
-            F.linear(cells, weight)
-            out.append(layer.reduce(layer.expand(attn.output_proj(values))))
+            linear(cells, weight)
+            values = linear(values, attn.output_proj.weight)
+            for rows in values.split(ROWS, 1):
+                rows = linear(rows, layer.expand.weight, layer.expand.bias)
+                out.append(linear(rows, layer.reduce.weight, layer.reduce.bias))
         x = torch.cat(out, 1)
     return model.predictor(x.mT.unflatten(2, z.shape[-2:]))
 

@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ddp_perception.diffusion import clock
+from ddp_perception.ops.linear import flop_formulas
 
 
 def parameters_of(module: nn.Module) -> int:
@@ -29,9 +30,13 @@ def parameters_of(module: nn.Module) -> int:
 @torch.no_grad()
 def gflops_of(call: Callable[[], Any]) -> float:
     """Return 10^9 operations of a call."""
-    with FlopCounterMode(display=False) as counter:
+    with _flop_counter() as counter:
         call()
     return counter.get_total_flops() / 1e9
+
+
+def _flop_counter() -> FlopCounterMode:
+    return FlopCounterMode(display=False, custom_mapping=flop_formulas())
 
 
 def parts_of(model: nn.Module) -> dict[str, nn.Module]:
@@ -154,7 +159,7 @@ def cost_of(model: nn.Module, inputs: Sequence[Any], rounds: int, warm_up: int =
         model.test_step(item)  # type: ignore[operator]
         return clock(anchor) - began
 
-    with FlopCounterMode(display=False) as counter, shared_out(
+    with _flop_counter() as counter, shared_out(
             parts, lambda: float(counter.get_total_flops())) as flops:
         for item in inputs:
             predict(item)

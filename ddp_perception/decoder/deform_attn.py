@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddp_perception.ops import gather_sum
+from ddp_perception.ops import linear, sample_map
 
 
 class DeformableSelfAttention(nn.Module):
@@ -14,7 +14,7 @@ class DeformableSelfAttention(nn.Module):
     Samples outside the map count as zero. A bilinear sample is four weighted
     rows, so attention over ``num_points`` samples is one gather-sum of
     ``4 num_points`` rows: nothing of size (cells, samples, channels) is ever
-    stored.
+    stored. `map_sampling` has other ways.
 
     Args:
         channels: width of the map, a multiple of ``num_heads``.
@@ -61,12 +61,10 @@ class DeformableSelfAttention(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def _sampling_weight(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias of one layer for columns, rows and attention."""
-        offsets, attention = self.sampling_offsets, self.attention_weights
-        return (torch.cat([offsets.weight[0::2], offsets.weight[1::2],
-                           attention.weight]),
-                torch.cat([offsets.bias[0::2], offsets.bias[1::2], attention.bias]))
+    def sampling_weight(self) -> Tensor:
+        """Return the weight of one layer for columns, rows and attention."""
+        offsets = self.sampling_offsets.weight
+        return torch.cat([offsets[0::2], offsets[1::2], self.attention_weights.weight])
 
     def position_term(self, position: Tensor, size: tuple[int, int]) -> Tensor:
         """Part of the sampling layer's output that no feature changes.
@@ -82,7 +80,9 @@ class DeformableSelfAttention(nn.Module):
         """
         if min(size) < 2:
             raise ValueError(f'the map must be at least 2 x 2 cells, got {size}')
-        term = F.linear(position, *self._sampling_weight()).float()
+        offsets = self.sampling_offsets.bias
+        bias = torch.cat([offsets[0::2], offsets[1::2], self.attention_weights.bias])
+        term = linear(position, self.sampling_weight(), bias).float()
         samples = self.num_heads * self.num_points
         cell = torch.arange(size[0] * size[1], device=term.device)
         own = torch.stack([cell % size[1], cell // size[1]], 1).to(term.dtype)
@@ -90,10 +90,10 @@ class DeformableSelfAttention(nn.Module):
 
     def project_value(self, value: Tensor) -> Tensor:
         """Return the (B, Q, channels) map that is sampled."""
-        return self.value_proj(value)
+        return linear(value, self.value_proj.weight, self.value_proj.bias)
 
     def sample(self, query: Tensor, position_term: Tensor, value: Tensor,
-               size: tuple[int, int]) -> Tensor:
+               size: tuple[int, int], weight: Tensor) -> Tensor:
         """Attend from some of the cells.
 
         Args:
@@ -101,66 +101,23 @@ class DeformableSelfAttention(nn.Module):
             position_term: (N, ...) their rows of :meth:`position_term`.
             value: (B, Q, channels) result of :meth:`project_value`.
             size: (H, W) of the map of ``value``.
+            weight: result of :meth:`sampling_weight`.
 
         Returns:
             (B, N, channels).
         """
         batch, count, _ = query.shape
         heads, points = self.num_heads, self.num_points
-        weight, _ = self._sampling_weight()
         # Positions of hundreds of cells do not fit 8 bits of mantissa.
-        sampling = F.linear(query, weight).float() + position_term
+        sampling = linear(query, weight).float() + position_term
         col, row, logits = sampling.split(heads * points, 2)
         attention = logits.reshape(batch, count, heads, points).softmax(3)
-        index, weights = _bilinear_bags(
-            col.reshape(attention.shape), row.reshape(attention.shape),
-            attention, size)
-        out = gather_sum(value.reshape(-1, self.channels // heads), index,
-                         weights.to(value.dtype))
-        return self.output_proj(out.view(batch, count, self.channels))
+        out = sample_map(value.unflatten(2, (heads, -1)), col.reshape(attention.shape),
+                         row.reshape(attention.shape), attention, size)
+        return linear(out.flatten(2), self.output_proj.weight, self.output_proj.bias)
 
     def forward(self, query: Tensor, position_term: Tensor, value: Tensor,
                 size: tuple[int, int]) -> Tensor:
         """Attend from every cell of a map of ``size``."""
-        return self.sample(query, position_term, self.project_value(value), size)
-
-
-def _bilinear_bags(col: Tensor, row: Tensor, attention: Tensor,
-                   size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Rows of the value table and weights of every cell and head.
-
-    Args:
-        col, row: (B, N, heads, points) sampling positions in cells.
-        attention: attention weights of that shape.
-
-    Returns:
-        Two (B N heads, 4 points) tensors, int32 and float.
-    """
-    batch, _, heads, _ = col.shape
-    height, width = size
-    # The hat function 1 - |distance| is the bilinear weight of the two cells
-    # around a position, and zero for one further out: clamping the cells to
-    # the map needs no masks.
-    left, weight_left, weight_right = _two_taps(col, width)
-    top, weight_top, weight_bottom = _two_taps(row, height)
-    device = col.device
-    first = (torch.arange(batch, dtype=torch.int32, device=device) * (height * width)
-             )[:, None, None, None]
-    head = torch.arange(heads, dtype=torch.int32, device=device)[:, None]
-    corner = ((top * width + left) + first) * heads + head
-    weight_top, weight_bottom = weight_top * attention, weight_bottom * attention
-    index = torch.stack([corner, corner + heads, corner + width * heads,
-                         corner + (width + 1) * heads], 3)
-    weights = torch.stack([
-        weight_top * weight_left, weight_top * weight_right,
-        weight_bottom * weight_left, weight_bottom * weight_right], 3)
-    bags = (-1, 4 * col.shape[3])
-    return index.view(bags), weights.view(bags)
-
-
-def _two_taps(position: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor]:
-    """First cell (int32) of the pair around a position, and both weights."""
-    cell = position.detach().floor().clamp(0, length - 2)
-    distance = position - cell
-    return (cell.to(torch.int32), (1 - distance.abs()).relu(),
-            (1 - (distance - 1).abs()).relu())
+        return self.sample(query, position_term, self.project_value(value), size,
+                           self.sampling_weight())

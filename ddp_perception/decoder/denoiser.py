@@ -4,12 +4,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddp_perception.decoder.map_decoder import DecoderMemory, MapDecoder
 from ddp_perception.decoder.time_embedding import TimeEmbedding
 from ddp_perception.diffusion import NoiseLevel
+from ddp_perception.ops import pointwise_conv
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Denoiser(nn.Module):
         if feats.dim() != 4 or feats.shape[1] != self.feat_channels:
             raise ValueError(f'features must have the shape (B, {self.feat_channels}, '
                              f'H, W), got {tuple(feats.shape)}')
-        fused = self._to_decoder_grid(F.conv2d(
+        fused = self._to_decoder_grid(pointwise_conv(
             feats, self.fuse.weight[:, :self.feat_channels], self.fuse.bias))
         size = fused.shape[-2], fused.shape[-1]
         terms = self.decoder.position_terms(size, fused.device)
@@ -105,7 +105,7 @@ class Denoiser(nn.Module):
         """
         images = condition.fused.shape[0]
         if z.shape[1]:
-            noisy = self._to_decoder_grid(F.conv2d(
+            noisy = self._to_decoder_grid(pointwise_conv(
                 z, self.fuse.weight[:, self.feat_channels:]))
             fused = noisy.unflatten(0, (images, -1)) + condition.fused[:, None]
             fused = fused.flatten(0, 1)

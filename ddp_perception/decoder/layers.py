@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddp_perception.decoder.deform_attn import DeformableSelfAttention
+from ddp_perception.ops import feed_forward
 
 
 class DecoderLayer(nn.Module):
@@ -69,23 +70,26 @@ class DecoderLayer(nn.Module):
         Returns:
             (B, N, channels).
         """
+        weight = self.attn.sampling_weight()
         if chunk is None or chunk >= x.shape[1]:
-            return self._refine(x, position_term, value, size, scale_shift)
+            return self._refine(x, position_term, value, size, weight, scale_shift)
         out = []
         for image in range(x.shape[0]):
             one = slice(image, image + 1)
             own = scale_shift if scale_shift is None or len(scale_shift) == 1 \
                 else scale_shift[one]
             terms = position_term if position_term.dim() == 2 else position_term[image]
-            out += [self._refine(cells, term, value[one], size, own)
+            out += [self._refine(cells, term, value[one], size, weight, own)
                     for cells, term in zip(x[one].split(chunk, 1), terms.split(chunk),
                                            strict=True)]
         return torch.cat(out, 1).view(x.shape)
 
     def _refine(self, x: Tensor, position_term: Tensor, value: Tensor,
-                size: tuple[int, int], scale_shift: Tensor | None) -> Tensor:
-        x = self.norm1(x + self.attn.sample(x, position_term, value, size))
-        x = x + self.reduce(F.gelu(self.expand(x)))
+                size: tuple[int, int], weight: Tensor, scale_shift: Tensor | None
+                ) -> Tensor:
+        x = self.norm1(x + self.attn.sample(x, position_term, value, size, weight))
+        x = x + feed_forward(x, self.expand.weight, self.expand.bias,
+                             self.reduce.weight, self.reduce.bias)
         if scale_shift is None:
             return self.norm2(x)
         scale, shift = scale_shift.chunk(2, 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ddp_perception.decoder import DecoderOptions, DiffusionOptions, record_of
 from ddp_perception.diffusion import MultiLabelCodec, Presences, Sampler
@@ -15,16 +15,21 @@ from ddp_perception.heads.bev_head import Bounds
 from ddp_perception.heads.diffusion_head import DiffusionHead
 from ddp_perception.heads.map_head import MapHead
 from ddp_perception.heads.renamed_options import names_options
-from ddp_perception.ops import BEVGrid, bilinear_resample, nearest_resample
+from ddp_perception.ops import (
+    BEVGrid,
+    PointwiseConv2d,
+    bilinear_resample,
+    nearest_resample,
+)
 from ddp_perception.registry import MODELS
 
 
-class MapPredictor(nn.Conv2d):
+class MapPredictor(PointwiseConv2d):
     """Last layer: one logit per class and cell, brought to the output grid."""
 
     def __init__(self, channels: int, num_classes: int, source: BEVGrid,
                  target: BEVGrid) -> None:
-        super().__init__(channels, num_classes, 1)
+        super().__init__(channels, num_classes)
         self.source, self.target = source, target
 
     def forward(self, x: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from ddp_perception.diffusion import (
 )
 from ddp_perception.heads.dense_head import DenseHead
 from ddp_perception.heads.renamed_options import names_options
+from ddp_perception.ops import PointwiseConv2d
 from ddp_perception.registry import MODELS
 
 SCALES = {'embedding': 0.01, 'one_hot': 0.1, 'analog_bits': 0.1}
@@ -86,7 +87,7 @@ class SegHead(DenseHead):
                              f'{encoding!r}')
         decoder = record_of(DecoderOptions, decoder)
         diffusion = record_of(DiffusionOptions, diffusion, scale=SCALES[encoding])
-        predictor = nn.Conv2d(decoder.channels, num_classes, 1)
+        predictor = PointwiseConv2d(decoder.channels, num_classes)
         nn.init.normal_(predictor.weight, std=0.01)
         nn.init.zeros_(predictor.bias)  # type: ignore[arg-type]  # it has one
         self.build_diffusion(

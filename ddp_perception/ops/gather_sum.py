@@ -4,15 +4,19 @@
 (bags of a fixed size) and the pooling of lifted camera features into a BEV
 grid (bags of any size) are both this sum.
 
-There are two ways to compute it, and one contract. ``'embedding_bag'`` never
-stores the gathered rows; it is the one for computing here. ``'gather'`` is
-made of gathers, products and sums alone, for graphs that leave PyTorch:
-EmbeddingBag has no counterpart in ONNX (the exporter writes a loop over the
-bags), an ``index_add`` has been exported wrongly (pytorch#111159), and
-TensorRT has no form of either.
+There are several ways to compute it, and one contract:
+
+- ``'embedding_bag'`` never stores the gathered rows. The default, on every device.
+- ``'gather'`` is made of gathers, products and sums alone, for graphs that leave
+  PyTorch: EmbeddingBag has no counterpart in ONNX (the exporter writes a loop over
+  the bags), an ``index_add`` has been exported wrongly (pytorch#111159), and TensorRT
+  has no form of either. The default while exporting.
+- ``'triton'`` is a kernel of ours for CUDA, which needs the package ``triton``. On a
+  GPU none of the three has been measured.
 """
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -21,7 +25,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-BACKENDS = ('embedding_bag', 'gather')
+from ddp_perception.ops.exporting import is_exporting
+
+BACKENDS = ('embedding_bag', 'gather', 'triton')
 _chosen: str | None = None  # no ContextVar: torch.compile cannot follow it
 
 
@@ -31,10 +37,14 @@ def gather_sum_backend(name: str) -> Iterator[None]:
 
     Raises:
         ValueError: another name.
+        ModuleNotFoundError: ``'triton'`` without the package.
     """
     global _chosen
     if name not in BACKENDS:
         raise ValueError(f'gather-sum backend must be one of {BACKENDS}, got {name!r}')
+    if name == 'triton' and importlib.util.find_spec('triton') is None:
+        raise ModuleNotFoundError("the gather-sum backend 'triton' needs the package "
+                                  'triton: pip install triton')
     before, _chosen = _chosen, name
     try:
         yield
@@ -42,9 +52,9 @@ def gather_sum_backend(name: str) -> Iterator[None]:
         _chosen = before
 
 
-def is_exporting() -> bool:
-    """Whether the code is being turned into a graph that leaves PyTorch."""
-    return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
+def chosen_gather_sum() -> str | None:
+    """Return which of the `BACKENDS` is chosen, None where the rule decides."""
+    return _chosen
 
 
 def gather_sum(table: Tensor, index: Tensor, weights: Tensor,
@@ -81,6 +91,9 @@ def gather_sum(table: Tensor, index: Tensor, weights: Tensor,
     if backend == 'gather':
         return _gather(table, index, weights) if offsets is None else \
             _gather_bags(table, index, weights, offsets)
+    if backend == 'triton':
+        from ddp_perception.ops.triton_gather_sum import gather_sum as by_triton
+        return by_triton(table, index, weights, offsets)
     return F.embedding_bag(index, table, offsets, mode='sum',
                            per_sample_weights=weights)
 

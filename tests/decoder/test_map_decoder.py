@@ -101,4 +101,4 @@ def test_checkpointed_layers_have_the_same_gradients_and_keep_less(autocast):
     torch.testing.assert_close(out, other, rtol=0, atol=0)
     for one, two in zip(gradients, others, strict=True):
         torch.testing.assert_close(one, two)
-    assert less < 0.2 * kept
+    assert less < 0.25 * kept

@@ -1,3 +1,6 @@
+import importlib
+import sys
+
 import pytest
 import torch
 
@@ -7,6 +10,8 @@ from ddp_perception.ops.gather_sum import BACKENDS, PIECE, cut_bags, sum_of_piec
 
 @pytest.fixture(params=BACKENDS)
 def backend(request):
+    if request.param == 'triton':
+        request.getfixturevalue('interpreted_triton')
     with gather_sum_backend(request.param):
         yield request.param
 
@@ -105,6 +110,39 @@ def test_another_backend_is_named_and_a_choice_ends_with_its_block():
     outside = gather_sum(table.requires_grad_(), index, torch.ones(2, 2))
     assert 'EmbeddingBag' in outside.grad_fn.name()
     assert 'EmbeddingBag' not in inside.grad_fn.name()
+
+
+def test_triton_is_refused_where_it_is_missing_or_cannot_run(monkeypatch):
+    table, index = torch.ones(3, 4), torch.zeros(2, 2, dtype=torch.long)
+    if importlib.util.find_spec('triton'):
+        with gather_sum_backend('triton'), pytest.raises(ValueError, match='on cpu'):
+            gather_sum(table, index, torch.ones(2, 2))
+    monkeypatch.setitem(sys.modules, 'triton', None)
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match='pip install triton'), \
+            gather_sum_backend('triton'):
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', ['fp32', 'bf16', 'fp16'])
+@pytest.mark.parametrize('fixed', [True, False])
+def test_triton_kernels_compile_for_a_gpu_that_is_not_there(kind, fixed):
+    compiler = pytest.importorskip('triton.compiler')
+    target = importlib.import_module('triton.backends.compiler').GPUTarget
+    kernels = importlib.import_module('ddp_perception.ops.triton_gather_sum')
+    common = dict(table='*' + kind, index='*i32', weights='*' + kind)
+    rest = dict(size='i32', channels='i32', FIXED='constexpr', WIDTH='constexpr')
+    offsets = dict(offsets='constexpr' if fixed else '*i32')
+    constants = {'FIXED': fixed, 'WIDTH': 32, **({'offsets': None} if fixed else {})}
+    for kernel, more, instruction in [
+            (kernels._sum_bags, dict(out='*' + kind), 'st.global'),
+            (kernels._spread_gradients,
+             dict(grad='*' + kind, of_table='*fp32', of_weights='*' + kind), 'atom')]:
+        source = compiler.ASTSource(kernel, {**common, **offsets, **more, **rest},
+                                    constexprs=constants)
+        compiled = compiler.compile(source, target=target('cuda', 90, 32))
+        assert instruction in compiled.asm['ptx'] and compiled.asm['cubin']
 
 
 def test_exported_gather_sum_holds_gathers_and_no_embedding_bag():
