@@ -1,6 +1,7 @@
 """Exported graphs on the command line and in `apis`."""
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,12 @@ def class_names(model: Any) -> list[str]:
     if getattr(head, 'prediction_field', '') != 'pred_sem_seg':
         return []
     return list(read_metainfo(model.cfg).get('classes') or [])
+
+
+def require_graph_alone(args: argparse.Namespace) -> None:
+    """Raise UserError where --onnx and --compile were both given."""
+    if args.onnx is not None and args.compile:
+        raise UserError('--compile and --onnx replace the same part; give one of them')
 
 
 def attach_graph(model: BaseModel, path: str | Path) -> None:
