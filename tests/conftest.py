@@ -3,7 +3,8 @@ import os
 import sys
 
 # Processes that share the tests take a core each.
-_THREADS = 1 if 'PYTEST_XDIST_WORKER' in os.environ else 2
+_THREADS = int(os.environ.get(
+    'OMP_NUM_THREADS', 1 if 'PYTEST_XDIST_WORKER' in os.environ else 2))
 os.environ.setdefault('MPLBACKEND', 'Agg')
 os.environ.setdefault('OMP_NUM_THREADS', str(_THREADS))
 # Nothing here may wait for a network that is not there.
