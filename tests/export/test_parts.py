@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 import torch
 
+from ddp_perception.apis import init_model
 from ddp_perception.export.frame_inputs import frame_inputs
 from ddp_perception.export.runtime import LoadedGraph, run_in_onnx
 from ddp_perception.export.writing import export_parts, graph_of
@@ -181,3 +182,16 @@ def test_parts_that_do_not_add_up_are_not_written(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match='differ by .* in probabilities'):
         writing.export_parts(graph_of(tiny.prior()), tmp_path / 'model.onnx')
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('config, options', [
+    ('demo_fusion_cpu', {}), ('demo_cityscapes_cpu', dict(image_size=(256, 512))),
+    ('demo_kitti_cpu', {}), ('ddp_3step_osm-drivable_cpu', {})])
+def test_the_demos_models_have_parts_that_lack_nothing_in_tensorrt(
+        config, options, tmp_path):
+    torch.manual_seed(0)
+    model = init_model(config, device='cpu')  # the export compares the results
+    parts = Parts(model, tmp_path, **options)
+    assert parts.description['not_in_tensorrt'] == []
+    assert parts.description['difference'] < 1e-4
