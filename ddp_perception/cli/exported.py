@@ -5,9 +5,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ddp_perception.cli import configuration
 from ddp_perception.cli.errors import UserError
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
     from mmengine.model import BaseModel
 
 
@@ -26,6 +28,27 @@ def require_graph_alone(args: argparse.Namespace) -> None:
     """Raise UserError where --onnx and --compile were both given."""
     if args.onnx is not None and args.compile:
         raise UserError('--compile and --onnx replace the same part; give one of them')
+
+
+def without_single_steps(cfg: Config) -> None:
+    """Leave out the metrics of single steps, which a graph does not give.
+
+    Args:
+        cfg: Its `test_evaluator` is changed.
+
+    Raises:
+        UserError: it measures nothing else.
+    """
+    metrics = configuration.evaluator_settings(cfg)
+    kept = [metric for metric in metrics if metric.get('step') is None]
+    if not kept:
+        raise UserError('test_evaluator measures single steps alone; --onnx gives the '
+                        'prediction after the last')
+    if len(kept) < len(metrics):
+        steps = [str(metric['step'] + 1) for metric in metrics if metric not in kept]
+        print(f'not measured, as a graph does not give it: step {", ".join(steps)} '
+              'alone')
+        cfg.test_evaluator = kept
 
 
 def attach_graph(model: BaseModel, path: str | Path) -> None:

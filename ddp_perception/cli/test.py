@@ -76,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
         cfg, args.config,
         ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'tested')
     checkpoint_checks.require_checkpoint(args.checkpoint)
+    if args.onnx is not None:
+        exported.without_single_steps(cfg)
     if args.out:
         args.out = output_places.require_file_place(args.out, '--out')
     if args.confusion:
