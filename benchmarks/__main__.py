@@ -1,8 +1,10 @@
 """Run every benchmark, or some of them, and print one table.
 
-Run as ``python -m benchmarks`` (20 minutes on two idle cores). Each compares ours with
-a baseline that its module states, in turns within one process; see
-`benchmarks.timing`. The last line is JSON: a list of all cases.
+Run as ``python -m benchmarks`` (half an hour on two idle cores). Each compares ours
+with a baseline that its module states, in turns; see `benchmarks.timing`. With
+``--dtype`` those that have such a case run it alone: ``bfloat16`` is by autocast, of
+the decoder against the baseline in float32, of partial steps in both. The last line is
+JSON: a list of all cases.
 """
 import argparse
 import importlib
@@ -11,8 +13,13 @@ import json
 import torch
 from terminaltables import AsciiTable
 
-NAMES = ('bev_pool', 'map_masks', 'decoder', 'partial_steps', 'training', 'export')
+NAMES = ('bev_pool', 'map_masks', 'decoder', 'partial_steps', 'training', 'export',
+         'data_loading', 'whole_frames', 'training_memory')
 ON_DEVICES = ('decoder', 'partial_steps', 'training')
+WITH_DTYPE = ('decoder', 'partial_steps')
+THREADED = ('bev_pool', 'export', 'training_memory')
+ONCE = ('training_memory', )
+"""Whose figure is memory, which does not vary: one round."""
 
 
 def main(argv=None):
@@ -26,6 +33,9 @@ def main(argv=None):
                         help="of torch (default: torch's own)")
     parser.add_argument('--device', default='cpu', help='cpu or cuda, for '
                         f'{", ".join(ON_DEVICES)}')
+    parser.add_argument('--dtype', choices=['float32', 'bfloat16'], help='bfloat16: of '
+                        f'{", ".join(WITH_DTYPE)} alone, the others have float32 and '
+                        'what they state (default: all)')
     args = parser.parse_args(argv)
     odd = [name for name in args.names if name not in NAMES]
     if odd:
@@ -34,12 +44,22 @@ def main(argv=None):
         if args.threads < 1:
             parser.error(f'--threads must be at least 1, got {args.threads}')
         torch.set_num_threads(args.threads)
+    names = args.names or list(NAMES)
+    if args.dtype == 'bfloat16':
+        without = [name for name in names if name not in WITH_DTYPE]
+        if args.names and without:
+            parser.error(f'{without[0]} has no bfloat16; of the benchmarks '
+                         f'{", ".join(WITH_DTYPE)} has')
+        print(f'without bfloat16, left out: {", ".join(without)}')
+        names = [name for name in names if name in WITH_DTYPE]
     cases = []
-    for name in args.names or NAMES:
-        options = ['--rounds', str(args.rounds)]
+    for name in names:
+        options = ['--rounds', '1' if name in ONCE else str(args.rounds)]
+        if args.dtype is not None and name in WITH_DTYPE:
+            options += ['--dtype', args.dtype]
         if name in ON_DEVICES:
             options += ['--device', args.device]
-        if name in ('bev_pool', 'export'):
+        if name in THREADED:
             options += ['--threads', str(torch.get_num_threads())]
         cases += importlib.import_module(f'benchmarks.{name}').main(options)
     rows = [['case', 'dtype', 'ours, s', 'baseline, s', 'times as fast',

@@ -120,7 +120,7 @@ def build(layers, feats, classes, device):
 
 
 @torch.no_grad()
-def run(name, *, size, layers, feats, classes, device, rounds, warmup):
+def run(name, *, size, layers, feats, classes, device, rounds, warmup, dtypes):
     """Measure a step, and a step together with what is done once per image."""
     ours, stock = build(layers, feats, classes, device)
     features = torch.randn(1, feats, *size, device=device)
@@ -135,18 +135,20 @@ def run(name, *, size, layers, feats, classes, device, rounds, warmup):
 
     print(f'{name}: {layers} layers, {CHANNELS} channels, {size[0]}x{size[1]} cells, '
           f'{rounds} rounds after {warmup}', flush=True)
-    return [
+    results = [] if 'float32' not in dtypes else [
         compare(f'{name}_step', lambda: ours(z, level, condition),
                 lambda: stock(features, z, level.log_snr), **settings),
         compare(f'{name}_step_and_condition',
                 lambda: ours(z, level, ours.condition(features)),
                 lambda: stock(features, z, level.log_snr), **settings),
-        compare(f'{name}_step_bfloat16', in_bfloat16,
-                lambda: stock(features, z, level.log_snr), check=_decides_alike,
-                **{**settings, 'dtype': torch.bfloat16}),
         compare(f'{name}_step_over_products', lambda: ours(z, level, condition),
-                lambda: _products(ours, z), check=lambda *_: None, **settings),
-    ]
+                lambda: _products(ours, z), check=lambda *_: None, **settings)]
+    if 'bfloat16' in dtypes:
+        results.append(compare(
+            f'{name}_step_bfloat16', in_bfloat16,
+            lambda: stock(features, z, level.log_snr), check=_decides_alike,
+            **{**settings, 'dtype': torch.bfloat16}))
+    return results
 
 
 def _decides_alike(ours, theirs):
@@ -181,11 +183,13 @@ def main(argv=None):
     parser.add_argument('--rounds', type=int, default=3, help='timed rounds')
     parser.add_argument('--warmup', type=int, default=1, help='untimed rounds')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
+    parser.add_argument('--dtype', choices=['float32', 'bfloat16'], action='append',
+                        help='cases of ours in it (default: both)')
     args = parser.parse_args(argv)
     results = []
     for name in args.case or CASES:
         results += run(name, **CASES[name], device=args.device, rounds=args.rounds,
-                       warmup=args.warmup)
+                       warmup=args.warmup, dtypes=args.dtype or ('float32', 'bfloat16'))
     return report(results)
 
 

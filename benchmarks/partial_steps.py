@@ -35,7 +35,7 @@ def build(layers, feats):
 
 
 @torch.no_grad()
-def run(share, *, size, layers, feats, device, rounds, warmup):
+def run(share, *, size, layers, feats, device, rounds, warmup, dtype):
     """Measure one share."""
     diffusion = build(layers, feats).to(device)
     features = torch.randn(1, feats, *size, device=device)
@@ -44,17 +44,19 @@ def run(share, *, size, layers, feats, device, rounds, warmup):
     def steps(part):
         def choose(last, before, cells):
             return cells_to_refine(part, last, before, Presences(), cells)
-        return [step.prediction for step in diffusion.sample_steps(
-            features, noise, STEPS, choose=choose if part < 1 else None)]
+        with torch.autocast(torch.device(device).type, dtype, dtype != torch.float32):
+            return [step.prediction.float() for step in diffusion.sample_steps(
+                features, noise, STEPS, choose=choose if part < 1 else None)]
 
     def check(ours, whole):
-        torch.testing.assert_close(ours[0], whole[0], rtol=1e-4, atol=1e-4)
+        tolerance = 1e-4 if dtype == torch.float32 else 5e-2
+        torch.testing.assert_close(ours[0], whole[0], rtol=tolerance, atol=tolerance)
         changed = int((ours[1] != ours[0]).any(1).sum())
         assert changed <= math.ceil(share * math.prod(size)), 'more cells were refined'
 
     return compare(f'three_steps_share_{share:g}', lambda: steps(share),
                    lambda: steps(1), rounds=rounds, warmup=warmup, check=check,
-                   device=device, dtype=torch.float32)
+                   device=device, dtype=dtype)
 
 
 def main(argv=None):
@@ -66,9 +68,12 @@ def main(argv=None):
     parser.add_argument('--rounds', type=int, default=3, help='timed rounds')
     parser.add_argument('--warmup', type=int, default=1, help='untimed rounds')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
+    parser.add_argument('--dtype', choices=['float32', 'bfloat16'], default='float32',
+                        help='of both, bfloat16 by autocast')
     args = parser.parse_args(argv)
     return report([run(share, size=tuple(args.size), layers=args.layers, feats=512,
-                device=args.device, rounds=args.rounds, warmup=args.warmup)
+                device=args.device, rounds=args.rounds, warmup=args.warmup,
+                dtype=getattr(torch, args.dtype))
             for share in args.shares])
 
 

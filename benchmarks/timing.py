@@ -71,7 +71,7 @@ def compare(name: str, ours: Callable[[], Any], baseline: Callable[[], Any], *,
     ours_s = statistics.median(seconds['ours'])
     baseline_s = statistics.median(seconds['baseline'])
     return {
-        'name': name, 'device': _device_name(device),
+        'name': name, 'device': device_name(device),
         'dtype': str(dtype).removeprefix('torch.'),
         'threads': torch.get_num_threads(),
         'ours_s': ours_s, 'baseline_s': baseline_s,
@@ -117,9 +117,11 @@ def _close(ours, baseline):
     torch.testing.assert_close(ours, baseline, rtol=1e-4, atol=1e-4)
 
 
-def _device_name(device):
+def device_name(device):
+    """Return what a device is called in a report."""
+    device = torch.device(device)
     if device.type == 'cuda':
-        return f'cuda ({torch.cuda.get_device_name(device)})'
+        return f'cuda ({torch.cuda.getdevice_name(device)})'
     return device.type
 
 
@@ -147,7 +149,8 @@ def _peak_bytes_cuda(candidate, device):
     return torch.cuda.max_memory_allocated(device) - before
 
 
-def _release_free_heap():
+def release_free_heap():
+    """Hand what is not in use back to the system."""
     gc.collect()
     try:
         ctypes.CDLL(None).malloc_trim(0)
@@ -172,35 +175,41 @@ def _status_bytes(field):
     raise RuntimeError(f'/proc/self/status has no {field}')
 
 
+def high_water_bytes():
+    """Return the most memory that this process has had resident."""
+    return _status_bytes('VmHWM')
+
+
 def _peak_bytes_high_water(candidate, device):
-    _release_free_heap()
+    release_free_heap()
     _reset_high_water_mark()
     before = _status_bytes('VmRSS')
     result = candidate()
-    peak = _status_bytes('VmHWM')
+    peak = high_water_bytes()
     del result
     return max(peak - before, 0)
 
 
-def _resident_bytes():
+def resident_bytes():
+    """Return the memory that this process has resident."""
     with open('/proc/self/statm') as statm:
         return int(statm.read().split()[1]) * _PAGE
 
 
 def _peak_bytes_sampled(candidate, device):
-    _release_free_heap()
+    release_free_heap()
     done = threading.Event()
-    samples = [_resident_bytes()]
+    samples = [resident_bytes()]
 
     def sample():
         while not done.wait(2e-4):
-            samples.append(_resident_bytes())
+            samples.append(resident_bytes())
 
     sampler = threading.Thread(target=sample)
     sampler.start()
     try:
         result = candidate()
-        samples.append(_resident_bytes())
+        samples.append(resident_bytes())
     finally:
         done.set()
         sampler.join()

@@ -41,6 +41,13 @@ def add_compile(parser: argparse.ArgumentParser) -> None:
                         'and needs a C++ compiler')
 
 
+def add_onnx(parser: argparse.ArgumentParser) -> None:
+    """Add the option that computes an exported graph."""
+    parser.add_argument('--onnx', metavar='FILE',
+                        help='graph that "export" wrote of CONFIG and CHECKPOINT; ONNX '
+                        'Runtime computes it in place of the network, on the CPU')
+
+
 def add_trust(parser: argparse.ArgumentParser) -> None:
     """Add the option that admits checkpoints with any object in them."""
     parser.add_argument(

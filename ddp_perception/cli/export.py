@@ -6,6 +6,11 @@ outputs. Nothing is written unless ONNX Runtime agrees with PyTorch to 1e-4 on a
 example. Operations that TensorRT lacks are named. docs/deployment.md shows how to
 run the file.
 
+With --parts there are three graphs, for a loop of your own over the steps: any
+number of them, until a result is stable, for several draws of noise.
+OUT_features.onnx runs once for each input, OUT_step.onnx at each step,
+OUT_output.onnx at the end; OUT.json describes them.
+
 Models: maps of ddp.BEVFusion and ddp.MapPriorSegmentor, segmentation and depth of
 images. Voxels and calibration are prepared outside of the graph, and a sparse LiDAR
 encoder stays outside: its BEV map is an input.
@@ -14,6 +19,7 @@ Examples:
   ddp-perception export CONFIG CHECKPOINT map.onnx
   ddp-perception export CONFIG CHECKPOINT street.onnx --image-size 512 1024
   ddp-perception export CONFIG CHECKPOINT map.onnx --num-steps 1 --constant-noise
+  ddp-perception export CONFIG CHECKPOINT map.onnx --parts
 """
 from __future__ import annotations
 
@@ -32,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_config(parser)
     arguments.add_checkpoint(parser)
     parser.add_argument('out', metavar='OUT.onnx', help='file to write')
+    parser.add_argument('--parts', action='store_true',
+                        help='write features, one step and output as graphs of their '
+                        'own: OUT_features.onnx, OUT_step.onnx, OUT_output.onnx')
     parser.add_argument('--constant-noise', action='store_true',
                         help='keep the noise of --seed in the graph (default: it is '
                         'an input)')
@@ -60,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     from ddp_perception.export.writing import (
         OPSET,
         export_graph,
+        export_parts,
         graph_of,
         preprocessing_of,
         weights_digest,
@@ -77,12 +87,16 @@ def run(args: argparse.Namespace) -> int:
     opset = OPSET if args.opset is None else args.opset
     if opset < OPSET:
         raise UserError(f'--opset must be at least {OPSET}, got {opset}')
+    if args.parts and args.constant_noise:
+        raise UserError('--constant-noise keeps the noise in a graph; of --parts it is '
+                        'the z of the first step')
     model = _load_model(args)
+    export = export_parts if args.parts else export_graph
     try:
         graph = graph_of(model, constant_noise=args.constant_noise,
                          image_size=args.image_size, cameras=args.cameras)
         out.parent.mkdir(parents=True, exist_ok=True)
-        exported = export_graph(
+        exported = export(
             graph, out, opset=opset, classes=class_names(model),
             preprocessing=preprocessing_of(model), weights=weights_digest(model))
     except ValueError as error:
@@ -92,7 +106,10 @@ def run(args: argparse.Namespace) -> int:
         with whole_file(sample) as part, open(part, 'wb') as file:
             np.savez(file, **{name: value.numpy()
                               for name, value in exported.sample.items()})
-    print(f'{out}: ONNX Runtime agrees with PyTorch to {exported.difference:.1e} '
+    files = [out.name] if not args.parts else [
+        part['file'] for part in exported.description['parts'].values()]
+    print(f'{", ".join(files)} in {out.parent}: ONNX Runtime agrees with PyTorch to '
+          f'{exported.difference:.1e} '
           f'{"of the metres" if graph.predicts == "metres" else "in probability"}')
     print('TensorRT has every operation' if not exported.unsupported else
           f'TensorRT lacks {", ".join(exported.unsupported)}')

@@ -74,9 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--limit', type=int, metavar='N',
                         help='only the first N frames, images or samples')
     arguments.add_device(parser)
-    parser.add_argument('--onnx', metavar='FILE',
-                        help='graph that "export" wrote of CONFIG and CHECKPOINT; ONNX '
-                        'Runtime computes it in place of the network, on the CPU')
+    arguments.add_onnx(parser)
     parser.add_argument('--no-pictures', action='store_true',
                         help='write the predicted values alone')
     parser.add_argument('--refinement', action='store_true',
@@ -111,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
         build_errors,
         checkpoint_checks,
         configuration,
+        exported,
         output_places,
         sample_input,
     )
@@ -120,8 +119,7 @@ def run(args: argparse.Namespace) -> int:
     name_damaged_files()
     if args.onnx is not None and args.refinement:
         raise UserError('--refinement draws every step; --onnx gives the last alone')
-    if args.onnx is not None and args.compile:
-        raise UserError('--compile and --onnx replace the same part; give one of them')
+    exported.require_graph_alone(args)
     if args.limit is not None and args.limit < 1:
         raise UserError(f'--limit must be at least 1, got {args.limit}')
     cfg = configuration.load_config(args.config, args.cfg_options)

@@ -10,6 +10,7 @@ passes of a diffusion head the figures average:
 
 Examples:
   ddp-perception test CONFIG CHECKPOINT
+  ddp-perception test CONFIG CHECKPOINT --onnx map.onnx
   ddp-perception test CONFIG CHECKPOINT --data-root /data/kitti \\
       --num-steps 10 --out figures.json --show-dir pictures
 """
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--confusion', metavar='FILE.png',
                         help='draw which class is predicted where another is true, '
                         'of labels or map classes; the counts go to FILE.json')
+    arguments.add_onnx(parser)
     arguments.add_compile(parser)
     arguments.add_sampling(parser)
     arguments.add_seed(parser)
@@ -66,13 +68,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run this sub-command."""
-    from ddp_perception.cli import operators
+    from ddp_perception.cli import exported, operators
+    exported.require_graph_alone(args)
     cfg = configuration.load_config(args.config, args.cfg_options,
                                     args.data_root)
     configuration.require_keys(
         cfg, args.config,
         ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'tested')
     checkpoint_checks.require_checkpoint(args.checkpoint)
+    if args.onnx is not None:
+        exported.without_single_steps(cfg)
     if args.out:
         args.out = output_places.require_file_place(args.out, '--out')
     if args.confusion:
@@ -102,6 +107,8 @@ def run(args: argparse.Namespace) -> int:
                                        args.trust_checkpoint)
         if args.compile:
             compiled.compile_heads(model)
+        if args.onnx is not None:
+            exported.attach_graph(model, args.onnx)
         run_.logger.info(f'weights of {args.checkpoint}')
         figures = run_.test()
     if args.out and run_.rank == 0:
@@ -143,7 +150,7 @@ def _record(args: argparse.Namespace, model: nn.Module,
     from ddp_perception.prediction_heads import heads_by_field
     heads = heads_by_field(model)
     return {'configuration': args.config, 'cfg_options': args.cfg_options,
-            'checkpoint': args.checkpoint,
+            'checkpoint': args.checkpoint, 'onnx': args.onnx,
             'decoder_passes': {field: head.passes for field, head in heads.items()},
             'mean_steps': {field: head.step_count.mean for field, head in heads.items()
                            if getattr(head, 'step_count', None)

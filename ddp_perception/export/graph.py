@@ -41,7 +41,37 @@ class GraphTensor:
                     dtype=str(self.sample.dtype).removeprefix('torch.'))
 
 
-class Graph(nn.Module):
+class TensorGraph(nn.Module):
+    """What can be exported: from named tensors to named tensors.
+
+    Attributes:
+        inputs: in the order in which `forward` takes them.
+    """
+
+    inputs: list[GraphTensor]
+
+    def named(self, tensors: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """Return the inputs by name."""
+        return dict(zip((tensor.name for tensor in self.inputs), tensors, strict=True))
+
+    def fix_batch(self) -> bool:
+        """Make a free number of items one; say whether there was one to fix."""
+        free = [one for one in self.inputs if one.free.get(0) == 'batch']
+        for one in free:
+            self.inputs[self.inputs.index(one)] = replace(
+                one, sample=one.sample[:1], free={})
+        return bool(free)
+
+    @abstractmethod
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs."""
+
+    @abstractmethod
+    def outputs(self, results: tuple[Tensor, ...]) -> list[GraphTensor]:
+        """Describe what `forward` returned."""
+
+
+class Graph(TensorGraph):
     """A model as a graph from tensors to tensors: base of the kinds there are.
 
     The steps of the sampler are unrolled. Whatever depends on the values of a
@@ -54,14 +84,12 @@ class Graph(nn.Module):
 
     Attributes:
         kind: of the graph, in one word.
-        inputs: in the order in which `forward` takes them.
 
     Raises:
         ValueError: the head samples in a way that no graph can hold.
     """
 
     kind: str
-    inputs: list[GraphTensor]
     noise: Tensor | None
 
     def __init__(self, head: Any, constant_noise: bool = False) -> None:
@@ -106,21 +134,19 @@ class Graph(nn.Module):
             if hasattr(self.head, 'uncertainty') else None
         return self.head.average(steps), uncertain
 
-    def named(self, tensors: tuple[Tensor, ...]) -> dict[str, Tensor]:
-        """Return the inputs by name."""
-        return dict(zip((tensor.name for tensor in self.inputs), tensors, strict=True))
-
-    def fix_batch(self) -> bool:
-        """Make a free number of items one; say whether there was one to fix."""
-        free = [one for one in self.inputs if one.free.get(0) == 'batch']
-        for one in free:
-            self.inputs[self.inputs.index(one)] = replace(
-                one, sample=one.sample[:1], free={})
-        return bool(free)
-
     @abstractmethod
+    def features(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Return the features that the head reads, of the inputs by name."""
+
+    def output(self, prediction: Tensor, uncertain: Tensor | None
+               ) -> tuple[Tensor, ...]:
+        """Return what the graph gives of the head's average and uncertainty."""
+        return (prediction, ) if uncertain is None else (prediction, uncertain)
+
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return the prediction and, where there is one, its uncertainty."""
+        named = self.named(tensors)
+        return self.output(*self.sample(self.features(named), named))
 
     @property
     def predicts(self) -> str:

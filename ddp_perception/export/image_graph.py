@@ -1,6 +1,7 @@
 """Segmentation and depth of images as a graph."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -33,27 +34,26 @@ class ImageGraph(Graph):
         self.inputs = [GraphTensor(
             'images', 'prepared images (image, channel, row, column); see '
             'preprocessing', example(2, 3, *size), {0: 'batch'})]
+        self.size = size
         with torch.no_grad():
-            feats = self._features(self.inputs[0].sample[:1])
+            feats = self.features({'images': self.inputs[0].sample[:1]})
         self.add_noise_input((feats.shape[-2], feats.shape[-1]))
 
-    def _features(self, images: Tensor) -> Tensor:
-        return self.head._transform_inputs(self.model.extract_feat(images))
-
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def features(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """See `Graph`."""
-        named = self.named(tensors)
-        size = named['images'].shape[-2:]
+        return self.head._transform_inputs(self.model.extract_feat(tensors['images']))
 
+    def output(self, prediction: Tensor, uncertain: Tensor | None
+               ) -> tuple[Tensor, ...]:
+        """See `Graph`; at the size of the images."""
         def resized(maps: Tensor) -> Tensor:
-            return resize(maps, size, mode='bilinear',
+            return resize(maps, self.size, mode='bilinear',
                           align_corners=self.head.align_corners, warning=False)
-        prediction, uncertain = self.sample(self._features(named['images']), named)
         prediction = resized(prediction)
         if isinstance(self.outcome, Classes) and not self.head.averages_probabilities:
             prediction = prediction.softmax(1)
-        return (prediction, ) if uncertain is None else (
-            prediction, resized(uncertain))
+        return super().output(
+            prediction, None if uncertain is None else resized(uncertain))
 
     @property
     def meaning(self) -> str:

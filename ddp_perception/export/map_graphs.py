@@ -1,6 +1,7 @@
 """Bird's-eye-view maps as graphs: of cameras and LiDAR, and of a prior map."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -66,23 +67,21 @@ class FrameGraph(Graph):
                        for name, tensor in frame.items()]
         self.add_noise_input(model.seg_head.input_grid.shape)
 
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def features(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """See `Graph`."""
-        named = self.named(tensors)
         model = self.model
         maps = []
         if model.with_camera:
-            maps.append(self._camera_map(named))
+            maps.append(self._camera_map(tensors))
         if model.with_lidar:
-            maps.append(named['lidar_bev'] if 'lidar_bev' in named
-                        else self._pillar_map(named))
+            maps.append(tensors['lidar_bev'] if 'lidar_bev' in tensors
+                        else self._pillar_map(tensors))
         x: Any = maps[0] if model.fusion_layer is None else model.fusion_layer(maps)
         for part in (model.pts_backbone, model.pts_neck):
             x = x if part is None else part(x)
-        prediction, uncertain = self.sample(self.head.bev_features(x), named)
-        return (prediction, ) if uncertain is None else (prediction, uncertain)
+        return self.head.bev_features(x)
 
-    def _camera_map(self, named: dict[str, Tensor]) -> Tensor:
+    def _camera_map(self, named: Mapping[str, Tensor]) -> Tensor:
         model, images = self.model, named['images']
         x = model.img_backbone(images.flatten(0, 1))
         x = x if model.img_neck is None else model.img_neck(x)
@@ -94,7 +93,7 @@ class FrameGraph(Graph):
                              PieceBags(pairs, pixels, tuple(sums), cells))
         return model.view_transform.to_map(pooled[None])
 
-    def _pillar_map(self, named: dict[str, Tensor]) -> Tensor:
+    def _pillar_map(self, named: Mapping[str, Tensor]) -> Tensor:
         """Return the (1, C, X, Y) map of the pillars.
 
         Every pillar has a cell of its own, so this is a ScatterND that adds
@@ -136,12 +135,9 @@ class PriorGraph(Graph):
             (example(2, channels, *model.prior_grid.shape) > 0).float(), {0: 'batch'})]
         self.add_noise_input(model.seg_head.input_grid.shape)
 
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def features(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """See `Graph`."""
-        named = self.named(tensors)
-        feats = self.head.bev_features(self.model.extract_feat(named['prior']))
-        prediction, uncertain = self.sample(feats, named)
-        return (prediction, ) if uncertain is None else (prediction, uncertain)
+        return self.head.bev_features(self.model.extract_feat(tensors['prior']))
 
     @property
     def meaning(self) -> str:

@@ -84,6 +84,10 @@ def run_in_onnx(model: nn.Module, graph: LoadedGraph) -> None:
             samples otherwise than the model is set to.
     """
     kind = graph.description['kind']
+    if kind == 'parts':
+        raise ValueError(f'the file is the part {graph.description["part"]!r} of a '
+                         'graph, for a loop of your own; what predicts is a whole one, '
+                         'exported without --parts')
     head: Any = getattr(model, 'decode_head' if kind == 'image' else 'seg_head', None)
     if head is None or kind not in _ATTACH:
         raise ValueError(f'the graph is one of the kind {kind!r}, which '

@@ -4,21 +4,15 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
-import io
 import json
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
-from torch._dynamo.exc import UserError as NotFree
 
 from ddp_perception.bevfusion import BEVFusion
 from ddp_perception.detectors.map_prior import MapPriorSegmentor
@@ -26,7 +20,8 @@ from ddp_perception.export.frame_inputs import example_frame, frame_inputs
 from ddp_perception.export.graph import Graph
 from ddp_perception.export.image_graph import ImageGraph
 from ddp_perception.export.map_graphs import FrameGraph, PriorGraph
-from ddp_perception.export.tensorrt import unsupported_operations
+from ddp_perception.export.parts import split, times_record, whole_result
+from ddp_perception.export.tracing import greatest_difference, start_session, trace
 from ddp_perception.files import whole_file
 from ddp_perception.heads import BEVHead, DenseHead, DiffusionHead
 
@@ -35,7 +30,6 @@ OPSET = 18
 LayerNormalization (17), and nothing that later ones added, such as Gelu (20), so that
 older releases of TensorRT and ONNX Runtime read the file too. 20 and 22 agree with
 PyTorch as well."""
-TOLERANCE = 1e-4
 METADATA = 'ddp_perception'
 """Key of the description within the ONNX file."""
 
@@ -104,11 +98,6 @@ def export_graph(graph: Graph, path: str | Path, *, opset: int = OPSET,
                  weights: str = '') -> Exported:
     """Write a graph as ONNX with a description, and check it.
 
-    The exporter is the one that builds on `torch.export`: a branch on a value is
-    an error there rather than a wrong graph, and axes that are free stay free. The
-    older one (``dynamo=False``) records one run, in which sizes are tensors: it
-    fails on these models, at their checks of sizes and at ``full_like``.
-
     Args:
         graph: of `graph_of`.
         path: of the file, ``.onnx``. It appears only once every check has passed.
@@ -122,79 +111,90 @@ def export_graph(graph: Graph, path: str | Path, *, opset: int = OPSET,
         onnx.checker.ValidationError: the file is no valid ONNX.
     """
     path = Path(path)
-    with torch.no_grad(), _quiet():
-        try:
-            program = _program(graph)
-        except NotFree:  # some backbones compute with the number of images
-            if not graph.fix_batch():
-                raise
-            program = _program(graph)
-        samples = tuple(tensor.sample for tensor in graph.inputs)
-        expected = graph(*samples)
-        outputs = graph.outputs(expected)
-        onnx_program = torch.onnx.export(
-            program, dynamo=True, opset_version=opset, verbose=False,
-            input_names=[tensor.name for tensor in graph.inputs],
-            output_names=[tensor.name for tensor in outputs])
-    assert onnx_program is not None
-    model = onnx_program.model_proto
-    _name_axes(model, [*graph.inputs, *outputs])
-    onnx.checker.check_model(model, full_check=True)
-    unsupported = unsupported_operations(model)
-    description = {
-        'kind': graph.kind, 'weights': weights, 'opset': opset,
-        'torch': torch.__version__, 'inputs': [one.record() for one in graph.inputs],
-        'outputs': [one.record() for one in outputs],
-        'preprocessing': preprocessing, 'classes': list(classes),
-        **_head_record(graph), 'not_in_tensorrt': unsupported}
-    entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA, json.dumps(description)
-    difference = _difference(graph, run(model, dict(zip(
-        (tensor.name for tensor in graph.inputs), samples))), expected)
-    description['difference'] = difference
+    traced = trace(graph, opset)
+    description = _description(
+        graph, dict(kind=graph.kind, **traced.record()), opset, classes,
+        preprocessing, weights, traced.unsupported)
+    _describe(traced.model, description)
+    description['difference'] = difference = traced.difference(
+        graph.predicts == 'probabilities')
     with whole_file(path) as part:
-        onnx.save(model, part)
-    with whole_file(path.with_suffix('.json')) as part:
-        part.write_text(json.dumps(description, indent=1) + '\n')
-    sample = {tensor.name: tensor.sample for tensor in (*graph.inputs, *outputs)}
+        onnx.save(traced.model, part)
+    _write_description(path, description)
+    return Exported(path, description, difference, traced.unsupported, traced.sample())
+
+
+def export_parts(graph: Graph, path: str | Path, *, opset: int = OPSET,
+                 classes: Sequence[str] = (), preprocessing: dict | None = None,
+                 weights: str = '') -> Exported:
+    """Write the parts of a graph as ONNX files with one description, and check them.
+
+    Each is checked as `export_graph` checks a graph, and then all together: their
+    loop over the steps must give what the graph gives.
+
+    Args:
+        graph: of `graph_of`, its noise an input.
+        path: ``.onnx``; the files are ``<stem>_<part>.onnx`` for `PARTS`, and
+            ``<stem>.json``. They appear only once every check has passed.
+        opset, classes, preprocessing, weights: see `export_graph`.
+
+    Raises:
+        ValueError: as `export_graph`, or `split`.
+        onnx.checker.ValidationError: a file is no valid ONNX.
+    """
+    path = Path(path)
+    traced = {name: trace(part, opset) for name, part in split(graph)}
+    noise = next(one for one in graph.inputs if one.name == 'noise')
+    graph.inputs = [*traced['features'].inputs, noise]  # the batch may be fixed
+    unsupported = sorted({each for one in traced.values() for each in one.unsupported})
+    files = {name: path.with_name(f'{path.stem}_{name}.onnx') for name in traced}
+    record = dict(kind='parts', of=graph.kind, noise=noise.record(), parts={
+        name: dict(file=files[name].name, **one.record())
+        for name, one in traced.items()})
+    description = _description(graph, record, opset, classes, preprocessing, weights,
+                               unsupported)
+    del description['sampler']['constant_noise']
+    description['sampler']['times'] = times_record(graph)
+    for name, one in traced.items():
+        _describe(one.model, {**description, 'part': name})
+        one.difference(False)
+    sessions = {name: start_session(one.model) for name, one in traced.items()}
+
+    def compute(name: str, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        return [torch.from_numpy(result) for result in sessions[name].run(
+            None, {key: value.numpy() for key, value in inputs.items()})]
+    with torch.no_grad():
+        expected = graph(*(one.sample for one in graph.inputs))
+    outputs = graph.outputs(expected)
+    description['difference'] = difference = greatest_difference(
+        outputs, [result.numpy() for result in whole_result(graph, compute)],
+        graph.predicts == 'probabilities')
+    with contextlib.ExitStack() as stack:
+        parts = {name: stack.enter_context(whole_file(file))
+                 for name, file in files.items()}
+        for name, part in parts.items():
+            onnx.save(traced[name].model, part)
+    _write_description(path, description)
+    sample = {one.name: one.sample for one in (*graph.inputs, *outputs)}
     return Exported(path, description, difference, unsupported, sample)
 
 
-def _program(graph: Graph) -> torch.export.ExportedProgram:
-    return torch.export.export(
-        graph, tuple(tensor.sample for tensor in graph.inputs), strict=False,
-        dynamic_shapes=(tuple({axis: torch.export.Dim.DYNAMIC for axis in tensor.free}
-                              for tensor in graph.inputs), ))
+def _description(graph: Graph, record: dict[str, Any], opset: int,
+                 classes: Sequence[str], preprocessing: dict | None, weights: str,
+                 unsupported: Sequence[str]) -> dict[str, Any]:
+    return {**record, 'weights': weights, 'opset': opset, 'torch': torch.__version__,
+            'preprocessing': preprocessing, 'classes': list(classes),
+            **_head_record(graph), 'not_in_tensorrt': unsupported}
 
 
-def run(model: onnx.ModelProto, inputs: dict[str, Tensor]) -> list[np.ndarray]:
-    """Return what ONNX Runtime computes on the CPU."""
-    session = onnxruntime.InferenceSession(model.SerializeToString(),
-                                           providers=['CPUExecutionProvider'])
-    return session.run(None, {name: value.numpy() for name, value in inputs.items()})
+def _describe(model: onnx.ModelProto, description: dict[str, Any]) -> None:
+    entry = model.metadata_props.add()
+    entry.key, entry.value = METADATA, json.dumps(description)
 
 
-def _difference(graph: Graph, results: Sequence[np.ndarray],
-                expected: Sequence[Tensor]) -> float:
-    """Return the greatest difference.
-
-    Raises:
-        ValueError: it is `TOLERANCE` or more; says in how many values.
-    """
-    greatest = 0.
-    for index, ours in enumerate(results):
-        theirs = expected[index].numpy()
-        apart = np.abs(ours - theirs)
-        if graph.predicts != 'probabilities':
-            apart = apart / np.maximum(np.abs(theirs), 1.)
-        wrong = int((~(apart < TOLERANCE)).sum())
-        if wrong:
-            raise ValueError(
-                f'ONNX Runtime and PyTorch differ by {apart.max():.2g} in '
-                f'{("the prediction", "the uncertainty")[index]}, in {wrong} of '
-                f'{apart.size} values by {TOLERANCE:g} or more; nothing is written')
-        greatest = max(greatest, float(apart.max()))
-    return greatest
+def _write_description(path: Path, description: dict[str, Any]) -> None:
+    with whole_file(path.with_suffix('.json')) as part:
+        part.write_text(json.dumps(description, indent=1) + '\n')
 
 
 def weights_digest(model: nn.Module) -> str:
@@ -238,24 +238,3 @@ def sampler_record(head: DiffusionHead) -> dict[str, Any]:
     return dict(num_steps=sampler.num_steps, num_seeds=sampler.num_seeds,
                 average=sampler.average, uncertainty=head.uncertainty_kind,
                 seed=sampler.seed, initial_noise=sampler.initial_noise)
-
-
-def _name_axes(model: onnx.ModelProto, tensors: Sequence[Any]) -> None:
-    """Give the free axes of inputs and outputs their names."""
-    infos = {info.name: info for info in (*model.graph.input, *model.graph.output)}
-    for tensor in tensors:
-        for axis, name in tensor.free.items():
-            infos[tensor.name].type.tensor_type.shape.dim[axis].dim_param = name
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's notes about itself off the terminal."""
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logging.disable(level)

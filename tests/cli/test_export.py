@@ -5,8 +5,9 @@ import numpy as np
 import onnx
 import pytest
 
-from ddp_perception.export import writing
+from ddp_perception.export import tracing
 from ddp_perception.export.tensorrt import unsupported_operations
+from tests.cli.test_evaluation import CONFIGS, write_cityscapes, write_kitti
 from tests.cli.test_predict_images import DEPTH, SEG, read, weights, write_image
 
 __all__ = ['weights']  # the fixture
@@ -51,6 +52,42 @@ def test_predictions_by_the_graph_are_those_of_the_network(
         assert len(np.unique(labels)) > 1
 
 
+@pytest.mark.parametrize('config, evaluated, write, figures', [
+    (SEG, 'evaluate_seg', write_cityscapes, {'aAcc', 'mIoU', 'mAcc'}),
+    (DEPTH, 'evaluate_depth', write_kitti, {'abs_rel', 'rmse', 'd1'})],
+    ids=['labels', 'depth'])
+def test_figures_by_the_graph_are_those_of_the_network(
+        run, weights, graphs, tmp_path, config, evaluated, write, figures):
+    write(tmp_path / 'data')
+    records = {}
+    for name, options in (('torch', ()), ('onnx', ('--onnx', graphs[config]))):
+        place = tmp_path / f'{name}.json'
+        run('test', CONFIGS / f'{evaluated}.py', weights[config], '--data-root',
+            tmp_path / 'data', '--work-dir', tmp_path / name, '--out', place, *options)
+        records[name] = json.loads(place.read_text())
+    theirs = records['torch']['metrics']
+    assert records['onnx']['metrics'] == pytest.approx(theirs, abs=1e-4)
+    assert figures <= theirs.keys() and any(theirs.values())
+    assert records['torch']['onnx'] is None
+    assert records['onnx']['onnx'] == str(graphs[config])
+    # The network ran in the first alone.
+    assert records['torch']['mean_steps'] and not records['onnx']['mean_steps']
+
+
+def test_evaluating_by_a_graph_of_something_else_is_an_error(
+        error_of, weights, graphs, tmp_path):
+    write_cityscapes(tmp_path / 'data')
+
+    def error(*options):
+        return error_of('test', CONFIGS / 'evaluate_seg.py', weights[SEG],
+                        '--data-root', tmp_path / 'data', '--work-dir',
+                        tmp_path / 'work', *options)
+    assert 'other weights' in error('--onnx', graphs[DEPTH])
+    assert 'num_steps=3, got 1' in error('--onnx', graphs[SEG], '--num-steps', 1)
+    assert 'none.onnx does not exist' in error('--onnx', tmp_path / 'none.onnx')
+    assert 'give one of them' in error('--onnx', graphs[SEG], '--compile')
+
+
 def test_the_description_says_what_goes_in_and_comes_out(graphs):
     for config, path in graphs.items():
         text = json.loads(path.with_suffix('.json').read_text())
@@ -77,11 +114,11 @@ def test_the_description_says_what_goes_in_and_comes_out(graphs):
 
 def test_a_graph_that_differs_is_not_written(
         error_of, weights, tmp_path, monkeypatch):
-    def wrong(model, inputs, computed=writing.run):
+    def wrong(model, inputs, computed=tracing.run):
         prediction, *others = computed(model, inputs)
         prediction.flat[7] += 2e-4
         return [prediction, *others]
-    monkeypatch.setattr(writing, 'run', wrong)
+    monkeypatch.setattr(tracing, 'run', wrong)
     out = tmp_path / 'new/seg.onnx'
     message = error_of('export', SEG, weights[SEG], out, *SIZE[SEG])
     assert '0.0002' in message and 'in 1 of 6144 values' in message
@@ -95,6 +132,7 @@ def test_a_graph_that_differs_is_not_written(
     ('seg.onnx', (*SIZE[SEG], '--until-stable'), 'until_stable and time_budget'),
     ('seg.onnx', (*SIZE[SEG], '--cfg-options', 'model.decode_head.sampler.method=ddpm'),
      "method='ddpm'"),
+    ('seg.onnx', (*SIZE[SEG], '--parts', '--constant-noise'), 'z of the first step'),
     ('seg.onnx', (*SIZE[SEG], '--cameras', 1), '--cameras must be at least 2, got 1'),
     ('seg.onnx', ('--image-size', 0, 64), 'got 0 and 64'),
 ])

@@ -3,8 +3,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from ddp_perception.apis import init_model
 from tests.datasets.tiny_drivable import write_cities
 
 SMALL = ['--cfg-options', 'model.encoder.blocks=((1,8,4),(1,16,2))',
@@ -66,3 +68,31 @@ def test_a_missing_city_ends_in_one_message(error_of, configs, root):
                     '--work-dir', 'work')
     assert 'singapore-onenorth.npz is missing' in said and 'boston-seaport.npz' in said
     assert 'Traceback' not in said
+
+
+def test_a_graph_is_evaluated_as_the_network_but_for_single_steps(
+        run, error_of, configs, root, tmp_path, capsys):
+    config = tmp_path / 'by_step.py'
+    metrics = "dict(type='ddp.MapIoUMetric', step=0)"
+    config.write_text(
+        f"_base_ = '{configs / 'ddp_3step_osm-drivable_cpu.py'}'\n"
+        'model = dict(seg_head=dict(keep_steps=True))\n'
+        f"test_evaluator = [dict(type='ddp.MapIoUMetric'), {metrics}]\n")
+    model = init_model(config, device='cpu', cfg_options=SMALL[1:])
+    torch.save({'state_dict': model.state_dict()}, 'weights.pth')
+    run('export', config, 'weights.pth', 'map.onnx', *SMALL)
+    figures = {}
+    for name, options in (('torch', ()), ('onnx', ('--onnx', 'map.onnx'))):
+        capsys.readouterr()
+        run('test', config, 'weights.pth', '--data-root', root, '--work-dir', 'work',
+            '--out', f'{name}.json', *options, *SMALL)
+        figures[name] = json.loads((tmp_path / f'{name}.json').read_text())['metrics']
+    assert 'step 1 alone' in capsys.readouterr().out
+    whole = {key: value for key, value in figures['torch'].items()
+             if not key.startswith('step_1/')}
+    assert figures['onnx'] == pytest.approx(whole, abs=1e-4)
+    assert 0 < len(whole) < len(figures['torch']) and whole['map/mean/iou@max'] > 0
+    config.write_text(config.read_text() + f'test_evaluator = {metrics}\n')
+    assert 'single steps alone' in error_of(
+        'test', config, 'weights.pth', '--data-root', root, '--onnx', 'map.onnx',
+        *SMALL)

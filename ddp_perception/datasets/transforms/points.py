@@ -38,11 +38,17 @@ def read_points(path: str, load_dim: int,
             f'{record} ({load_dim} float32 per point): the file is truncated '
             'or of another format')
     points = np.frombuffer(content, dtype=np.float32).reshape(-1, load_dim)
-    bad = np.count_nonzero(~np.isfinite(points).all(axis=1))
-    if bad:
+    if bad := _not_finite(points):
         raise ValueError(f'{path}: {bad} of {len(points)} points hold NaN or '
                          'infinite values')
     return points.copy()
+
+
+def _not_finite(points: np.ndarray) -> int:
+    """Count the points of which a number is not finite."""
+    finite = np.isfinite(points)
+    # Reducing rows of a few numbers takes many times as long.
+    return 0 if finite.all() else int(np.count_nonzero(~finite.all(axis=1)))
 
 
 def cloud_of(record: dict, load_dim: int,
@@ -66,8 +72,7 @@ def cloud_of(record: dict, load_dim: int,
     if points.ndim != 2 or points.shape[1] != load_dim:
         raise ValueError(f'points must be (n, {load_dim}) numbers, as the files of the '
                          f'training, got shape {points.shape}')
-    bad = np.count_nonzero(~np.isfinite(points).all(axis=1))
-    if bad:
+    if bad := _not_finite(points):
         raise ValueError(f'{bad} of {len(points)} points hold NaN or infinite values')
     return points
 
@@ -186,4 +191,5 @@ class LoadSweeps(BaseTransform):
         return points
 
     def _far(self, points: np.ndarray) -> np.ndarray:
-        return points[(np.abs(points[:, :2]) >= self.remove_close).any(1)]
+        x, y = np.abs(points[:, 0]), np.abs(points[:, 1])
+        return points[(x >= self.remove_close) | (y >= self.remove_close)]
