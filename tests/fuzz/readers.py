@@ -92,7 +92,8 @@ def must_be_refused(change):
 
 def _tokens(inside):
     """Return how messages may name a sensor's file: by its frame."""
-    return {'frames': ('frame ', 'sample '), 'rig': ('frame ', 'list of frames'),
+    return {'frames': ('frame ', 'sample '),
+            'rig': ('frame ', 'list of frames', 'yard.geojson'),
             'drivable': (inside.stem, )}.get(inside.parts[0], ())
 
 
