@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_tools.cityscapes_ids import IGNORED, LAST_LABEL_ID, to_train_ids
+from ddp_perception.datasets.bounded_files import read_file
 from ddp_perception.files import write_file
 from ddp_perception.progress import hides_bar
 
@@ -36,10 +37,12 @@ def convert(source: Path, target: Path) -> list[int]:
         255.
 
     Raises:
-        ValueError: the file cannot be decoded or is of another type.
+        ValueError: the file cannot be decoded, is of another type, or too large;
+            see `read_file`.
     """
-    ids = cv2.imdecode(np.fromfile(source, np.uint8), cv2.IMREAD_UNCHANGED
-                       ) if source.stat().st_size else None
+    stored = read_file(source)
+    ids = cv2.imdecode(np.frombuffer(stored, np.uint8),
+                       cv2.IMREAD_UNCHANGED) if stored else None
     if ids is None:
         raise ValueError(f'{source} cannot be decoded')
     if ids.dtype != np.uint8 or ids.ndim != 2:

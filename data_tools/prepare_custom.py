@@ -13,12 +13,14 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from ddp_perception.checkpoints.refusals import open_regular
 from ddp_perception.datasets.bev_dataset import EGO_FROM_BEV, require_on_maps
 from ddp_perception.datasets.bev_frames import (
     FORMAT,
@@ -97,7 +99,7 @@ def find_lists(root: Path) -> list[Path]:
     """
     found = []
     for path in sorted(root.glob('*.json')):
-        with open(path, 'rb') as file:
+        with suppress(OSError, ValueError), open_regular(path) as file:
             if FORMAT.encode() in file.read(10_000):
                 found.append(path)
     if not found:

@@ -28,8 +28,9 @@ def is_address(path: str | Path) -> bool:
 def fetch(address: str) -> Path:
     """Return the file behind an address, after fetching it where needed.
 
-    Files go where torch.hub keeps its own. With several processes the first
-    one fetches, so all must call this.
+    Files go where torch.hub keeps its own, though never under a name by which other
+    programs would take them for theirs, and unpickle them with all that they call.
+    With several processes the first one fetches, so all must call this.
 
     Args:
         address: http, https, or a name that mmengine knows (torchvision,
@@ -69,7 +70,11 @@ def _published(scheme: str, name: str) -> str:
 def _download(address: str) -> Path:
     import torch
     from mmengine.dist import barrier, is_main_process
-    path = Path(torch.hub.get_dir(), 'checkpoints', _file_name(address))
+    folder = Path(torch.hub.get_dir(), 'checkpoints')
+    path = folder / _file_name(address)
+    theirs = folder / path.name.partition('-')[2]
+    if _HASHED.search(theirs.name) and theirs.is_file():  # torch.hub's own, or a copy
+        return theirs
     if is_main_process() and not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:  # under another name until it is complete
@@ -86,6 +91,4 @@ def _download(address: str) -> Path:
 def _file_name(address: str) -> str:
     name = unquote(urlsplit(address).path).rsplit('/', 1)[-1]
     name = re.sub(r'[^\w.-]', '_', name, flags=re.ASCII).lstrip('.')[-120:]
-    if _HASHED.search(name):
-        return name
     return f'{hashlib.sha256(address.encode()).hexdigest()[:16]}-{name or "file"}'

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ddp_perception.checkpoints import numpy_pickles
+from ddp_perception.checkpoints.file_sizes import require_bounded_file
 from ddp_perception.checkpoints.pickle_audit import audit
 from ddp_perception.checkpoints.pickle_names import Names, normal_module
 from ddp_perception.checkpoints.refusals import (
@@ -24,6 +25,7 @@ from ddp_perception.checkpoints.refusals import (
 )
 
 _NAMES = Names({**numpy_pickles.RULES, ('collections', 'OrderedDict'): 'rs'})
+_BEGINNING = 1 << 16
 
 
 class _Unpickler(pickle.Unpickler):
@@ -66,13 +68,18 @@ def load_info_file(path: str | Path) -> Any:
     """Read an info file, JSON or a pickle of plain values.
 
     Raises:
-        See `load_plain`; the name ends in .json for JSON.
+        See `load_plain`; the name ends in .json for JSON. ValueError: it is too large,
+            see `require_bounded_file`.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
+    require_bounded_file(path)
     if path.suffix != '.json':
         return load_plain(path)
     with open_regular(path) as file:
         try:
+            if b'\0' in file.read(_BEGINNING):  # a sparse file claims gigabytes of it
+                raise ValueError('it has NUL bytes')
+            file.seek(0)
             return json.load(file)
         except (ValueError, RecursionError) as error:
             raise ValueError(f'{path} is not JSON: {error}') from None

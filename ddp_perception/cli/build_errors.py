@@ -8,6 +8,7 @@ run raises keeps its traceback.
 """
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -57,6 +58,9 @@ def naming_settings(cfg: Config, path: str | Path) -> Iterator[None]:
             raise UserError(f'{path}: {place} cannot be built: '
                             f'{_unknown_type(error) or described(error)} '
                             f'({_DEBUG})') from error
+        if collating := _collating_error(error):
+            raise UserError(f'{path}: the collate_fn of a dataloader cannot be called: '
+                            f'{collating} ({_DEBUG})') from error
         if loading := _loading_error(error):
             raise UserError(f'a sample cannot be loaded: {loading} '
                             f'({_DEBUG})') from error
@@ -139,6 +143,19 @@ def _walk(node: object,
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
             yield from _walk(value, (*place, str(index)))
+
+
+def _collating_error(error: BaseException) -> str | None:
+    """Return what the call of a collate_fn raised that does not take its settings."""
+    if not isinstance(error, TypeError):
+        return None
+    text = str(error.args[0]) if error.args else ''
+    files = [frame.f_code.co_filename for frame in _frames(error)]
+    if _WORKER in text.partition('\n')[0]:
+        files = re.findall(r'File "([^"]+)"', text) or files
+    if not files[-1].replace('\\', '/').endswith(_FETCH):
+        return None
+    return shortened(text.splitlines()[-1] if text else described(error))
 
 
 def _loading_error(error: BaseException) -> str | None:

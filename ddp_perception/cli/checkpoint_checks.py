@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ddp_perception.cli.errors import UserError
 from ddp_perception.cli.output_places import require_file_place
+from ddp_perception.cli.training_state import require_training_state
 from ddp_perception.wording import few
 
 if TYPE_CHECKING:
@@ -133,6 +134,21 @@ def require_checkpoint(path: str | Path) -> None:
         raise UserError(f'checkpoint {path} does not exist')
 
 
+def local_file(path: str | Path) -> Path:
+    """Return the file of a checkpoint, fetched where it is an address.
+
+    Raises:
+        UserError: it cannot be fetched.
+    """
+    from ddp_perception.checkpoints.addresses import fetch, is_address
+    if not is_address(path):
+        return Path(path).expanduser()
+    try:
+        return fetch(str(path))
+    except (OSError, ValueError) as error:
+        raise UserError(f'checkpoint {path} cannot be fetched: {error}') from error
+
+
 def require_output(out: str | Path, source: str | Path, option: str = 'OUT') -> Path:
     """Return the file that a changed checkpoint is to be written to.
 
@@ -150,17 +166,15 @@ def require_output(out: str | Path, source: str | Path, option: str = 'OUT') -> 
     return out
 
 
-def read_state(path: str | Path,
-               trusted: bool = False) -> tuple[OrderedDict[str, Tensor], dict]:
-    """Read a checkpoint's parameters.
+def read_content(path: str | Path, trusted: bool = False) -> dict:
+    """Read all of a checkpoint.
 
     Args:
         path: The file.
         trusted: See `load_checkpoint_file`.
 
     Returns:
-        State dict without DDP's ``module.`` prefix, and
-        the meta data (empty where there is none).
+        What it holds; of a file that is a bare state dict, that as ``state_dict``.
 
     Raises:
         UserError: the file is missing, unreadable, no checkpoint, or holds
@@ -183,14 +197,47 @@ def read_state(path: str | Path,
         message = f'{path} cannot be read as a checkpoint: {error}'
         raise UserError(str(error) if str(path) in str(error) else message
                         ) from error
-    meta: object = {}
-    if isinstance(content, dict):
-        meta = content.get('meta')
-        content = content.get('state_dict', content)
-    if not isinstance(content, dict) or not content or not all(
-            isinstance(value, torch.Tensor) for value in content.values()):
+    if isinstance(content, dict) and 'state_dict' not in content:
+        content = {'state_dict': content}
+    state = content['state_dict'] if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not state or not all(
+            isinstance(name, str) and isinstance(value, torch.Tensor)
+            for name, value in state.items()):
         raise UserError(f'{path} is not a checkpoint: it holds no state_dict '
-                        'of tensors')
+                        'of tensors by name')
+    if not _are_versions(getattr(state, '_metadata', {})):
+        raise UserError(f'{path} is not a checkpoint: the versions of the modules in '
+                        'its state_dict (_metadata) are no numbers by name')
+    return content
+
+
+def _are_versions(notes: object) -> bool:
+    return isinstance(notes, dict) and all(
+        isinstance(name, str) and isinstance(note, dict)
+        and isinstance(note.get('version'), (int, float, type(None)))
+        for name, note in notes.items())
+
+
+def read_state(path: str | Path,
+               trusted: bool = False) -> tuple[OrderedDict[str, Tensor], dict]:
+    """Read a checkpoint's parameters.
+
+    Args:
+        path: The file.
+        trusted: See `load_checkpoint_file`.
+
+    Returns:
+        State dict without DDP's ``module.`` prefix, and
+        the meta data (empty where there is none).
+
+    Raises:
+        UserError: see `read_content`.
+    """
+    return _state_of(read_content(path, trusted))
+
+
+def _state_of(content: dict) -> tuple[OrderedDict[str, Tensor], dict]:
+    meta, content = content.get('meta'), content['state_dict']
     versions = getattr(content, '_metadata', None)
     state = OrderedDict((name.removeprefix('module.'), value)
                         for name, value in content.items())
@@ -218,7 +265,30 @@ def require_fit(model: nn.Module, path: str | Path, config_path: str | Path,
     Raises:
         UserError: names or shapes differ; lists a few.
     """
-    state, meta = read_state(path, trusted)
+    return _require_fit(model, read_content(path, trusted), path, config_path)
+
+
+def require_resumable(model: nn.Module, path: str | Path, config_path: str | Path,
+                      trusted: bool = False) -> None:
+    """Refuse a checkpoint that a training of the model cannot go on from.
+
+    Args:
+        model: See `require_fit`.
+        path: See `require_fit`.
+        config_path: See `require_fit`.
+        trusted: See `load_checkpoint_file`.
+
+    Raises:
+        UserError: see `require_fit` and `require_training_state`.
+    """
+    content = read_content(path, trusted)
+    _require_fit(model, content, path, config_path)
+    require_training_state(content, path)
+
+
+def _require_fit(model: nn.Module, content: dict, path: str | Path,
+                 config_path: str | Path) -> OrderedDict[str, Tensor]:
+    state, meta = _state_of(content)
     difference = compare_states(expected_state(model, state), state)
     if difference:
         origin = meta.get('experiment_name')
@@ -300,16 +370,14 @@ def latest_checkpoint(work_dir: str | Path, trusted: bool = False) -> Path | Non
         problems.append(f'{pointer} names {named}, which does not exist')
     for path in candidates:
         try:
-            _, meta = read_state(path, trusted)
+            require_training_state(read_content(path, trusted), path)
         except UserError as error:
             problems.append(str(error))
             continue
-        if 'iter' in meta and 'epoch' in meta:
-            if problems:
-                print('\n'.join(problems), f'going on from {path}, the newest one '
-                      'that can be read', sep='\n')
-            return path
-        problems.append(f'{path} does not say how far its training was')
+        if problems:
+            print('\n'.join(problems), f'going on from {path}, the newest one '
+                  'that can be read', sep='\n')
+        return path
     if problems:
         raise UserError('\n'.join(problems)
                         + '; give the checkpoint to go on from as --resume FILE')

@@ -94,14 +94,27 @@ def _meta(conversion: Conversion, source: Path, meta: Mapping[str, Any],
     kept: dict[str, Any] = {
         key: meta[key] for key in ('epoch', 'iter')
         if isinstance(meta.get(key), int)}
-    if meta.get('CLASSES'):
-        kept['dataset_meta'] = dict(classes=list(meta['CLASSES']))
-        if meta.get('PALETTE') is not None:
-            kept['dataset_meta']['palette'] = [
-                [int(value) for value in colour] for colour in meta['PALETTE']]
+    if classes := _names(meta.get('CLASSES')):
+        kept['dataset_meta'] = dict(classes=classes)
+        if palette := _colours(meta.get('PALETTE')):
+            kept['dataset_meta']['palette'] = palette
     return dict(kept, converted_from=source.name, sha256=digest.hexdigest(),
                 release=conversion.release.name, config=Path(config).name,
                 complete=conversion.complete, ddp_perception_version=__version__)
+
+
+def _names(value: Any) -> list[str]:
+    """Return the classes that a file names; none where it holds something else."""
+    listed = isinstance(value, (list, tuple)) and all(
+        isinstance(name, str) for name in value)
+    return list(value) if listed else []
+
+
+def _colours(value: Any) -> list[list[int]]:
+    try:
+        return [[int(one) for one in colour] for colour in value]
+    except (TypeError, ValueError, OverflowError):
+        return []
 
 
 def _every_tensor(conversion: Conversion, model: nn.Module) -> str:

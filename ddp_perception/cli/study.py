@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run this sub-command."""
-    from ddp_perception.study import OtherSettings, Results, run_jobs
+    from ddp_perception.study import DamagedFile, OtherSettings, Results, run_jobs
     study = _study(args)
     folder = output_places.require_folder_place(args.out, '--out')
     if args.page:
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
             return 0
         jobs = _jobs(args, study, folder)
         run_jobs(jobs, results, args.jobs, _say)
-    except OtherSettings as error:
+    except (DamagedFile, OtherSettings) as error:
         raise UserError(str(error)) from None
     _draw(study, folder, jobs)
     _write_page(args, study, folder, results)
@@ -188,7 +188,7 @@ def _made_by(args: argparse.Namespace, study: Study, cfg: Config) -> dict[str, A
         study=study.name, model=plain(cfg.model), datasets=shown,
         data=fingerprint_of_files(*roots),
         checkpoint=RANDOM if args.checkpoint == RANDOM
-        else fingerprint_of_files(args.checkpoint),
+        else fingerprint_of_files(checkpoint_checks.local_file(args.checkpoint)),
         views=study.views, train_samples=study.train_samples,
         evaluation_samples=study.evaluation_samples, truth_stride=study.truth_stride)
 
@@ -245,8 +245,7 @@ def _head_of(cfg: Config) -> dict[str, Any]:
 
 def _draw(study: Study, folder: Path, jobs: Sequence[Job]) -> None:
     """Draw samples of the first seed, where the part that is done has both heads."""
-    import torch
-
+    from ddp_perception.checkpoints.reading import load_checkpoint_file
     from ddp_perception.study.pictures import save_samples
     from ddp_perception.study.training import build_head
     first = {job.variant: job for job in reversed(jobs)}
@@ -255,7 +254,7 @@ def _draw(study: Study, folder: Path, jobs: Sequence[Job]) -> None:
     heads = []
     for job in (first[name] for name in study.pictured):
         head = build_head(job.head, job.scope, job.seed)
-        head.load_state_dict(torch.load(job.weights, weights_only=True))
+        head.load_state_dict(load_checkpoint_file(job.weights))
         heads.append((head.eval(), study.variant(job.variant).label))
     job = jobs[0]
     diffusion, single = heads

@@ -29,6 +29,7 @@ from ddp_perception.cli import (
     missing_data,
     published_weights,
     runner,
+    training_state,
 )
 from ddp_perception.cli.errors import UserError
 
@@ -120,8 +121,9 @@ def _check_start(run_: Runner, cfg: Config, args: argparse.Namespace) -> None:
     model = runner.bare_model(run_)
     operators.require_operators(model)
     if cfg.get('resume'):
-        checkpoint_checks.require_fit(model, cfg.load_from, args.config,
-                                      args.trust_checkpoint)
+        checkpoint_checks.require_resumable(model, cfg.load_from, args.config,
+                                            args.trust_checkpoint)
+        training_state.name_odd_states(run_, cfg.load_from)
         published_weights.leave_out_filled(model, missing=())
     elif cfg.get('load_from'):
         difference = checkpoint_checks.require_overlap(

@@ -5,70 +5,49 @@ look at; a device or a pipe never ends, and a few bytes of PNG can claim
 gigabytes of pixels.
 """
 import io
-import os
 import struct
 import warnings
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 from mmengine.fileio import LocalBackend, get, register_backend
 from mmengine.fileio import io as mmengine_io
 from PIL import Image
 
-from ddp_perception.checkpoints.refusals import require_regular
+from ddp_perception.checkpoints.file_sizes import (
+    MOST_MEGABYTES,
+    limit_of,
+    require_bounded_file,
+)
 
 MOST_MEGAPIXELS = 100
-MOST_MEGABYTES = 512
-MOST_MEGABYTES_OF_LISTS = 4096
-_LISTS = ('.pkl', '.pickle', '.json')
 _DECODED = ('PNG', 'JPEG', 'BMP', 'TIFF', 'WEBP', 'GIF', 'PPM', 'JPEG2000', 'SUN')
-
-
-def require_bounded_file(path: str | Path) -> None:
-    """Raise unless a local path is a regular file of a sensible size.
-
-    A point cloud or an image may have `MOST_MEGABYTES`, a list of samples
-    (.json, .pkl) `MOST_MEGABYTES_OF_LISTS`; the environment's
-    DDP_MAX_MEGABYTES replaces both.
-
-    Args:
-        path: May be missing; reading it says so.
-
-    Raises:
-        ValueError: it is no regular file, or too large; names it.
-    """
-    try:
-        state = os.stat(path)
-    except (OSError, ValueError):  # missing, or a name that no disk can hold
-        return
-    require_regular(state, path)
-    default = (MOST_MEGABYTES_OF_LISTS if str(path).lower().endswith(_LISTS)
-               else MOST_MEGABYTES)
-    most = _limit('DDP_MAX_MEGABYTES', default)
-    if state.st_size > most * 1e6:
-        raise ValueError(
-            f'{path} has {state.st_size / 1e6:,.0f} MB, more than the {most:g} MB '
-            'that are read; DDP_MAX_MEGABYTES in the environment raises this')
+_PROGRAMS = (b'%!PS', b'\xc5\xd0\xd3\xc6')
+"""How PostScript begins, which Pillow has Ghostscript run, whatever a file's name."""
 
 
 def require_bounded_image(content: bytes, path: str | Path) -> None:
-    """Raise where an image claims more pixels than are decoded.
+    """Raise where an image claims more pixels than are decoded, or is a program.
 
-    That is `MOST_MEGAPIXELS`, or DDP_MAX_MEGAPIXELS of the environment. Only
-    the header is read. What is no image passes.
+    The first is `MOST_MEGAPIXELS`, or DDP_MAX_MEGAPIXELS of the environment; the
+    second PostScript. Only the header is read. What is no image passes.
 
     Args:
         content: Bytes of the file.
         path: File name for the message.
 
     Raises:
-        ValueError: names the file and its size in pixels.
+        ValueError: names the file and its size in pixels, or what it is.
     """
-    most = _limit('DDP_MAX_MEGAPIXELS', MOST_MEGAPIXELS)
+    if content.startswith(_PROGRAMS):
+        raise ValueError(f'image {path} is PostScript, a program, expected one of '
+                         f'{", ".join(_DECODED)}')
+    most = limit_of('DDP_MAX_MEGAPIXELS', MOST_MEGAPIXELS)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            with Image.open(io.BytesIO(content), formats=_DECODED) as image:
+            with open_image(io.BytesIO(content)) as image:
                 width, height = image.size
     except Image.DecompressionBombError as error:  # Pillow's own, higher bound
         claim = str(error)
@@ -84,6 +63,19 @@ def require_bounded_image(content: bytes, path: str | Path) -> None:
         'that are decoded; DDP_MAX_MEGAPIXELS in the environment raises this')
 
 
+def open_image(file: str | Path | BinaryIO) -> Image.Image:
+    """Return an image of Pillow, whose header alone is read.
+
+    Args:
+        file: Path or open file.
+
+    Raises:
+        OSError: it is of no format that we decode; Pillow has others, for some of
+            which it starts programs.
+    """
+    return Image.open(file, formats=_DECODED)
+
+
 def require_bounded_archive(path: str | Path) -> None:
     """Raise where a zip archive is too large, unpacked or as it is.
 
@@ -97,7 +89,7 @@ def require_bounded_archive(path: str | Path) -> None:
         ValueError: names the file and how much it claims to hold.
     """
     require_bounded_file(path)
-    most = _limit('DDP_MAX_MEGABYTES', MOST_MEGABYTES)
+    most = limit_of('DDP_MAX_MEGABYTES', MOST_MEGABYTES)
     try:
         with zipfile.ZipFile(path) as archive:
             claimed = sum(member.file_size for member in archive.infolist())
@@ -143,19 +135,6 @@ class BoundedLocalBackend(LocalBackend):
         """Return the text of a file; see `require_bounded_file`."""
         require_bounded_file(filepath)
         return super().get_text(filepath, encoding)
-
-
-def _limit(name: str, default: float) -> float:
-    text = os.environ.get(name)
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.
-    if not value > 0:
-        raise ValueError(f'{name} must be a positive number, got {text!r}')
-    return value
 
 
 def bound_local_files() -> None:

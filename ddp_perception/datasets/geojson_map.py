@@ -10,7 +10,8 @@ import numpy as np
 import shapely
 from shapely.geometry import shape
 
-from .bounded_files import require_bounded_file
+from ddp_perception.checkpoints.file_sizes import require_bounded_file
+
 from .crossings import count_crossings
 from .map_tables import MOST_CROSSINGS
 from .record_checks import Records, check_fields, shown

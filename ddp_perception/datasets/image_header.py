@@ -3,6 +3,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from .bounded_files import open_image
+
 
 def read_image_size(path: str | Path) -> tuple[int, int]:
     """Return width and height of an image by its header.
@@ -14,7 +16,7 @@ def read_image_size(path: str | Path) -> tuple[int, int]:
     if not Path(path).is_file():
         raise FileNotFoundError(f'{path} is missing')
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             return image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise ValueError(f'{path} is not a readable image') from None

@@ -11,6 +11,8 @@ import numpy as np
 import shapely
 from shapely.geometry import Polygon
 
+from ddp_perception.checkpoints.file_sizes import require_bounded_file
+
 from .map_classes import LINE_LAYERS, MAP_LAYERS
 from .map_tables import MapTables
 
@@ -109,7 +111,8 @@ def load_vector_map(data_root: str | Path, location: str) -> VectorMap:
 
     Raises:
         FileNotFoundError: the map expansion file is missing.
-        ValueError: the file is not a map expansion of version 1.3 or later.
+        ValueError: the file is not a map expansion of version 1.3 or later, or is
+            too large; see `require_bounded_file`.
     """
     require_map_files(data_root, [location])
     path = map_file(data_root, location).resolve()
@@ -119,6 +122,7 @@ def load_vector_map(data_root: str | Path, location: str) -> VectorMap:
 @functools.lru_cache(maxsize=32)
 def _read(path: Path, modified: int) -> VectorMap:
     """Read a map once; `modified` has a rewritten file read again."""
+    require_bounded_file(path)
     try:
         return VectorMap.from_records(json.loads(path.read_bytes()))
     except (ValueError, RecursionError) as error:

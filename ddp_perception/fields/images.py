@@ -31,10 +31,10 @@ def image_of(sample: BaseDataElement) -> np.ndarray:
 
 def image_size(sample: BaseDataElement) -> tuple[int, int]:
     """Return height and width of the image of a sample, read from its header."""
-    from PIL import Image
+    from ddp_perception.datasets.bounded_files import open_image
     if 'image' in sample.metainfo:
         return sample.metainfo['image'].shape[:2]
-    with Image.open(_path(sample)) as image:
+    with open_image(_path(sample)) as image:
         return image.height, image.width
 
 

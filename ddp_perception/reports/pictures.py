@@ -87,9 +87,9 @@ def _by_turns(files: Sequence[tuple[Path, str]]) -> list[tuple[Path, str]]:
 def _embedded(path: Path, source: str) -> Picture | None:
     from PIL import Image
 
-    from ddp_perception.datasets.bounded_files import read_file
+    from ddp_perception.datasets.bounded_files import open_image, read_file
     content = read_file(path)
-    with Image.open(io.BytesIO(content)) as image:
+    with open_image(io.BytesIO(content)) as image:
         if image.format == 'GIF' and len(content) <= 2 * MOST_BYTES:
             return Picture(source, image.size, _address('gif', content))
         if image.mode in ('1', 'L', 'LA', 'I', 'F') or image.mode.startswith('I;'):

@@ -121,6 +121,8 @@ PROBE_COLUMNS = {'compared with': 'reference', 'better by (share)': 'gain',
 
 def read_dump(path: Path, source: str) -> Evaluation | None:
     """Read the figures that mmengine writes after a test, None if none."""
+    if path.stat().st_size > MOST_BYTES:
+        return None
     try:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError):

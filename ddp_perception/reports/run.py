@@ -1,6 +1,7 @@
 """Read the folder of a training or a test."""
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from ddp_perception.reports.results import Results, add_result, read_dump
 from ddp_perception.reports.scalars import Curves, Logged, join, read_scalars
 
 MOST_CONFIG_BYTES = 1_000_000
+MOST_LOG_BYTES = 200_000_000
+"""Of a log, and of a file of curves."""
 _BEST = re.compile(r'best_(.+)_(epoch|iter)_(\d+)')
 
 
@@ -171,9 +174,9 @@ def _training(name: str, places: list[Path], folder: Path, damaged: dict[str, st
         log, scalars = Log(), list[Logged]()
         try:
             if path := _log_of(place):
-                log = read_log(path)
+                log = read_log(_bounded(path))
             if (path := place / 'vis_data' / 'scalars.json').is_file():
-                scalars, wrong = read_scalars(path)
+                scalars, wrong = read_scalars(_bounded(path))
                 if wrong:
                     damaged[_relative(path, folder)] = wrong
         except OSError as error:
@@ -231,6 +234,15 @@ def _relative(path: Path, folder: Path) -> str:
     """Return a path for the page; names of any bytes become text."""
     text = str(path.relative_to(folder))
     return '' if text == '.' else text.encode(errors='replace').decode()
+
+
+def _bounded(path: Path) -> Path:
+    """Return a path, or raise OSError where its file is too large to be read."""
+    size = path.stat().st_size
+    if size > MOST_LOG_BYTES:
+        raise OSError(errno.EFBIG, f'{path.name} has {size / 1e6:,.0f} MB, more than '
+                      f'the {MOST_LOG_BYTES / 1e6:g} that are read')
+    return path
 
 
 def _said(error: OSError) -> str:

@@ -10,11 +10,11 @@ from ddp_perception.study.declaration import (
 from ddp_perception.study.features import FeatureStore, Split
 from ddp_perception.study.page import study_page
 from ddp_perception.study.results import Results
-from ddp_perception.study.settings import OtherSettings
+from ddp_perception.study.settings import DamagedFile, OtherSettings
 from ddp_perception.study.studies import STUDIES
 from ddp_perception.study.training import Job
 from ddp_perception.study.verdict import Spread, paired, verdict
 
-__all__ = ['Comparison', 'FeatureStore', 'Job', 'Measure', 'OtherSettings', 'Results',
-           'Row', 'STUDIES', 'Split', 'Spread', 'Study', 'Variant', 'paired',
-           'run_jobs', 'study_page', 'verdict']
+__all__ = ['Comparison', 'DamagedFile', 'FeatureStore', 'Job', 'Measure',
+           'OtherSettings', 'Results', 'Row', 'STUDIES', 'Split', 'Spread', 'Study',
+           'Variant', 'paired', 'run_jobs', 'study_page', 'verdict']

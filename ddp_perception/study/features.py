@@ -15,7 +15,12 @@ from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from ddp_perception.engine.numbered_batches import seed_generators
-from ddp_perception.study.settings import OtherSettings, differing, plain
+from ddp_perception.study.settings import (
+    DamagedFile,
+    OtherSettings,
+    differing,
+    plain,
+)
 
 HELD_OUT = 10
 """Every so many training samples, the last is kept for the temperature."""
@@ -88,21 +93,52 @@ class FeatureStore:
         Raises:
             OtherSettings: names what differs.
         """
-        place = differing(self.note['made_by'], made_by)
+        place = differing(self.note.get('made_by'), made_by)
         if place:
             raise OtherSettings(f'{self.folder} has features of something else: '
                                 f'{place}. Choose another folder, or remove this one')
 
     @property
     def note(self) -> dict[str, Any]:
-        """What made the features, and how a head reads them."""
-        return json.loads(self._note.read_text())
+        """What made the features, and how a head reads them.
+
+        Raises:
+            DamagedFile: it cannot be read, or lacks the views.
+        """
+        try:
+            note = json.loads(self._note.read_bytes())
+        except (ValueError, RecursionError):
+            note = None
+        if not isinstance(note, dict) or not isinstance(note.get('views'), dict):
+            raise DamagedFile(f'{self._note} must be JSON with the views of each '
+                              'split. Choose another folder, or remove this one')
+        return note
 
     def split(self, name: str) -> Split:
-        """Return the features of a split without reading them all."""
-        features, truth = (np.load(self.folder / f'{name}_{what}.npy', mmap_mode='r')
-                           for what in ('features', 'truth'))
-        return Split(features, truth, self.note['views'][name])
+        """Return the features of a split without reading them all.
+
+        Raises:
+            DamagedFile: they are not there, or no such arrays.
+        """
+        views = self.note['views'].get(name)
+        features, truth = (self._array(f'{name}_{what}.npy', kind) for what, kind in (
+            ('features', np.float16), ('truth', np.uint8)))
+        if type(views) is not int or views < 1 or len(features) != len(truth) or (
+                len(features) % views):
+            raise DamagedFile(f'{self.folder} has {len(features)} features and '
+                              f'{len(truth)} truths of {name} in {views!r} views')
+        return Split(features, truth, views)
+
+    def _array(self, name: str, kind: type) -> np.ndarray:
+        path = self.folder / name
+        try:
+            array = np.load(path, mmap_mode='r')
+        except (OSError, ValueError, EOFError) as error:
+            raise DamagedFile(f'{path} cannot be read: {error}') from error
+        if array.dtype != kind or array.ndim != 4 or not len(array):
+            raise DamagedFile(f'{path} must hold {kind.__name__} of four axes, got '
+                              f'{array.dtype} of shape {array.shape}')
+        return array
 
     def write(self, datasets: Mapping[str, Any], counts: Mapping[str, int | None],
               views: Mapping[str, int], encode: Encode, seed: int,

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ddp_perception.study.settings import OtherSettings, differing
+from ddp_perception.study.settings import DamagedFile, OtherSettings, differing
 
 Line = dict[str, Any]
+_KEYS = {'variant': str, 'seed': int, 'settings': dict, 'metrics': dict}
 
 
 class Results:
@@ -17,6 +18,9 @@ class Results:
 
     Args:
         path: of the file; it is made with the first line.
+
+    Raises:
+        DamagedFile: the file has another line; names it.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -26,8 +30,22 @@ class Results:
         if self.path.is_file():
             content = self.path.read_bytes()
             self._whole = content.rfind(b'\n') + 1  # a killed run may leave half a line
-            self.lines = [json.loads(line) for line
-                          in content[:self._whole].decode().splitlines()]
+            self.lines = [
+                self._line(number, text) for number, text
+                in enumerate(content[:self._whole].split(b'\n')[:-1], 1)]
+
+    def _line(self, number: int, text: bytes) -> Line:
+        try:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
+            line = None
+        if not isinstance(line, dict) or any(
+                not isinstance(line.get(key), kind) for key, kind in _KEYS.items()):
+            raise DamagedFile(
+                f'{self.path}, line {number}, is not the result of a training: '
+                f'expected JSON with {", ".join(_KEYS)}. Choose another folder, or '
+                'remove the line')
+        return line
 
     def find(self, variant: str, seed: int, settings: Mapping[str, Any]) -> Line | None:
         """Return the line of a training, or None where it is still to be done.

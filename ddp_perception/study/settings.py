@@ -16,6 +16,10 @@ class OtherSettings(ValueError):
     """A file was made with other settings than those of now."""
 
 
+class DamagedFile(ValueError):
+    """A file of a study holds something else than it should."""
+
+
 def plain(value: Any) -> Any:
     """Return settings as JSON would give them back."""
     return json.loads(json.dumps(value, default=str))

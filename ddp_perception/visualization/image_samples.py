@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddp_perception.datasets.bounded_files import read_file
+from ddp_perception.datasets.bounded_files import open_image, read_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,10 +28,9 @@ def read_image(path: str | Path) -> np.ndarray:
     """
     import cv2
     import mmcv
-    from PIL import Image
     try:
         content = read_file(path)
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(io.BytesIO(content)) as image:
             image.load()  # cv2 takes a JPEG that is cut off
         image = mmcv.imfrombytes(content, channel_order='rgb')
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError,

@@ -1,13 +1,14 @@
 """From a predicted data sample to the arrays of a picture."""
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
+from ddp_perception.datasets.bounded_files import open_image, read_file
 from ddp_perception.datasets.lidar_frame import move_to_lidar
 from ddp_perception.datasets.map_classes import MAP_CLASSES
 from ddp_perception.pixels import pixel_data
@@ -121,7 +122,8 @@ def _images(meta: Mapping) -> tuple[dict[str, np.ndarray], dict[str, int]]:
 
 
 def _read(path: str | Path) -> np.ndarray:
-    return np.asarray(Image.open(path).convert('RGB'))
+    with open_image(io.BytesIO(read_file(path))) as image:
+        return np.asarray(image.convert('RGB'))
 
 
 def _points(meta: Mapping) -> np.ndarray | None:

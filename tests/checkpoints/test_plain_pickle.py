@@ -1,5 +1,6 @@
 import os
 import pickle
+import resource
 from collections import OrderedDict
 
 import numpy as np
@@ -88,3 +89,15 @@ def test_only_regular_files_are_opened(tmp_path):
             load_info_file(path)
     with pytest.raises(FileNotFoundError, match='absent'):
         load_plain(tmp_path / 'absent.pkl')
+
+
+def test_sparse_files_of_gigabytes_are_refused_unread(tmp_path):
+    path = tmp_path / 'infos.json'
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for size, message in ((3_000_000_000, 'NUL'), (50_000_000_000, r'50,000 MB')):
+        with path.open('wb') as file:
+            file.truncate(size)
+        with pytest.raises(ValueError, match=fr'infos\.json.*{message}'):
+            load_info_file(path)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 100_000  # KiB

@@ -26,6 +26,7 @@ OPTIONS = [  # KEY=VALUE and what the message names
     ('train_dataloader.sampler.speed=1', "keyword argument 'speed'"),
     ('train_dataloader.collate_fn=5', 'train_dataloader.collate_fn must be'),
     ('train_dataloader.collate_fn.type=Absent', "of its collate_fn, 'Absent'"),
+    ('train_dataloader.collate_fn.speed=1', 'collate_fn of a dataloader cannot'),
     ('train_dataloader.dataset=[]', 'train_dataloader.dataset must be'),
     ('train_dataloader.dataset.type=Absent', 'train_dataloader.dataset'),
     ('train_dataloader.dataset.ann_file=5', 'train_dataloader.dataset.ann_file'),

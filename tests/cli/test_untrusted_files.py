@@ -80,6 +80,27 @@ def test_a_good_address_trains_and_its_weights_arrive(
     assert (_weights(tmp_path / 'epoch_1.pth')['hidden.weight'] == 7).all()
 
 
+def test_what_is_fetched_never_passes_for_a_file_of_torch_hub(
+        error_of, tiny_config, tiny_root, tmp_path, served, made):
+    """Other programs would find it there by its name, and run it."""
+    folder, address = served
+    name = 'resnet50-0676ba61.pth'
+    torch.save(_hostile(made), folder / name)
+    error_of('test', tiny_config, f'{address}/{name}', '--data-root', tiny_root)
+    fetched = [path.name for path in (tmp_path / 'torch home').rglob('*.pth')]
+    assert len(fetched) == 1 and name not in fetched
+
+
+def test_a_file_that_torch_hub_has_is_not_fetched(
+        error_of, tiny_config, tiny_root, tmp_path, served, made):
+    hub = tmp_path / 'torch home' / 'hub' / 'checkpoints'
+    hub.mkdir(parents=True)
+    torch.save(_hostile(made), hub / 'resnet50-0676ba61.pth')
+    message = error_of('test', tiny_config, f'{served[1]}/resnet50-0676ba61.pth',
+                       '--data-root', tiny_root)
+    assert str(hub / 'resnet50-0676ba61.pth') in message and 'mkdir' in message
+
+
 @pytest.mark.parametrize('address', [
     's3://bucket/a.pth', 'petrel://a.pth', 'pavi://a.pth', 'ftp://host/a.pth',
     'file:///etc/passwd', 'odd:s3://a.pth'])

@@ -7,6 +7,7 @@ from mmseg.datasets import CityscapesDataset
 from data_tools import prepare_cityscapes as module
 from data_tools.cityscapes_ids import LABEL_IDS, to_label_ids, to_train_ids
 from ddp_perception.cli.main import main
+from tests.datasets.test_bounded_files import write_png_that_claims
 
 
 def write(path, array):
@@ -173,3 +174,15 @@ def test_what_is_missing_is_said(root, tmp_path, capsys):
     assert status == 1 and 'in val' in err
     status, _, err = run(capsys, root, '--jobs', 0)
     assert status == 1 and '--jobs' in err
+
+
+def test_label_files_that_would_fill_the_memory_are_named(root, capsys):
+    vast, sparse = sorted(root.rglob('*labelIds.png'))[:2]
+    write_png_that_claims(vast, 30_000, 30_000, colour=0)
+    status, _, err = run(capsys, root)
+    assert status == 1 and vast.name in err and 'pixels' in err
+    write(vast, np.zeros((20, 30), np.uint8))
+    with sparse.open('wb') as file:
+        file.truncate(3_000_000_000)
+    status, _, err = run(capsys, root, '--overwrite')
+    assert status == 1 and sparse.name in err and '3,000 MB' in err

@@ -1,11 +1,14 @@
 """Checking the folder of a rig of one's own."""
 import json
+import os
+import threading
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from data_tools.prepare_custom import find_lists
 from ddp_perception.cli.main import main
 from tests.datasets.tiny_rig import write_tiny_rig
 
@@ -87,3 +90,19 @@ def test_a_folder_without_maps_is_for_prediction(tmp_path, capsys):
     assert status == 0 and 'no maps: for prediction alone' in out
     assert (tmp_path / 'pictures/frames.png').is_file()
     assert 'maps' not in json.loads(path.read_text())
+
+
+def test_a_pipe_in_the_folder_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.json')
+    found = []
+
+    def find():
+        try:
+            find_lists(tmp_path)
+        except FileNotFoundError as error:
+            found.append(str(error))
+
+    thread = threading.Thread(target=find, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert found and 'no list of frames' in found[0]

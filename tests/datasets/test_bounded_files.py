@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from mmengine.fileio import LocalBackend, get_file_backend, register_backend
 from mmengine.fileio import io as mmengine_io
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from ddp_perception.datasets.bounded_files import bound_local_files, read_file
+from ddp_perception.datasets.image_header import read_image_size
 from ddp_perception.datasets.transforms.depth import LoadKITTIDepth
 from ddp_perception.datasets.transforms.images import LoadMultiViewImages
 from ddp_perception.datasets.transforms.points import read_points
 from ddp_perception.visualization import read_image
+from ddp_perception.visualization.samples import _read
 
 
 def write_png_that_claims(path, height, width, bits=8, colour=2):
@@ -84,6 +86,37 @@ def test_an_image_that_claims_too_much_is_refused_by_its_header(
         reader(path)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 150_000  # KiB; the pixels would take at least 432 MB
+
+
+@pytest.fixture
+def ghostscript(tmp_path, monkeypatch):
+    """A program in Ghostscript's place; returns the file that it makes."""
+    ran = tmp_path / 'ran'
+    (tmp_path / 'bin').mkdir()
+    program = tmp_path / 'bin' / 'gs'
+    program.write_text(f'#!/bin/sh\n[ "$1" = --version ] || echo "$*" >{ran}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{program.parent}{os.pathsep}{os.environ["PATH"]}')
+    monkeypatch.setattr(EpsImagePlugin, 'gs_binary', None)
+    return ran
+
+
+def _load_labels_by_pillow(path):
+    from mmseg.datasets.transforms import LoadAnnotations
+    return LoadAnnotations(imdecode_backend='pillow')(
+        {'seg_map_path': str(path), 'seg_fields': [], 'reduce_zero_label': False})
+
+
+@pytest.mark.parametrize('reader', [*IMAGE_READERS, _load_labels_by_pillow,
+                                    read_image_size, _read])
+def test_postscript_named_like_an_image_starts_no_program(
+        tmp_path, bounded_loaders, ghostscript, reader):
+    path = tmp_path / 'street.png'
+    path.write_bytes(b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n'
+                     b'%%EndComments\nshowpage\n%%EOF\n')
+    with pytest.raises(ValueError, match='street.png'):
+        reader(path)
+    assert not ghostscript.exists()
 
 
 @pytest.mark.parametrize('reader', READERS)

@@ -1,6 +1,7 @@
 """Small sound inputs of every kind, and weights of models that read them."""
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import cv2
@@ -9,19 +10,24 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from tests.datasets.tiny_drivable import write_cities
 from tests.datasets.tiny_kitti import line, write_tiny_kitti
 from tests.datasets.tiny_nuscenes import write_tiny_nuscenes
+from tests.datasets.tiny_rig import write_tiny_rig
+from tests.fuzz.children import Child
 
 CONFIGS = Path(__file__).parents[1] / 'cli' / 'configs'
+CITIES = ('boston-seaport', 'singapore-onenorth', 'singapore-queenstown')
 TRAINED = ['train.json', 'val.json']
 
 
 def write_materials(root):
     """Write everything; returns the folder.
 
-    frames/ has a nuScenes root with info files as pickle and JSON; kitti/ and
-    city/ are roots of depth and segmentation; tiny/ is what the configuration
-    tiny.py trains on; weights/ and configs/ say what they are.
+    frames/ has a nuScenes root with info files as pickle and JSON; rig/ a rig of
+    its own with a map; drivable/ archives of cities; kitti/ and city/ are roots of
+    depth and segmentation; tiny/ is what the configuration tiny.py trains on, and
+    run/ what that leaves; weights/ and configs/ say what they are.
     """
     root = Path(root)
     _write_frames(root / 'frames')
@@ -35,7 +41,33 @@ def write_materials(root):
         (root / 'tiny' / name).write_text(json.dumps([i / 4 for i in range(4)]))
     _write_weights(root / 'weights')
     _write_configs(root / 'configs')
+    (root / 'rig').mkdir()
+    write_tiny_rig(root / 'rig')
+    write_cities(root / 'drivable', **dict.fromkeys(CITIES, 1))
+    _write_run(root)
     return root
+
+
+def _write_run(root):
+    """Train for an epoch, in a process of its own: loggers have names."""
+    from ddp_perception.cli.main import main
+    end = Child(lambda folder: main([
+        'train', str(root / 'configs' / 'tiny.py'), '--data-root', str(root / 'tiny'),
+        '--work-dir', str(folder / 'run'), '--seed', '0'])
+        or shutil.copytree(folder / 'run', root / 'run') and 0).end()
+    assert end.kind == 'ok', end.text
+    start, = (path for path in (root / 'run').iterdir() if path.is_dir())
+    start.rename(start.with_name('20260131_120000'))
+    start = start.with_name('20260131_120000')
+    next(start.glob('*.log')).rename(start / f'{start.name}.log')
+    (root / 'run' / 'epoch_1.pth').rename(root / 'weights' / 'epoch_1.pth')
+    (root / 'run' / 'figures.json').write_text(json.dumps({
+        'metrics': {'mean_prediction': 0.5, 'count': 4}, 'configuration': 'tiny.py',
+        'cfg_options': ['a=1'], 'checkpoint': 'epoch_1.pth', 'decoder_passes': {
+            'pred_map_seg': {'seeds': 1, 'steps': 3, 'averaged': 1}}}))
+    (root / 'run' / 'curves.json').write_text(json.dumps({
+        'figures': {'ece': 0.1}, 'reliability': {'all': {
+            'probability': [0.1, 0.9], 'frequency': [0.2, 0.8]}}}))
 
 
 def _write_frames(root):
@@ -59,6 +91,8 @@ def _write_city(root):
         path = root / folder / 'val' / 'town' / f'a_{end}.png'
         path.parent.mkdir(parents=True)
         cv2.imwrite(str(path), values.astype(np.uint8))
+    ids = root / 'gtFine' / 'val' / 'town' / 'a_gtFine_labelIds.png'
+    cv2.imwrite(str(ids), generator.integers(0, 34, (40, 80)).astype(np.uint8))
     image = cv2.imread(str(root / 'leftImg8bit/val/town/a_leftImg8bit.png'))
     cv2.imwrite(str(root / 'street.jpg'), image)
 

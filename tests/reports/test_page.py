@@ -407,3 +407,14 @@ def test_texts_that_are_no_unicode_are_shown_as_far_as_they_are(folder):
     folder.json('d.json', {'decoder_passes': 'one', 'seconds': 1,
                            'half \ud800': 'a \udfff b'})
     assert page_of(folder).figures('demo')['half ?'] == ['a ? b']
+
+
+def test_logs_of_gigabytes_are_named_and_not_read(folder):
+    place = folder.start(1, [train_line(1)])
+    for path in (place / f'{place.name}.log', place / 'vis_data/scalars.json',
+                 place / f'{place.name}.json'):
+        with path.open('ab') as file:
+            file.truncate(30_000_000_000)  # sparse
+    run = read_run(folder.root)
+    assert '30,000 MB' in run.damaged[place.name]
+    assert not run.trainings[0].curves.training

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ddp_perception.study import FeatureStore, OtherSettings
+from ddp_perception.study import DamagedFile, FeatureStore, OtherSettings, Results
 from ddp_perception.study.features import Split
 from ddp_perception.study.settings import differing, fingerprint_of_files
 from tests.study.tiny import Samples, write_features
@@ -90,3 +90,33 @@ def test_what_differs_is_named_by_its_place():
     assert differing(one, dict(head=dict(scale=1., layers=[1, 2]), seed=0)) is None
     said = differing(one, dict(head=dict(scale=2.), seed=0))
     assert said == 'head.scale was 1.0, is 2.0; head.layers was [1, 2], is None'
+
+
+@pytest.mark.parametrize('name, content, named', [
+    ('features.json', b'[' * 100_000, 'views of each split'),
+    ('features.json', b'{"views": {"train": "x"}}', "in 'x' views"),
+    ('train_features.npy', b'', 'cannot be read'),
+    ('train_truth.npy', b'\x93NUMPY\x01\x00v\x00{}', 'cannot be read'),
+    ('train_truth.npy', np.zeros((40, 2)), 'four axes, got float64'),
+    ('train_truth.npy', np.array([[[[{}]]]] * 40), 'cannot be read')])
+def test_damaged_features_are_named(tmp_path, name, content, named):
+    store = write_features(tmp_path)
+    path = store.folder / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.save(path, content)
+    with pytest.raises(DamagedFile, match=named) as raised:
+        store.split('train')
+    assert str(store.folder) in str(raised.value)
+
+
+@pytest.mark.parametrize('line', [
+    'no JSON', '[' * 100_000, '5', '{}',
+    '{"variant": "plain", "seed": "0", "settings": {}, "metrics": {}}', '\xff'])
+def test_damaged_results_are_named_with_their_line(tmp_path, line):
+    path = tmp_path / 'results.jsonl'
+    path.write_text('{"variant": "plain", "seed": 0, "settings": {}, "metrics": {}}\n'
+                    + line + '\n', encoding='latin-1')
+    with pytest.raises(DamagedFile, match=r'results\.jsonl, line 2,'):
+        Results(path)
