@@ -137,6 +137,8 @@ def _study(args: argparse.Namespace) -> Study:
 
 def _jobs(args: argparse.Namespace, study: Study, folder: Path) -> list[Job]:
     """Make the features if they are not there, and return all trainings."""
+    from mmengine.registry import init_default_scope
+
     from ddp_perception.study import FeatureStore, Job
     from ddp_perception.study.settings import plain
     from ddp_perception.study.training import build_head
@@ -148,6 +150,8 @@ def _jobs(args: argparse.Namespace, study: Study, folder: Path) -> list[Job]:
         checkpoint_checks.require_checkpoint(args.checkpoint)
     missing_data.require_info_files(cfg, list(_SPLITS.values()))
     runner.prepare_process(cfg, trusted=args.trust_checkpoint)
+    scope = cfg.get('default_scope', 'mmdet3d')
+    init_default_scope(scope)  # of the data sets' steps
     store = FeatureStore(folder / 'features')
     made_by = _made_by(args, study, cfg)
     if store.exists:  # refuse before the model is built
@@ -161,7 +165,6 @@ def _jobs(args: argparse.Namespace, study: Study, folder: Path) -> list[Job]:
     inputs = encoder.head_settings(store.split('train').features.shape[1])
     bases = {name: {**_head_of(settings), **inputs} for name, settings in (
         ('plain', cfg), ('diffusion', diffusion))}
-    scope = cfg.get('default_scope', 'mmdet3d')
     with build_errors.naming_settings(diffusion, study.diffusion):
         for item in study.variants:  # before the first of them is trained
             build_head(item.settings(bases), scope, args.seed)

@@ -31,7 +31,7 @@ def samples(**losses: Any) -> Variant:
     Args:
         losses: the option of the head that holds its loss, with `EnergyScore`.
     """
-    return Variant('samples', 'samples, energy score', dict(
+    return Variant('samples', 'samples, scale 1', dict(
         published(scale=1., recipe='samples', noise='pink'), **losses),
         evaluations=FULL)
 
