@@ -12,9 +12,11 @@ of its time, as they are of a step, and reported as a case of their own.
 Two further cases: our step under bfloat16 autocast against the float32 baseline, where
 at most 2 % of the cells may be decided otherwise (weights are random, so that many
 cells are close calls); and our float32 step against its own matrix products alone,
-which it cannot do without.
+which it cannot do without. ``--backend embedding_bag gather triton grid_sample mmcv``
+measures each way of sampling against the same baseline.
 """
 import argparse
+from functools import partial
 
 import torch
 from mmcv.cnn.bricks.transformer import FFN
@@ -24,10 +26,24 @@ from torch import nn
 from benchmarks.timing import compare, report
 from ddp_perception.decoder import Denoiser, MapDecoder, map_decoder
 from ddp_perception.diffusion import NoiseSchedule
-from ddp_perception.ops import PointwiseConv2d, linear, pointwise_conv
+from ddp_perception.heads.mmcv_sampling import mmcv_sampling
+from ddp_perception.ops import (
+    PointwiseConv2d,
+    gather_sum_backend,
+    linear,
+    map_sampling,
+    pointwise_conv,
+)
 from ddp_perception.ops.linear import ROWS
 
 CHANNELS, HEADS, POINTS, FEEDFORWARD = 256, 8, 4, 1024
+BACKENDS = {
+    'embedding_bag': partial(gather_sum_backend, 'embedding_bag'),
+    'gather': partial(gather_sum_backend, 'gather'),
+    'triton': partial(gather_sum_backend, 'triton'),
+    'grid_sample': partial(map_sampling, 'grid_sample'),
+    'mmcv': partial(map_sampling, mmcv_sampling),
+}
 CASES = {
     'decoder_128x256': dict(size=(128, 256), layers=6, feats=256, classes=19),
     'decoder_bev_200x200': dict(size=(200, 200), layers=6, feats=512, classes=6),
@@ -175,6 +191,17 @@ def _products(model, z):
     return model.predictor(x.mT.unflatten(2, z.shape[-2:]))
 
 
+def by_backend(names, measure):
+    """Return the cases of a measurement under each backend, by default under none."""
+    if not names:
+        return measure()
+    cases = []
+    for name in names:
+        with BACKENDS[name]():
+            cases += [dict(case, name=f'{case["name"]}_{name}') for case in measure()]
+    return cases
+
+
 def main(argv=None):
     """Run the cases and print their figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -185,11 +212,15 @@ def main(argv=None):
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
     parser.add_argument('--dtype', choices=['float32', 'bfloat16'], action='append',
                         help='cases of ours in it (default: both)')
+    parser.add_argument('--backend', choices=BACKENDS, nargs='+', metavar='NAME',
+                        help='how our attention samples, one run each: '
+                             f'{", ".join(BACKENDS)}; by default what the device gets')
     args = parser.parse_args(argv)
     results = []
     for name in args.case or CASES:
-        results += run(name, **CASES[name], device=args.device, rounds=args.rounds,
-                       warmup=args.warmup, dtypes=args.dtype or ('float32', 'bfloat16'))
+        results += by_backend(args.backend, lambda name=name: run(
+            name, **CASES[name], device=args.device, rounds=args.rounds,
+            warmup=args.warmup, dtypes=args.dtype or ('float32', 'bfloat16')))
     return report(results)
 
 

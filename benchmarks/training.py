@@ -11,7 +11,7 @@ import argparse
 
 import torch
 
-from benchmarks.decoder import CHANNELS, build
+from benchmarks.decoder import BACKENDS, CHANNELS, build, by_backend
 from benchmarks.timing import compare, report
 from ddp_perception.diffusion import NoiseSchedule
 
@@ -67,9 +67,12 @@ def main(argv=None):
     parser.add_argument('--rounds', type=int, default=3, help='timed rounds')
     parser.add_argument('--warmup', type=int, default=1, help='untimed rounds')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
+    parser.add_argument('--backend', choices=BACKENDS, nargs='+', metavar='NAME',
+                        help='as of benchmarks.decoder')
     args = parser.parse_args(argv)
-    return report(run(tuple(args.size), args.layers, device=args.device,
-                      rounds=args.rounds, warmup=args.warmup))
+    return report(by_backend(args.backend, lambda: run(
+        tuple(args.size), args.layers, device=args.device, rounds=args.rounds,
+        warmup=args.warmup)))
 
 
 if __name__ == '__main__':

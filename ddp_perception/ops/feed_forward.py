@@ -29,11 +29,14 @@ def feed_forward(x: Tensor, expand: Tensor, expand_bias: Tensor, reduce: Tensor,
         (..., N, channels), without a residual. Differentiable once on a CPU.
     """
     parts = x, expand, expand_bias, reduce, reduce_bias
-    if x.device.type != 'cpu' or is_exporting() or torch.compiler.is_compiling():
+    whole = x.device.type != 'cpu' or is_exporting() or torch.compiler.is_compiling()
+    rounded = not whole and torch.is_autocast_enabled('cpu')
+    # Products in bfloat16 gain nothing by pieces.
+    if whole or rounded and not torch.is_grad_enabled():
         return linear(F.gelu(linear(*parts[:3])), *parts[3:])
     if not torch.is_grad_enabled():
         return _by_rows(*parts)
-    if torch.is_autocast_enabled('cpu'):
+    if rounded:
         kind = torch.get_autocast_dtype('cpu')
         return _FeedForward.apply(*(part.to(kind) for part in parts))
     return _FeedForward.apply(*parts)

@@ -80,9 +80,21 @@ def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Do the work of `linear` without its gradients, in the type of ``x``."""
     if not _by_onednn(x):
         return F.linear(x, weight, bias)
+    weight = dense(weight)
     if torch.compiler.is_compiling():
         return _opaque(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')
+
+
+def dense(weight: Tensor) -> Tensor:
+    """Return a matrix without gaps in memory, itself if it or its transpose is.
+
+    oneDNN takes a part of the rows or columns of a larger one as it lies, but by a
+    reference implementation that is a thousand times slower.
+    """
+    if weight.is_contiguous() or weight.mT.is_contiguous():
+        return weight
+    return weight.contiguous()
 
 
 def add_weight_gradient(total: Tensor, x: Tensor, grad: Tensor) -> Tensor:

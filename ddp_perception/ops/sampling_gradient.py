@@ -47,7 +47,9 @@ class SampleByBags(torch.autograd.Function):
         value, *places = ctx.saved_tensors
         with torch.enable_grad():
             leaves = [place.detach().requires_grad_() for place in places]
-            index, weights = bilinear_bags(*leaves, ctx.size, first_rows(value))
+            col, row, attention = leaves
+            index, weights = bilinear_bags(col, row, attention, ctx.size,
+                                           first_rows(value))
         grad = grad.to(weights.dtype).reshape(-1, grad.shape[3])
         of_places: tuple[Tensor | None, ...] = (None, None, None)
         if any(ctx.needs_input_grad[1:4]):

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -5,7 +7,7 @@ from torch import nn
 
 from ddp_perception.cost import gflops_of
 from ddp_perception.ops import PointwiseConv2d, linear, pointwise_conv
-from ddp_perception.ops.linear import _AVAILABLE, ROWS, _Linear
+from ddp_perception.ops.linear import _AVAILABLE, ROWS, _Linear, dense
 
 needs_onednn = pytest.mark.skipif(not _AVAILABLE, reason='PyTorch without oneDNN')
 
@@ -51,6 +53,33 @@ def test_float32_goes_by_onednn_unless_that_is_off_and_other_types_never_do():
     with torch.autocast('cpu', torch.bfloat16):
         assert linear(x, weight, bias).dtype == torch.bfloat16
     assert linear(*layer(dtype=torch.float64)).dtype == torch.float64
+
+
+def test_a_part_of_a_matrix_is_copied_and_a_whole_one_is_not():
+    matrix = torch.randn(6, 8)
+    for whole in (matrix, matrix.T, matrix[:3], matrix.T[:, :3]):
+        assert dense(whole) is whole
+    for part in (matrix[:, :4], matrix.T[:4], matrix[:, ::2]):
+        assert dense(part).is_contiguous() and torch.equal(dense(part), part)
+        with torch.no_grad():
+            x = torch.randn(5, part.shape[1])
+            torch.testing.assert_close(linear(x, part), x @ part.T)
+
+
+@needs_onednn
+def test_a_part_of_a_matrix_takes_about_as_long_as_a_copy_of_it():
+    x, weight = torch.randn(512, 256), torch.randn(256, 512)[:, 256:]
+
+    @torch.no_grad()
+    def seconds(weight):
+        start = time.thread_time()
+        linear(x, weight)
+        return time.thread_time() - start
+
+    linear(x, weight)
+    # Not copied it would be a thousand times as long.
+    assert min(seconds(weight) for _ in range(3)) < 50 * min(
+        seconds(weight.contiguous()) for _ in range(3))
 
 
 def test_operations_are_counted():
