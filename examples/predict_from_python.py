@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 import cv2
-import mmengine
 import numpy as np
 
 from ddp_perception.apis import Frame, init_model, predict_map, predict_maps
+from ddp_perception.checkpoints.plain_pickle import load_info_file
 
 config, checkpoint, root = sys.argv[1:] or (
     'demo_fusion_cpu', 'work_dirs/demo/epoch_5.pth', 'data/demo_nuscenes')
@@ -23,7 +23,7 @@ model = init_model(config, checkpoint, device='cpu', sampling=dict(num_steps=3))
 
 # %% A frame: arrays, as a vehicle's drivers give them. Here they come from a data set,
 # whose list of frames also has the calibration.
-frames = mmengine.load(Path(root, 'nuscenes_infos_val.pkl'))['data_list']
+frames = load_info_file(Path(root, 'nuscenes_infos_val.pkl'))['data_list']
 record = frames[0]
 images = {name: cv2.imread(str(Path(root, 'samples', name, view['img_path'])))
           for name, view in record['images'].items()}  # (H, W, 3) uint8, BGR

@@ -125,10 +125,13 @@ def _load_model(args: argparse.Namespace) -> BaseModel:
         configuration,
         prediction,
     )
+    from ddp_perception.datasets.bounded_files import bound_local_files
     cfg = configuration.load_config(args.config, args.cfg_options)
     configuration.require_keys(cfg, args.config, ['model'], 'exported')
     checkpoint_checks.require_checkpoint(args.checkpoint)
     compat.load_checkpoints_safely(args.trust_checkpoint)
+    compat.load_pickles_safely()
+    bound_local_files()
     with build_errors.naming_settings(cfg, args.config):
         configuration.set_sampling(cfg, arguments.sampling_changes(args), args.seed)
         model = prediction.load_model(cfg, prediction.choose_device('cpu'),

@@ -1,7 +1,6 @@
 """A model whose network is an exported graph that ONNX Runtime computes."""
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from torch import Tensor, nn
 from ddp_perception.diffusion import Classes
 from ddp_perception.export.frame_inputs import frame_inputs
 from ddp_perception.export.graph import start_noise
-from ddp_perception.export.writing import METADATA, sampler_record, weights_digest
+from ddp_perception.export.reading import open_graph
+from ddp_perception.export.writing import sampler_record, weights_digest
 from ddp_perception.heads import DiffusionHead
 
 
@@ -30,7 +30,7 @@ class LoadedGraph:
         description: what the file says of itself.
 
     Raises:
-        ValueError: the file is no ONNX, or was not written by `export_graph`.
+        ValueError: see `open_graph`.
     """
 
     def __init__(self, path: str | Path, threads: int = 0,
@@ -38,15 +38,7 @@ class LoadedGraph:
         self.error = error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        try:
-            self.session = onnxruntime.InferenceSession(
-                str(path), options, providers=['CPUExecutionProvider'])
-        except Exception as problem:  # its classes have no common base but this
-            raise ValueError(f'{path} cannot be read as ONNX: {problem}') from problem
-        text = self.session.get_modelmeta().custom_metadata_map.get(METADATA)
-        if text is None:
-            raise ValueError(f'{path} was not written by ddp-perception export')
-        self.description: dict[str, Any] = json.loads(text)
+        self.session, self.description = open_graph(path, options)
 
     def __call__(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the outputs by name.

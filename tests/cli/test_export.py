@@ -44,8 +44,10 @@ def test_predictions_by_the_graph_are_those_of_the_network(
             np.testing.assert_allclose(np.load(ours)['uncertainty'],
                                        np.load(theirs)['uncertainty'], atol=2e-3)
         else:  # 1/256 m of depth
-            np.testing.assert_allclose(read(ours).astype(int), read(theirs).astype(int),
-                                       atol=1 if name.suffix == '.png' else 8)
+            apart = np.abs(read(ours).astype(int) - read(theirs).astype(int))
+            # Of a JPEG a colour that changes by one step moves its neighbours too.
+            assert apart.max() <= 1 if name.suffix == '.png' else (
+                np.mean(apart > 8) < 1e-4)
     if config == SEG:
         labels = read(tmp_path / 'onnx/a_labels.png')
         np.testing.assert_array_equal(labels, read(tmp_path / 'torch/a_labels.png'))

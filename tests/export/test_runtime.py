@@ -1,6 +1,9 @@
 """A model whose graph ONNX Runtime computes predicts what it predicted before."""
 import copy
+import json
+import os
 
+import onnx
 import pytest
 import torch
 from mmengine.structures import BaseDataElement
@@ -105,6 +108,48 @@ def test_what_does_not_fit_is_named(fusion, tmp_path):
     (tmp_path / 'text.onnx').write_text('no graph')
     with pytest.raises(ValueError, match=r'text\.onnx cannot be read as ONNX'):
         LoadedGraph(tmp_path / 'text.onnx')
+
+
+def _external(model, folder):
+    tensor = model.graph.initializer[0]
+    onnx.external_data_helper.set_external_data(tensor, '../elsewhere.bin')
+    tensor.ClearField('raw_data')
+
+
+def _in_a_branch(model, folder):
+    inner = onnx.helper.make_tensor('hidden', onnx.TensorProto.FLOAT, [1], [0.])
+    inner.data_location = onnx.TensorProto.EXTERNAL
+    model.graph.node.append(onnx.helper.make_node(
+        'If', [], ['never'], then_branch=onnx.helper.make_graph([
+            onnx.helper.make_node('Constant', [], ['x'], value=inner)], 'b', [], [])))
+
+
+def _described(**changes):
+    def change(model, folder):
+        entry = next(one for one in model.metadata_props if one.key == 'ddp_perception')
+        entry.value = json.dumps({**json.loads(entry.value), **changes})
+    return change
+
+
+@pytest.mark.parametrize('change, message', [
+    (_external, r"weights '.*' in another file"),
+    (_in_a_branch, "weights 'hidden' in another file"),
+    (_described(inputs=[]), 'must have .* and the inputs .* got the inputs'),
+    (_described(inputs=[dict(name=3)]), r'odd\.onnx: its description .* is damaged'),
+    (_described(inputs=7), r'odd\.onnx: its description .* is damaged')])
+def test_graphs_of_others_are_checked_first(fusion, tmp_path, change, message):
+    _, path = fusion
+    model = onnx.load(path)
+    change(model, tmp_path)
+    (tmp_path / 'odd.onnx').write_bytes(model.SerializeToString())
+    with pytest.raises(ValueError, match=message):
+        LoadedGraph(tmp_path / 'odd.onnx')
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.onnx')
+    with pytest.raises(ValueError, match=r'pipe\.onnx'):
+        LoadedGraph(tmp_path / 'pipe.onnx')
 
 
 def test_images_of_another_size_are_named(fusion):
