@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ddp_perception.decoder.layers import DecoderLayer
 from ddp_perception.decoder.position import sine_position
+from ddp_perception.ops import is_exporting
 
 # Cells per piece of work on a CPU, so that a piece stays in its cache.
 _CPU_CHUNK = 2048
@@ -110,7 +111,7 @@ class MapDecoder(nn.Module):
             position_terms = self.position_terms(size, x.device)
         chunk = None
         if x.device.type == 'cpu' and not torch.is_grad_enabled() \
-                and not torch.compiler.is_exporting():
+                and not is_exporting():
             chunk = _CPU_CHUNK
         x = x.flatten(2).mT.contiguous()  # B (H W) C
         if cells is not None and memory is not None:

@@ -34,6 +34,7 @@ from ddp_perception.diffusion import (
     uncertainty,
 )
 from ddp_perception.heads.temperature import Temperature, calibrated
+from ddp_perception.ops import is_compiling
 
 
 class DiffusionHead:
@@ -253,7 +254,7 @@ class DiffusionHead:
             ValueError: as :meth:`refine`; a sampler that may stop early while
                 the head is compiled or exported.
         """
-        if torch.compiler.is_compiling():
+        if is_compiling():
             return self._steps_of_graph(feats, noise, step_noise, start)
         *_, last = self.refine(feats, noise, step_noise, start,
                                timed=self.sampler.time_budget is not None)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ddp_perception.diffusion import Classes, LabelCodec, Outcome, Presences
+from ddp_perception.ops import is_compiling
 
 CLIP = torch.finfo(torch.float32).eps
 """Probabilities are brought this far from 0 and 1 before a logarithm."""
@@ -105,7 +106,7 @@ def calibrated(values: Tensor, temperature: Tensor | None, outcome: Outcome, *,
     if temperature is None or not isinstance(outcome, Classes | Presences):
         return values
     # A graph applies whichever temperature it is given.
-    if not torch.compiler.is_compiling() and bool((temperature == 1).all()):
+    if not is_compiling() and bool((temperature == 1).all()):
         return values
     divisor = temperature.to(values.device)[:, None, None]
     scores = values.to(torch.promote_types(values.dtype, torch.float32))

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ddp_perception.ops.exporting import is_exporting
 from ddp_perception.ops.linear import ROWS, add_weight_gradient, linear, multiply
+from ddp_perception.ops.modes import cpu_autocast, is_compiling, is_exporting
 
 
 def feed_forward(x: Tensor, expand: Tensor, expand_bias: Tensor, reduce: Tensor,
@@ -29,16 +29,15 @@ def feed_forward(x: Tensor, expand: Tensor, expand_bias: Tensor, reduce: Tensor,
         (..., N, channels), without a residual. Differentiable once on a CPU.
     """
     parts = x, expand, expand_bias, reduce, reduce_bias
-    whole = x.device.type != 'cpu' or is_exporting() or torch.compiler.is_compiling()
-    rounded = not whole and torch.is_autocast_enabled('cpu')
+    whole = x.device.type != 'cpu' or is_exporting() or is_compiling()
+    rounded = None if whole else cpu_autocast()
     # Products in bfloat16 gain nothing by pieces.
-    if whole or rounded and not torch.is_grad_enabled():
+    if whole or rounded is not None and not torch.is_grad_enabled():
         return linear(F.gelu(linear(*parts[:3])), *parts[3:])
     if not torch.is_grad_enabled():
         return _by_rows(*parts)
-    if rounded:
-        kind = torch.get_autocast_dtype('cpu')
-        return _FeedForward.apply(*(part.to(kind) for part in parts))
+    if rounded is not None:
+        return _FeedForward.apply(*(part.to(rounded) for part in parts))
     return _FeedForward.apply(*parts)
 
 

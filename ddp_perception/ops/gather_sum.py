@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddp_perception.ops.exporting import is_exporting
+from ddp_perception.ops.modes import is_exporting
 
 BACKENDS = ('embedding_bag', 'gather', 'triton')
 _chosen: str | None = None  # no ContextVar: torch.compile cannot follow it

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddp_perception.ops.axis import Axis
-from ddp_perception.ops.exporting import is_exporting
+from ddp_perception.ops.modes import is_exporting
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ddp_perception.ops.exporting import is_exporting
+from ddp_perception.ops.modes import cpu_autocast, is_compiling, is_exporting
 
 ROWS = 512
 """Rows that are worked on at once where a result is a sum over rows: operands that
 stay in the cache are multiplied twice as fast."""
 
 _AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(
-    torch.ops.mkldnn, '_linear_pointwise')
+    torch.ops.mkldnn, '_linear_pointwise') and hasattr(torch.library, 'custom_op')
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -37,7 +37,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         (..., out_channels). Differentiable once.
     """
-    if not _by_onednn(x) or torch.is_autocast_enabled('cpu'):
+    if not _by_onednn(x) or cpu_autocast() is not None:
         return F.linear(x, weight, bias)
     if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
         return _Linear.apply(x, weight, bias)
@@ -55,7 +55,7 @@ def pointwise_conv(maps: Tensor, weight: Tensor, bias: Tensor | None = None) -> 
     Returns:
         (B, out_channels, H, W). Differentiable once.
     """
-    if not _by_onednn(maps) or torch.is_autocast_enabled('cpu'):
+    if not _by_onednn(maps) or cpu_autocast() is not None:
         return F.conv2d(maps, weight, bias)
     cells = linear(maps.flatten(2).mT, weight.flatten(1), bias)
     return cells.mT.unflatten(2, maps.shape[2:])
@@ -81,7 +81,7 @@ def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if not _by_onednn(x):
         return F.linear(x, weight, bias)
     weight = dense(weight)
-    if torch.compiler.is_compiling():
+    if is_compiling():
         return _opaque(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')
 
@@ -130,7 +130,7 @@ def _by_onednn(x: Tensor) -> bool:
     return (_AVAILABLE and x.device.type == 'cpu' and x.dtype == torch.float32
             and not is_exporting()
             # The compiler cannot follow the question.
-            and (torch.compiler.is_compiling() or torch._C._get_mkldnn_enabled()))
+            and (is_compiling() or torch._C._get_mkldnn_enabled()))
 
 
 class _Linear(torch.autograd.Function):
@@ -153,12 +153,13 @@ class _Linear(torch.autograd.Function):
                 rows.sum(0) if of_bias else None)
 
 
-# torch.compile takes the operator for one of its own, with weights it has packed.
-@torch.library.custom_op('ddp_perception::linear', mutates_args=())
-def _opaque(x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:  # noqa: UP045
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')
+if _AVAILABLE:
+    # torch.compile takes the operator for one of its own, with weights it has packed.
+    @torch.library.custom_op('ddp_perception::linear', mutates_args=())
+    def _opaque(x: Tensor, weight: Tensor,
+                bias: Optional[Tensor]) -> Tensor:  # noqa: UP045
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')
 
-
-@_opaque.register_fake
-def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return x.new_empty(*x.shape[:-1], weight.shape[0])
+    @_opaque.register_fake
+    def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return x.new_empty(*x.shape[:-1], weight.shape[0])

@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ddp_perception.ops.bilinear import bilinear_bags, first_rows
-from ddp_perception.ops.exporting import is_exporting
 from ddp_perception.ops.gather_sum import chosen_gather_sum, gather_sum
+from ddp_perception.ops.modes import is_compiling, is_exporting
 from ddp_perception.ops.sampling_gradient import SampleByBags
 
 MapSampling = Callable[[Tensor, Tensor, Tensor, Tensor, tuple[int, int]], Tensor]
@@ -74,7 +74,7 @@ def sample_by_bags(value: Tensor, col: Tensor, row: Tensor, attention: Tensor,
     """Do the work of `sample_map` as one gather-sum."""
     if (torch.is_grad_enabled() and value.device.type == 'cpu'
             and chosen_gather_sum() in (None, 'embedding_bag')
-            and not (is_exporting() or torch.compiler.is_compiling())):
+            and not (is_exporting() or is_compiling())):
         return SampleByBags.apply(value, col, row, attention, size)
     index, weights = bilinear_bags(col, row, attention, size, first_rows(value))
     out = gather_sum(value.reshape(-1, value.shape[3]), index.flatten(3).flatten(0, 2),
