@@ -84,7 +84,7 @@ def map_sources(content: dict[str, Any], root: str | Path) -> dict[str, MapSourc
         content: Of `read_frames`.
         root: Folder that its paths are relative to.
     """
-    return {name: MapSource.of(record, root, tuple(content['classes']))
+    return {name: MapSource.of(record, root, tuple(content['classes']), name)
             for name, record in content['maps'].items()}
 
 

@@ -60,6 +60,7 @@ class MapSource:
         rasters: Otherwise one image per class, see `RasterMap`.
         resolution: Of these, metres per pixel.
         origin: Of these, least x and y.
+        name: Of the map, for messages.
     """
 
     classes: tuple[str, ...]
@@ -67,17 +68,18 @@ class MapSource:
     rasters: tuple[str, ...] = ()
     resolution: float = 0.
     origin: tuple[float, ...] = (0., 0.)
+    name: str = ''
 
     @classmethod
-    def of(cls, record: Mapping, root: str | Path, classes: tuple[str, ...]
-           ) -> MapSource:
+    def of(cls, record: Mapping, root: str | Path, classes: tuple[str, ...],
+           name: str = '') -> MapSource:
         """Return the source that a checked record of a list of frames describes."""
         if 'polygons' in record:
-            return cls(classes, str(Path(root, record['polygons'])))
+            return cls(classes, str(Path(root, record['polygons'])), name=name)
         return cls(classes, rasters=tuple(str(Path(root, record['rasters'][name]))
                                           for name in classes),
                    resolution=float(record['resolution']),
-                   origin=tuple(map(float, record['origin'])))
+                   origin=tuple(map(float, record['origin'])), name=name)
 
     def load(self) -> OwnMap:
         """Return the map, read once per process unless its files change.
@@ -91,7 +93,9 @@ class MapSource:
         paths = [Path(path) for path in (self.polygons, *self.rasters) if path]
         missing = [str(path) for path in paths if not path.is_file()]
         if missing:
-            raise FileNotFoundError(f'map file {missing[0]} is missing')
+            raise FileNotFoundError(
+                f'map file {missing[0]} is missing; maps.{self.name} of the list of '
+                'frames names it')
         return _read(self, tuple(path.stat().st_mtime_ns for path in paths))
 
 

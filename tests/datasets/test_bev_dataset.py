@@ -12,6 +12,7 @@ from data_tools.synthetic_custom.writer import open_world, plan
 from data_tools.synthetic_nuscenes.map_expansion import MapExpansion
 from ddp_perception.datasets import BEVDataset
 from ddp_perception.datasets.bev_dataset import class_palette
+from ddp_perception.datasets.own_map import MapSource
 from ddp_perception.datasets.transforms import LoadBEVMasks, LoadMapMasks
 from ddp_perception.registry import DATASETS
 from tests.synthetic import TINY_CUSTOM
@@ -329,3 +330,9 @@ def test_a_palette_of_another_length_is_refused(tmp_path):
     path = write_tiny_rig(tmp_path)
     with pytest.raises(ValueError, match='palette must hold 2 colours'):
         BEVDataset(tmp_path, path.name, palette=[(1, 2, 3)])
+
+
+def test_a_map_whose_file_is_missing_is_named_with_its_file(tmp_path):
+    source = MapSource.of(dict(polygons='none.geojson'), tmp_path, ('road', ), 'yard')
+    with pytest.raises(FileNotFoundError, match=r'none\.geojson is missing; maps\.yard'):
+        source.load()
