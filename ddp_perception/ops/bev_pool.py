@@ -271,8 +271,11 @@ class _Pool(torch.autograd.Function):
         weights = depth.transpose(1, 2).reshape(-1, depths)
         weights = weights.masked_fill(outside, 0)
         weights.requires_grad_(ctx.needs_input_grad[0])
+        # torch 2.1 has no gradient of the weights alone. That of the rows is not asked
+        # for, and so costs nothing.
+        rows = grad.detach().contiguous().requires_grad_(ctx.needs_input_grad[0])
         with torch.enable_grad():
-            grad_table = F.embedding_bag(index, grad.contiguous(), mode='sum',
+            grad_table = F.embedding_bag(index, rows, mode='sum',
                                          per_sample_weights=weights)
         grad_depth = None
         if ctx.needs_input_grad[0]:
