@@ -44,6 +44,7 @@ BACKENDS = {
     'grid_sample': partial(map_sampling, 'grid_sample'),
     'mmcv': partial(map_sampling, mmcv_sampling),
 }
+DTYPES = ('float32', 'bfloat16')
 CASES = {
     'decoder_128x256': dict(size=(128, 256), layers=6, feats=256, classes=19),
     'decoder_bev_200x200': dict(size=(200, 200), layers=6, feats=512, classes=6),
@@ -136,7 +137,8 @@ def build(layers, feats, classes, device):
 
 
 @torch.no_grad()
-def run(name, *, size, layers, feats, classes, device, rounds, warmup, dtypes):
+def run(name, *, size, layers, feats, classes, device, rounds, warmup,
+        dtypes=DTYPES):
     """Measure a step, and a step together with what is done once per image."""
     ours, stock = build(layers, feats, classes, device)
     features = torch.randn(1, feats, *size, device=device)
@@ -210,7 +212,7 @@ def main(argv=None):
     parser.add_argument('--rounds', type=int, default=3, help='timed rounds')
     parser.add_argument('--warmup', type=int, default=1, help='untimed rounds')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
-    parser.add_argument('--dtype', choices=['float32', 'bfloat16'], action='append',
+    parser.add_argument('--dtype', choices=DTYPES, action='append',
                         help='cases of ours in it (default: both)')
     parser.add_argument('--backend', choices=BACKENDS, nargs='+', metavar='NAME',
                         help='how our attention samples, one run each: '
@@ -220,7 +222,7 @@ def main(argv=None):
     for name in args.case or CASES:
         results += by_backend(args.backend, lambda name=name: run(
             name, **CASES[name], device=args.device, rounds=args.rounds,
-            warmup=args.warmup, dtypes=args.dtype or ('float32', 'bfloat16')))
+            warmup=args.warmup, dtypes=args.dtype or DTYPES))
     return report(results)
 
 

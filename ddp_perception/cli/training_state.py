@@ -58,6 +58,11 @@ def _problems(content: Mapping[str, Any]) -> Iterator[str]:
                     lambda hub: _is_table(hub) and all(map(_is_table, map(
                         hub.get, _HUB))), f'a dictionary of those of {", ".join(_HUB)}')
     yield from _odd('curves', content.get('curves', {}), _is_table, 'a dictionary')
+    if 'resumed_keys' in hub:
+        yield from _odd('message_hub.resumed_keys', hub['resumed_keys'],
+                        lambda keys: _is_table(keys) and all(
+                            isinstance(value, bool) for value in keys.values()),
+                        'a dictionary of True and False')
     for names in map(hub.get, _HUB):
         yield from (f'message_hub has {shortened(repr(name), 60)}, which is no name'
                     for name in names if not _is_text(name))
@@ -144,6 +149,7 @@ def _misfits(run_: Runner, groups: list[list[dict]], plans: list[dict]
         for before, group in zip(built, optimizer.param_groups, strict=True):
             yield from _unlike('optimizer.param_groups', before, group, {'params'})
         yield from _odd_moments(optimizer)
+        yield from _lost_moments(optimizer)
     for before, scheduler in zip(plans, _schedulers(run_), strict=True):
         loaded = vars(scheduler)
         yield from (f'param_schedulers: {name} is no setting' for name in loaded
@@ -188,6 +194,16 @@ def _odd_moments(optimizer: Optimizer) -> Iterator[str]:
                     getattr(value, 'shape', None) != parameter.shape):
                 yield (f'optimizer.state: {name} must have the shape '
                        f'{tuple(parameter.shape)} of its parameter')
+
+
+def _lost_moments(optimizer: Optimizer) -> Iterator[str]:
+    """Say what some parameters of a group have and others lack."""
+    for group in optimizer.param_groups:
+        states = [state for state in map(optimizer.state.get, group['params']) if state]
+        names = {name for state in states for name in state}
+        yield from (f'optimizer.state: {name} is missing for one of the parameters'
+                    for state in states for name in sorted(names - set(state), key=str)
+                    if name in _LIKE_PARAMETERS or name == 'step')
 
 
 def _optimizers(run_: Runner) -> list[Optimizer]:

@@ -42,6 +42,8 @@ ODD = {
     ('optimizer', ): None, ('optimizer', 'param_groups'): KeyError,
     (*_GROUP, 'lr'): 'x', (*_GROUP, 'lr '): NAN, (*_GROUP, 'betas'): (.9, ),
     (*_GROUP, 'params'): [0], ('optimizer', 'state', 0, 'exp_avg'): torch.zeros(3, 3),
+    ('optimizer', 'state', 0, 'exp_avg '): KeyError,
+    ('message_hub', 'resumed_keys'): {'epoch': [True, True]},
     ('optimizer', 'state', 0, 'step'): 'x', ('optimizer', 'state', 0): 5,
     ('param_schedulers', ): 5, ('param_schedulers', 0): 5,
     ('param_schedulers', 0, 'step'): 5, ('param_schedulers', 0, 'last_step'): 'x'}

@@ -57,12 +57,14 @@ def test_configuration_builds_and_keeps_the_test_city_apart(name, root):
 
 
 def test_heads_train_equally_long_on_the_same_encoder():
-    one, other = map(read, NAMES)
-    for key in ('train_cfg', 'optim_wrapper', 'param_scheduler', 'train_dataloader',
-                'val_dataloader', 'val_evaluator', 'randomness'):
-        assert one[key] == other[key]
-    assert one.model.encoder == other.model.encoder
-    assert {cfg.model.seg_head.type for cfg in (one, other)} == {
+    one, *others = map(read, NAMES)
+    assert len(others) == 2
+    for other in others:
+        for key in ('train_cfg', 'optim_wrapper', 'param_scheduler', 'train_dataloader',
+                    'val_dataloader', 'val_evaluator', 'randomness'):
+            assert one[key] == other[key]
+        assert one.model.encoder == other.model.encoder
+    assert {cfg.model.seg_head.type for cfg in (one, *others)} == {
         'ddp.MapSegHead', 'ddp.ConvMapHead'}
 
 
