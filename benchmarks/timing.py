@@ -121,7 +121,7 @@ def device_name(device):
     """Return what a device is called in a report."""
     device = torch.device(device)
     if device.type == 'cuda':
-        return f'cuda ({torch.cuda.getdevice_name(device)})'
+        return f'cuda ({torch.cuda.get_device_name(device)})'
     return device.type
 
 

@@ -58,11 +58,9 @@ def _problems(content: Mapping[str, Any]) -> Iterator[str]:
                     lambda hub: _is_table(hub) and all(map(_is_table, map(
                         hub.get, _HUB))), f'a dictionary of those of {", ".join(_HUB)}')
     yield from _odd('curves', content.get('curves', {}), _is_table, 'a dictionary')
-    if 'resumed_keys' in hub:
-        yield from _odd('message_hub.resumed_keys', hub['resumed_keys'],
-                        lambda keys: _is_table(keys) and all(
-                            isinstance(value, bool) for value in keys.values()),
-                        'a dictionary of True and False')
+    yield from _odd('message_hub.resumed_keys', hub['resumed_keys'],
+                    lambda keys: all(isinstance(one, bool) for one in keys.values()),
+                    'a dictionary of True and False')
     for names in map(hub.get, _HUB):
         yield from (f'message_hub has {shortened(repr(name), 60)}, which is no name'
                     for name in names if not _is_text(name))

@@ -107,7 +107,7 @@ def start_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
 
 
 def greatest_difference(outputs: Sequence[GraphTensor], results: Sequence[np.ndarray],
-                absolute: bool) -> float:
+                        absolute: bool) -> float:
     """Return the greatest difference.
 
     Args:

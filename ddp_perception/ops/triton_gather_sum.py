@@ -66,13 +66,19 @@ class _GatherSum(torch.autograd.Function):
 
 
 @triton.jit
-def _sum_bags(table, index, weights, offsets, out, size, channels,  # type: ignore
-              FIXED: tl.constexpr, WIDTH: tl.constexpr):
-    bag = tl.program_id(0).to(tl.int64)
+def _ends(offsets, bag, size, FIXED: tl.constexpr):  # type: ignore
     if FIXED:
         begin, end = bag * size, bag * size + size
     else:
         begin, end = tl.load(offsets + bag), tl.load(offsets + bag + 1)
+    return begin, end
+
+
+@triton.jit
+def _sum_bags(table, index, weights, offsets, out, size, channels,  # type: ignore
+              FIXED: tl.constexpr, WIDTH: tl.constexpr):
+    bag = tl.program_id(0).to(tl.int64)
+    begin, end = _ends(offsets, bag, size, FIXED)
     channel = tl.arange(0, WIDTH)
     inside = channel < channels
     total = channel * 0.
@@ -95,10 +101,7 @@ def _spread_gradients(table, index, weights, offsets, grad, of_table,  # type: i
                       of_weights, size, channels, FIXED: tl.constexpr,
                       WIDTH: tl.constexpr):
     bag = tl.program_id(0).to(tl.int64)
-    if FIXED:
-        begin, end = bag * size, bag * size + size
-    else:
-        begin, end = tl.load(offsets + bag), tl.load(offsets + bag + 1)
+    begin, end = _ends(offsets, bag, size, FIXED)
     channel = tl.arange(0, WIDTH)
     inside = channel < channels
     grads = tl.load(grad + bag * channels + channel, mask=inside, other=0.

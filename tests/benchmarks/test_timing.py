@@ -62,3 +62,9 @@ def test_report_ends_with_one_json_line(capsys):
     timing.report([case])
     last = capsys.readouterr().out.strip().splitlines()[-1]
     assert json.loads(last) == [case]
+
+
+def test_a_gpu_is_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda device: f'GPU {device}')
+    assert timing.device_name('cuda:1') == 'cuda (GPU cuda:1)'
+    assert timing.device_name('cpu') == 'cpu'
