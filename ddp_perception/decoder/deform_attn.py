@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddp_perception.ops import linear, sample_map
+from ddp_perception.ops import linear, sample_map, softmax_of_few
 
 
 class DeformableSelfAttention(nn.Module):
@@ -88,9 +88,22 @@ class DeformableSelfAttention(nn.Module):
         own = torch.stack([cell % size[1], cell // size[1]], 1).to(term.dtype)
         return term + F.pad(own.repeat_interleave(samples, 1), (0, samples))
 
-    def project_value(self, value: Tensor) -> Tensor:
-        """Return the (B, Q, channels) map that is sampled."""
-        return linear(value, self.value_proj.weight, self.value_proj.bias)
+    def project_value(self, value: Tensor, chunk: int | None = None,
+                      out: Tensor | None = None) -> Tensor:
+        """Return the (B, Q, channels) map that is sampled.
+
+        Args:
+            value: (B, Q, channels).
+            chunk: cells that are worked on at once, all if None.
+            out: where the result goes, then and only then in chunks.
+        """
+        layer = self.value_proj
+        if out is None or chunk is None:
+            return linear(value, layer.weight, layer.bias)
+        for cells, target in zip(value.flatten(0, 1).split(chunk),
+                                 out.flatten(0, 1).split(chunk), strict=True):
+            target.copy_(linear(cells, layer.weight, layer.bias))
+        return out
 
     def sample(self, query: Tensor, position_term: Tensor, value: Tensor,
                size: tuple[int, int], weight: Tensor) -> Tensor:
@@ -111,7 +124,7 @@ class DeformableSelfAttention(nn.Module):
         # Positions of hundreds of cells do not fit 8 bits of mantissa.
         sampling = linear(query, weight).float() + position_term
         col, row, logits = sampling.split(heads * points, 2)
-        attention = logits.reshape(batch, count, heads, points).softmax(3)
+        attention = softmax_of_few(logits.reshape(batch, count, heads, points))
         out = sample_map(value.unflatten(2, (heads, -1)), col.reshape(attention.shape),
                          row.reshape(attention.shape), attention, size)
         return linear(out.flatten(2), self.output_proj.weight, self.output_proj.bias)

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from ddp_perception.decoder.map_decoder import DecoderMemory, MapDecoder
@@ -107,7 +108,10 @@ class Denoiser(nn.Module):
         if z.shape[1]:
             noisy = self._to_decoder_grid(pointwise_conv(
                 z, self.fuse.weight[:, self.feat_channels:]))
-            fused = noisy.unflatten(0, (images, -1)) + condition.fused[:, None]
+            fused = noisy.unflatten(0, (images, -1))
+            # Fresh memory for a map costs more than the sum.
+            fused = fused + condition.fused[:, None] if torch.is_grad_enabled() \
+                else fused.add_(condition.fused[:, None])
             fused = fused.flatten(0, 1)
         else:
             fused = condition.fused.repeat_interleave(z.shape[0] // images, 0)
@@ -115,8 +119,9 @@ class Denoiser(nn.Module):
         if self.time_embedding is not None:
             value = level.log_snr if self.time_input == 'log_snr' else level.time
             embedding = self.time_embedding(value.reshape(-1).to(z.device))
-        return self.predictor(self.decoder(fused, embedding, condition.position_terms,
-                                           memory, cells))
+        return self.predictor(self.decoder(
+            fused, embedding, condition.position_terms, memory, cells,
+            overwrite=z.shape[1] > 0))
 
     def _to_decoder_grid(self, maps: Tensor) -> Tensor:
         return maps if self.resample is None else self.resample(maps)

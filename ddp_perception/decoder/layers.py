@@ -1,10 +1,12 @@
 """One layer of the map decoder."""
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddp_perception.decoder.deform_attn import DeformableSelfAttention
-from ddp_perception.ops import feed_forward
+from ddp_perception.ops import feed_forward, is_compiling
 
 
 class DecoderLayer(nn.Module):
@@ -37,8 +39,8 @@ class DecoderLayer(nn.Module):
         return self.time(F.silu(time_embedding))
 
     def forward(self, x: Tensor, position_term: Tensor, size: tuple[int, int],
-                scale_shift: Tensor | None = None,
-                chunk: int | None = None) -> Tensor:
+                scale_shift: Tensor | None = None, chunk: int | None = None,
+                overwrite: bool = False, spare: Tensor | None = None) -> Tensor:
         """Refine a map.
 
         Args:
@@ -48,16 +50,21 @@ class DecoderLayer(nn.Module):
             scale_shift: result of :meth:`scale_shift` for 1 or B times.
             chunk: cells that are worked on at once, all if None. The result
                 is the same; a cache-sized chunk is faster on a CPU.
+            overwrite: ``x`` is not needed any more: the result of chunks may take
+                its place. Fresh memory for a map takes longer than its norms.
+            spare: (B, Q, channels) memory for a pass in chunks.
 
         Returns:
             (B, Q, channels).
         """
-        return self.refine(x, position_term, self.attn.project_value(x), size,
-                           scale_shift, chunk)
+        if is_compiling():  # which would copy what is written over
+            overwrite, spare = False, None
+        return self.refine(x, position_term, self.attn.project_value(x, chunk, spare),
+                           size, scale_shift, chunk, overwrite)
 
     def refine(self, x: Tensor, position_term: Tensor, value: Tensor,
                size: tuple[int, int], scale_shift: Tensor | None = None,
-               chunk: int | None = None) -> Tensor:
+               chunk: int | None = None, overwrite: bool = False) -> Tensor:
         """Refine some of the cells, given the values of all.
 
         Args:
@@ -65,31 +72,41 @@ class DecoderLayer(nn.Module):
             position_term: (N, ...) their rows of the position term, or (B, N, ...)
                 where the cells differ between images.
             value: (B, Q, channels), see `DeformableSelfAttention.project_value`.
-            size, scale_shift, chunk: as in :meth:`forward`.
+            size, scale_shift, chunk, overwrite: as in :meth:`forward`.
 
         Returns:
             (B, N, channels).
         """
-        weight = self.attn.sampling_weight()
         if chunk is None or chunk >= x.shape[1]:
-            return self._refine(x, position_term, value, size, weight, scale_shift)
-        out = []
+            return self._refine(x, position_term, value, size,
+                                self.attn.sampling_weight(), scale_shift)
+        chunks = self._chunks(x, position_term, value, size, scale_shift, chunk)
+        if not overwrite:
+            return torch.cat([refined for _, refined in chunks], 1).view(x.shape)
+        for cells, refined in chunks:
+            cells.copy_(refined)
+        return x
+
+    def _chunks(self, x: Tensor, position_term: Tensor, value: Tensor,
+                size: tuple[int, int], scale_shift: Tensor | None, chunk: int
+                ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield some cells of an image and what becomes of them, again and again."""
+        weight = self.attn.sampling_weight()
         for image in range(x.shape[0]):
             one = slice(image, image + 1)
             own = scale_shift if scale_shift is None or len(scale_shift) == 1 \
                 else scale_shift[one]
             terms = position_term if position_term.dim() == 2 else position_term[image]
-            out += [self._refine(cells, term, value[one], size, weight, own)
-                    for cells, term in zip(x[one].split(chunk, 1), terms.split(chunk),
-                                           strict=True)]
-        return torch.cat(out, 1).view(x.shape)
+            for cells, term in zip(x[one].split(chunk, 1), terms.split(chunk),
+                                   strict=True):
+                yield cells, self._refine(cells, term, value[one], size, weight, own)
 
     def _refine(self, x: Tensor, position_term: Tensor, value: Tensor,
                 size: tuple[int, int], weight: Tensor, scale_shift: Tensor | None
                 ) -> Tensor:
         x = self.norm1(x + self.attn.sample(x, position_term, value, size, weight))
-        x = x + feed_forward(x, self.expand.weight, self.expand.bias,
-                             self.reduce.weight, self.reduce.bias)
+        x = feed_forward(x, self.expand.weight, self.expand.bias,
+                         self.reduce.weight, self.reduce.bias)
         if scale_shift is None:
             return self.norm2(x)
         scale, shift = scale_shift.chunk(2, 1)

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from ddp_perception.decoder.layers import DecoderLayer
 from ddp_perception.decoder.position import sine_position
 from ddp_perception.ops import is_exporting
+from ddp_perception.ops.modes import cpu_autocast
 
 # Cells per piece of work on a CPU, so that a piece stays in its cache.
 _CPU_CHUNK = 2048
@@ -86,7 +87,7 @@ class MapDecoder(nn.Module):
     def forward(self, x: Tensor, time_embedding: Tensor | None = None,
                 position_terms: list[Tensor] | None = None,
                 memory: DecoderMemory | None = None,
-                cells: Tensor | None = None) -> Tensor:
+                cells: Tensor | None = None, overwrite: bool = False) -> Tensor:
         """Refine a map.
 
         Args:
@@ -97,6 +98,7 @@ class MapDecoder(nn.Module):
             cells: (B, K) int64, the cells of each map that are refined, in
                 ascending order. The others, and what they say to these, stay as in
                 the pass before. None refines all of them.
+            overwrite: ``x`` is not needed any more, its memory may be used.
 
         Returns:
             (B, channels, H, W).
@@ -119,15 +121,18 @@ class MapDecoder(nn.Module):
                                    size, chunk)
             return x.mT.unflatten(2, size)
         values = []
+        spare = None if chunk is None else x.new_empty(
+            x.shape, dtype=cpu_autocast() or x.dtype)
         for layer, term in zip(self.layers, position_terms, strict=True):
             shift = layer.scale_shift(time_embedding)
             if memory is not None:
                 values.append(layer.attn.project_value(x))
-                x = layer.refine(x, term, values[-1], size, shift, chunk)
+                x = layer.refine(x, term, values[-1], size, shift, chunk, overwrite)
             elif self.with_cp and torch.is_grad_enabled():
                 x = checkpoint(layer, x, term, size, shift, use_reentrant=False)
             else:
-                x = layer(x, term, size, shift, chunk)
+                x = layer(x, term, size, shift, chunk, overwrite, spare)
+            overwrite = True  # it is the layer's, not the caller's
         if memory is not None:
             memory.values, memory.output = values, x
         return x.mT.unflatten(2, size)
@@ -145,6 +150,6 @@ class MapDecoder(nn.Module):
                 1, place, layer.attn.project_value(x))
             memory.values[index] = value
             x = layer.refine(x, term[cells], value, size,
-                             layer.scale_shift(time_embedding), chunk)
+                             layer.scale_shift(time_embedding), chunk, overwrite=True)
         memory.output = memory.output.scatter(1, place, x)
         return memory.output

@@ -7,8 +7,9 @@ from ddp_perception.ops.grids import BEVGrid, bilinear_resample, nearest_resampl
 from ddp_perception.ops.linear import PointwiseConv2d, linear, pointwise_conv
 from ddp_perception.ops.map_sampling import map_sampling, sample_map
 from ddp_perception.ops.modes import is_compiling, is_exporting
+from ddp_perception.ops.softmax import softmax_of_few
 
 __all__ = ['Axis', 'BEVGrid', 'PointwiseConv2d', 'bilinear_resample', 'conv_norm_relu',
            'feed_forward', 'gather_sum', 'gather_sum_backend', 'is_compiling',
            'is_exporting', 'linear', 'map_sampling', 'nearest_resample',
-           'pointwise_conv', 'sample_map']
+           'pointwise_conv', 'sample_map', 'softmax_of_few']

@@ -18,7 +18,7 @@ from ddp_perception.ops.modes import cpu_autocast, is_compiling, is_exporting
 
 def feed_forward(x: Tensor, expand: Tensor, expand_bias: Tensor, reduce: Tensor,
                  reduce_bias: Tensor) -> Tensor:
-    """Expand, GELU, reduce.
+    """Expand, GELU, reduce, and add to what there was.
 
     Args:
         x: (..., N, channels).
@@ -26,36 +26,44 @@ def feed_forward(x: Tensor, expand: Tensor, expand_bias: Tensor, reduce: Tensor,
         reduce, reduce_bias: weight (channels, hidden) and bias of the second.
 
     Returns:
-        (..., N, channels), without a residual. Differentiable once on a CPU.
+        (..., N, channels), of which ``x`` is a part. Differentiable once on a CPU.
     """
     parts = x, expand, expand_bias, reduce, reduce_bias
     whole = x.device.type != 'cpu' or is_exporting() or is_compiling()
     rounded = None if whole else cpu_autocast()
     # Products in bfloat16 gain nothing by pieces.
     if whole or rounded is not None and not torch.is_grad_enabled():
-        return linear(F.gelu(linear(*parts[:3])), *parts[3:])
+        return x + _whole(*parts)
     if not torch.is_grad_enabled():
-        return _by_rows(*parts)
+        return _added_by_rows(*parts)
     if rounded is not None:
-        return _FeedForward.apply(*(part.to(rounded) for part in parts))
-    return _FeedForward.apply(*parts)
+        parts = tuple(part.to(rounded) for part in parts)
+    return x + _FeedForward.apply(*parts)
 
 
-def _by_rows(x: Tensor, expand: Tensor, expand_bias: Tensor, reduce: Tensor,
-             reduce_bias: Tensor) -> Tensor:
-    return torch.cat([
-        linear(F.gelu(linear(rows, expand, expand_bias)), reduce, reduce_bias)
-        for rows in x.flatten(0, -2).split(ROWS)]).view(x.shape)
+def _added_by_rows(x: Tensor, *weights: Tensor) -> Tensor:
+    out = x.new_empty(x.shape)
+    for rows, target in zip(x.flatten(0, -2).split(ROWS),
+                            out.flatten(0, -2).split(ROWS), strict=True):
+        torch.add(rows, _whole(rows, *weights), out=target)
+    return out
+
+
+def _whole(x: Tensor, expand: Tensor, expand_bias: Tensor, reduce: Tensor,
+           reduce_bias: Tensor) -> Tensor:
+    return linear(F.gelu(linear(x, expand, expand_bias)), reduce, reduce_bias)
 
 
 class _FeedForward(torch.autograd.Function):
-    """`feed_forward`, rows by rows; keeps its arguments alone."""
+    """What `feed_forward` adds, rows by rows; keeps its arguments alone."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, expand: Tensor, expand_bias: Tensor,
                 reduce: Tensor, reduce_bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, expand, expand_bias, reduce)
-        return _by_rows(x, expand, expand_bias, reduce, reduce_bias)
+        return torch.cat([
+            _whole(rows, expand, expand_bias, reduce, reduce_bias)
+            for rows in x.flatten(0, -2).split(ROWS)]).view(x.shape)
 
     @staticmethod
     @once_differentiable

@@ -60,6 +60,23 @@ def test_chunks_do_not_change_the_result(monkeypatch):
         torch.testing.assert_close(decoder(x, time), whole)
 
 
+@pytest.mark.parametrize('overwrite', [False, True])
+@pytest.mark.parametrize('autocast', [False, True])
+def test_chunks_write_over_the_map_of_the_caller_if_they_may(monkeypatch, overwrite,
+                                                             autocast):
+    torch.manual_seed(0)
+    decoder = MapDecoder(16, 2, 4, 4).eval()
+    x = torch.randn(2, 16, 7, 11).contiguous(memory_format=torch.channels_last)
+    given = x.clone()
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16, enabled=autocast):
+        whole = decoder(x)
+        monkeypatch.setattr(map_decoder, '_CPU_CHUNK', 10)
+        chunks = decoder(x, overwrite=overwrite)
+    assert chunks.dtype == whole.dtype
+    torch.testing.assert_close(chunks, whole)
+    assert torch.equal(x, given) != overwrite
+
+
 @pytest.mark.parametrize('grad', [True, False])
 def test_items_of_a_batch_stay_apart(grad):
     decoder = MapDecoder(16, 2, 4, 4, time_channels=8).eval()
