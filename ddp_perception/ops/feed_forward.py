@@ -37,7 +37,7 @@ def feed_forward(x: Tensor, expand: Tensor, expand_bias: Tensor, reduce: Tensor,
     if not torch.is_grad_enabled():
         return _added_by_rows(*parts)
     if rounded is not None:
-        parts = tuple(part.to(rounded) for part in parts)
+        return x + _FeedForward.apply(*(part.to(rounded) for part in parts))
     return x + _FeedForward.apply(*parts)
 
 
