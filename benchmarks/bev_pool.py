@@ -26,7 +26,7 @@ from ddp_perception.ops.bev_pool import (
     VoxelGrid,
     bags_from_cells,
     bev_pool,
-    cells_from_coordinates,
+    cells_along_rays,
 )
 
 IMAGE_SIZE, FEATURE_SIZE, CHANNELS = (256, 704), (32, 88), 80
@@ -87,9 +87,7 @@ def cells_of(cam2img, cam2lidar, image_augmentation):
     pixels = pixel_grid(IMAGE_SIZE, FEATURE_SIZE)
     rays, starts = pixel_rays(pixels, cam2img, image_augmentation,
                               GRID.from_metric() @ cam2lidar)
-    return cells_from_coordinates(
-        torch.addcmul(starts[:, :, None, None], rays[:, :, None],
-                      DEPTHS[:, None]), GRID.shape)
+    return cells_along_rays(starts, rays, DEPTHS, GRID.shape)
 
 
 def lifted_and_kept(depth, features, cells):

@@ -25,7 +25,8 @@ from ddp_perception.ops.bev_pool import (
     VoxelGrid,
     bags_from_cells,
     bev_pool,
-    cells_from_coordinates,
+    cells_along_rays,
+    points_along_rays,
 )
 from ddp_perception.ops.conv_block import conv_norm_relu
 from ddp_perception.registry import MODELS
@@ -205,17 +206,16 @@ class ViewTransform(nn.Module):
         """
         rays, starts = pixel_rays(self.pixels, cam2img, img_aug_matrix,
                                   target_from_lidar @ cam2lidar)
-        return torch.addcmul(starts[:, :, None, None], rays[:, :, None],
-                             self.depths[:, None])
+        return points_along_rays(starts, rays, self.depths)
 
     def _bags(self, cameras: CameraGeometry) -> BEVBags:
         # Bags cached in inference mode may serve a training step later.
         with torch.inference_mode(False), torch.no_grad():
-            coordinates = self.lift(
-                cameras.cam2img, cameras.cam2lidar, cameras.img_aug_matrix,
-                self.grid.from_metric() @ cameras.lidar_aug_matrix)
-            cells = cells_from_coordinates(coordinates, self.grid.shape,
-                                           self.truncate_indices)
+            rays, starts = pixel_rays(
+                self.pixels, cameras.cam2img, cameras.img_aug_matrix,
+                self.grid.from_metric() @ cameras.lidar_aug_matrix @ cameras.cam2lidar)
+            cells = cells_along_rays(starts, rays, self.depths, self.grid.shape,
+                                     self.truncate_indices)
             return bags_from_cells(cells, self.grid.num_cells)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:

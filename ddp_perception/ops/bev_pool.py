@@ -109,18 +109,46 @@ def cells_from_coordinates(coordinates: Tensor, shape: Sequence[int],
         for a point outside the grid or with a coordinate that is not finite.
     """
     nx, ny, nz = shape
-    whole = coordinates.trunc() if truncate else coordinates.floor()
     # Compared as floats: far points would overflow an integer.
-    i, j, k = whole.unbind(1)
-    inside = (i >= 0) & (i < nx)
-    inside &= (j >= 0) & (j < ny)
-    inside &= (k >= 0) & (k < nz)
-    if nx * ny * nz < 2 ** 24:  # exact in float32, and one pass fewer
-        flat = (k * nx + i).mul_(ny).add_(j)
+    x, y, z = coordinates.unbind(1)
+    inside = _within(x, nx, truncate) & _within(y, ny, truncate)
+    inside &= _within(z, nz, truncate)
+    whole = coordinates.trunc() if truncate else coordinates.floor()
+    if nx * ny * nz < 2 ** 24:  # exact in float32, and fewer passes
+        i, j, k = whole.unbind(1)
+        flat = j.add_(i.add_(k, alpha=nx), alpha=ny)
         return flat.masked_fill_(~inside, -1.0).to(torch.int32)
-    i, j, k = (axis.masked_fill(~inside, 0).to(torch.int32)
-               for axis in (i, j, k))
+    i, j, k = whole.masked_fill_(~inside[:, None], 0).to(torch.int32).unbind(1)
     return ((k * nx + i) * ny + j).masked_fill_(~inside, -1)
+
+
+def _within(coordinate: Tensor, cells: int, truncate: bool) -> Tensor:
+    above = coordinate > -1 if truncate else coordinate >= 0
+    return above.logical_and_(coordinate < cells)
+
+
+def cells_along_rays(starts: Tensor, rays: Tensor, depths: Tensor,
+                     shape: Sequence[int], truncate: bool = False) -> Tensor:
+    """Number the grid cell of each depth of each pixel.
+
+    Args:
+        starts: (N, 3) of each image in cell units (`VoxelGrid.from_metric`).
+        rays: (N, 3, P) of each pixel; ``start + depth * ray`` is its place at a depth.
+        depths: (D,), the same for all.
+        shape, truncate: see `cells_from_coordinates`.
+
+    Returns:
+        (N, D, P) int32, see `cells_from_coordinates`.
+    """
+    # One image's coordinates at a time stay in the cache of a CPU.
+    return torch.cat([
+        cells_from_coordinates(points_along_rays(start, ray, depths), shape, truncate)
+        for start, ray in zip(starts.split(1), rays.split(1), strict=True)])
+
+
+def points_along_rays(starts: Tensor, rays: Tensor, depths: Tensor) -> Tensor:
+    """Return (N, 3, D, P): each pixel at each depth; see `cells_along_rays`."""
+    return torch.addcmul(starts[:, :, None, None], rays[:, :, None], depths[:, None])
 
 
 def bags_from_cells(cells: Tensor, num_cells: int) -> BEVBags:

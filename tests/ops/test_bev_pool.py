@@ -6,6 +6,7 @@ from ddp_perception.ops.bev_pool import (
     VoxelGrid,
     bags_from_cells,
     bev_pool,
+    cells_along_rays,
     cells_from_coordinates,
     pool_pieces,
 )
@@ -188,3 +189,15 @@ def test_rows_after_the_last_level_change_nothing():
     padded = pieces._replace(sums=(first, torch.nn.functional.pad(last, (0, 0, 0, 5))))
     assert torch.equal(pool_pieces(depth, features, padded),
                        pool_pieces(depth, features, pieces))
+
+
+@pytest.mark.parametrize('truncate', [False, True])
+def test_cells_along_rays_are_those_of_each_point(truncate):
+    g = torch.Generator().manual_seed(0)
+    starts, rays = torch.randn(2, 3, generator=g), torch.randn(2, 3, 11, generator=g)
+    depths = torch.tensor([0.5, 1.0, 2.5, 7.0])
+    points = torch.stack([start[:, None, None] + depths[:, None] * ray[:, None]
+                          for start, ray in zip(starts, rays, strict=True)])
+    cells = cells_along_rays(starts, rays, depths, (5, 4, 3), truncate)
+    assert torch.equal(cells, cells_from_coordinates(points, (5, 4, 3), truncate))
+    assert (cells >= 0).any()
