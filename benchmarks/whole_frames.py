@@ -12,11 +12,12 @@ share everything but their head, which has random weights, in turns:
   of 512 x 1024. Baseline: the same with mmseg's `FCNHead`, two convolutions of 256
   channels.
 
-For each: three steps, the same with ``refine_share=0.25``, over the baseline. ``ratio``
-is the baseline's seconds over ours, ``times_baseline`` its inverse, ``parts_s`` and
-``baseline_parts_s`` the seconds of each part in one more call. The sparse encoder needs
-spconv: mmcv's sparse convolutions have no CPU form. On cores that other work shares,
-``--clock cpu`` with one thread counts the processor's seconds instead of the wall's.
+For each: three steps, the same with each ``refine_share`` of ``--shares``, over the
+baseline. ``ratio`` is the baseline's seconds over ours, ``times_baseline`` its inverse,
+``parts_s`` and ``baseline_parts_s`` the seconds of each part in one more call. The
+sparse encoder needs spconv: mmcv's sparse convolutions have no CPU form. On cores that
+other work shares, ``--clock cpu`` with one thread counts the processor's seconds
+instead of the wall's.
 """
 import argparse
 import copy
@@ -59,7 +60,7 @@ def street_points(count):
                       age[:, None] / (4 * math.pi)], 1)
 
 
-def fusion(points):
+def fusion(points, shares):
     """Return predictions by name, the baseline's last, and their models."""
     compat.patch_spconv_cpu()
     whole, plain = (_seeded(config) for config in FUSION)
@@ -70,10 +71,10 @@ def fusion(points):
         sample = Det3DDataSample(metainfo=meta)
         model.predict(inputs, [sample])
         return sample.pred_map_seg.data
-    return _cases(whole, plain, 'seg_head', predict)
+    return _cases(whole, plain, 'seg_head', predict, shares)
 
 
-def cityscapes(size):
+def cityscapes(size, shares):
     """Return predictions by name, the baseline's last, and their models."""
     whole = _seeded(CITYSCAPES)
     cfg = load_config(CITYSCAPES, ())
@@ -86,7 +87,7 @@ def cityscapes(size):
 
     def predict(model):
         return model.inference(image, metas)[0, :19]
-    return _cases(whole, plain, 'decode_head', predict)
+    return _cases(whole, plain, 'decode_head', predict, shares)
 
 
 def _seeded(config):
@@ -95,12 +96,14 @@ def _seeded(config):
     return init_model(config, device='cpu')
 
 
-def _cases(whole, plain, head, predict):
-    partial = copy.deepcopy(getattr(whole, head))
-    partial.sampler.refine_share = .25
-    return {'3 steps': (whole, predict),
-            '3 steps, refine_share 0.25': (_with(whole, head, partial), predict),
-            'baseline': (_with(whole, head, getattr(plain, head)), predict)}
+def _cases(whole, plain, head, predict, shares):
+    cases = {'3 steps': (whole, predict)}
+    for share in shares:
+        partial = copy.deepcopy(getattr(whole, head))
+        partial.sampler.refine_share = share
+        cases[f'3 steps, refine_share {share}'] = _with(whole, head, partial), predict
+    cases['baseline'] = _with(whole, head, getattr(plain, head)), predict
+    return cases
 
 
 def _with(model, name, head):
@@ -156,8 +159,8 @@ def _parts(model, call, clock):
 
 
 CLOCKS = {'wall': time.perf_counter, 'cpu': time.process_time}
-MODELS = {'fusion': lambda args: fusion(args.points),
-          'cityscapes': lambda args: cityscapes(tuple(args.image_size))}
+MODELS = {'fusion': lambda args: fusion(args.points, args.shares),
+          'cityscapes': lambda args: cityscapes(tuple(args.image_size), args.shares)}
 
 
 def main(argv=None):
@@ -171,6 +174,8 @@ def main(argv=None):
     parser.add_argument('--points', type=int, default=POINTS)
     parser.add_argument('--image-size', type=int, nargs=2, default=IMAGE,
                         metavar=('HEIGHT', 'WIDTH'), help='of cityscapes')
+    parser.add_argument('--shares', type=float, nargs='+', default=[.5, .25],
+                        help='of the cells that steps after the first compute anew')
     parser.add_argument('--clock', choices=CLOCKS, default='wall',
                         help='cpu: seconds of the processor, all threads')
     args = parser.parse_args(argv)

@@ -51,7 +51,9 @@ class Encoder:
     @torch.no_grad()
     def __call__(self, sample: Any) -> tuple[Tensor, Tensor]:
         """Return features (C, H, W) and truth (k, Y, X) of a sample."""
-        data = self.model.data_preprocessor(pseudo_collate([sample]), False)
+        # As in training, crops of images that are smaller are padded to their size.
+        data = self.model.data_preprocessor(
+            pseudo_collate([sample]), isinstance(self.task, SegmentationTask))
         inputs, samples = data['inputs'], data['data_samples']
         if isinstance(self.head, BEVHead):
             feats = self.head.bev_features(self.model.extract_feat(

@@ -20,7 +20,7 @@ def test_points_are_those_of_a_street():
 @pytest.mark.slow
 def test_heads_are_compared_on_the_same_features(capsys):
     whole_frames.main(['--model', 'cityscapes', '--image-size', '64', '128', '--rounds',
-                       '1'])
+                       '1', '--shares', '0.25'])
     three, partial = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert three['name'].startswith('cityscapes, 3 steps, over')
     for case in (three, partial):
