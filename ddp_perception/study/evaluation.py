@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from ddp_perception.decoder.probing import replaced
-from ddp_perception.diffusion import Sampler, clock
+from ddp_perception.diffusion import clock
 from ddp_perception.heads import DiffusionHead
 from ddp_perception.probing.variations import Call
+from ddp_perception.study.cross_calibration import temperature_of
 from ddp_perception.study.declaration import SINGLE
 from ddp_perception.study.evaluations import (
     SEEDS,
@@ -19,7 +20,7 @@ from ddp_perception.study.evaluations import (
     evaluations_of,
 )
 from ddp_perception.study.features import Split
-from ddp_perception.study.tally import Tally, temperature_of
+from ddp_perception.study.tally import Tally
 from ddp_perception.study.tasks import Task
 
 DIFFERENCES = {'step_gain': (SEVERAL_STEPS, SINGLE),
@@ -54,8 +55,7 @@ def evaluate(head: Any, task: Task, names: Sequence[str], evaluated: Split,
 
 def _of_plain(head: Any, task: Task, evaluated: Split, trained: Split
               ) -> dict[str, float]:
-    tally = Tally(task, True, temperature_of(task, [
-        (task.steps(head, feats), truth) for feats, truth in _held_out(trained)]))
+    tally = Tally(task, True, _temperature(head, task, trained))
     seconds = 0.
     for feats, truth in _batches(evaluated):
         began = clock(feats)
@@ -70,8 +70,11 @@ def _of_diffusion(head: Any, task: Task, names: Sequence[str], evaluated: Split,
                   trained: Split) -> dict[str, float]:
     runs = evaluations_of(names, head.sampler)
     usual = SEVERAL_STEPS if SEVERAL_STEPS in names else SINGLE
-    temperatures = {item.key: _temperature(head, task, item.sampler, trained)
-                    for item in runs if item.key in (usual, SEEDS)}
+    temperatures = {}
+    for item in runs:
+        if item.key in (usual, SEEDS):
+            with replaced(head, 'sampler', item.sampler):
+                temperatures[item.key] = _temperature(head, task, trained)
     tallies = {item.key: Tally(task, item.key in temperatures,
                                temperatures.get(item.key)) for item in runs}
     for feats, truth in _batches(evaluated):
@@ -93,10 +96,11 @@ def _of_diffusion(head: Any, task: Task, names: Sequence[str], evaluated: Split,
         if f'{greater}/iou' in figures and f'{less}/iou' in figures}
 
 
-def _temperature(head: Any, task: Task, sampler: Sampler, trained: Split) -> Tensor:
-    with replaced(head, 'sampler', sampler):
-        return temperature_of(task, [(head.prediction_steps(feats), truth)
-                                     for feats, truth in _held_out(trained)])
+def _temperature(head: Any, task: Task, trained: Split) -> Tensor:
+    return temperature_of(task, (
+        pair for feats, truth in _held_out(trained)
+        for pair in zip(task.scores(task.steps(head, feats)[-1], (
+            truth.shape[-2], truth.shape[-1])), truth, strict=True)))
 
 
 def _held_out(trained: Split) -> Iterator[tuple[Tensor, Tensor]]:

@@ -6,7 +6,6 @@ from math import nan
 from statistics import fmean
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from ddp_perception.evaluation import (
     ranking_measures,
 )
 from ddp_perception.heads import calibrated
+from ddp_perception.study.cross_calibration import CrossCalibration
 from ddp_perception.study.tasks import Task
 
 
@@ -33,8 +33,9 @@ class Tally:
     Figures, by name: ``iou``, percent, pooled over the images. With several
     seeds ``best_iou`` and ``mean_iou``, percent: the best and the mean seed of an
     image, averaged over the images. With ``calibration`` also ``ece``,
-    ``ece_scaled`` where there is a temperature, and ``auroc_<kind>`` of each
-    uncertainty for wrong cells, ``auroc`` being the greatest.
+    ``ece_scaled`` where there is a temperature, ``ece_halves`` of two images and more
+    (`CrossCalibration`), and ``auroc_<kind>`` of each uncertainty for wrong cells,
+    ``auroc`` being the greatest.
     """
 
     def __init__(self, task: Task, calibration: bool = False,
@@ -45,6 +46,7 @@ class Tally:
         self._mean: list[float] = []
         self._counts: list[CalibrationCounts] = []
         self._scaled: list[CalibrationCounts] = []
+        self._halves = CrossCalibration(task)
         self._kinds: tuple[str, ...] = ()
 
     def add(self, steps: Sequence[Tensor], truth: Tensor) -> None:
@@ -69,6 +71,7 @@ class Tally:
                 self._counts.append(task.counts(
                     scores[index], labels,
                     [values[index] for values in uncertain.values()]))
+                self._halves.add(scores[index], labels)
             if self.temperature is not None:
                 self._scaled.append(task.counts(calibrated(
                     scores[index], self.temperature, task.outcome, logits=task.logits),
@@ -95,27 +98,10 @@ class Tally:
                       for kind, table in zip(self._kinds, counts.ranked, strict=True)}
             known = [value for value in ranked.values() if value == value]
             found |= {**ranked, 'auroc': max(known) if known else nan}
+            halves = self._halves.ece()
+            if halves is not None:
+                found['ece_halves'] = halves
         if self._scaled:
             found['ece_scaled'] = float(calibration_measures(
                 pool_counts(self._scaled))['ece'].mean())
         return found
-
-
-def temperature_of(task: Task, predicted: Sequence[tuple[Sequence[Tensor], Tensor]]
-                   ) -> Tensor:
-    """Fit the temperature of each group.
-
-    Args:
-        task: what is predicted.
-        predicted: steps and truth of batches that were not trained on.
-
-    Returns:
-        (1, ) or, for overlapping classes, (classes, ).
-    """
-    from ddp_perception.evaluation import CellSubsample
-    kept = CellSubsample(4096)
-    for steps, truth in predicted:
-        scores = task.scores(steps[-1], (truth.shape[-2], truth.shape[-1]))
-        for index, labels in enumerate(truth):
-            kept.add(*task.fitted(scores[index], labels))
-    return torch.tensor([fit.temperature for fit in kept.fits()])

@@ -5,7 +5,9 @@ from mmseg.evaluation import IoUMetric
 
 from ddp_perception.diffusion import Sampler
 from ddp_perception.evaluation import CalibrationMetric, MapIoUMetric
+from ddp_perception.heads import calibrated
 from ddp_perception.study.cost import cost_of
+from ddp_perception.study.cross_calibration import CrossCalibration, temperature_of
 from ddp_perception.study.evaluation import evaluate
 from ddp_perception.study.evaluations import BRIEF, FULL, evaluations_of
 from ddp_perception.study.training import build_head
@@ -108,6 +110,31 @@ def test_the_temperature_mends_a_head_that_is_too_sure(case):
         last.weight.normal_(std=30., generator=torch.Generator().manual_seed(0))
     figures = evaluate(head, task, ('steps_1', ), evaluated, trained)
     assert figures['steps_1/ece_scaled'] < 0.5 * figures['steps_1/ece']
+    assert figures['steps_1/ece_halves'] < 0.5 * figures['steps_1/ece']
+
+
+@torch.no_grad()
+def test_each_half_is_calibrated_by_the_other(case):
+    task, (_, head), (evaluated, _) = case
+    feats, truth = evaluated.batch(range(3))
+    scores = task.scores(3 * task.steps(head, feats)[-1], truth.shape[-2:])
+    crossed, by_hand = CrossCalibration(task), []
+    for image, labels in zip(scores, truth, strict=True):
+        crossed.add(image, labels)
+    for half, other in (([0], [1, 2]), ([1, 2], [0])):
+        temperature = temperature_of(task, [(scores[i], truth[i]) for i in other])
+        by_hand += [calibrated(scores[i], temperature, task.outcome, logits=task.logits)
+                    for i in half]
+    _, ece, _ = metric_figures(task, by_hand, truth)
+    assert crossed.ece() == pytest.approx(ece, abs=1e-6)
+
+
+def test_one_image_has_no_other_half(case):
+    task, _, (evaluated, _) = case
+    crossed = CrossCalibration(task)
+    assert crossed.ece() is None
+    crossed.add(torch.rand(3, *evaluated.truth.shape[-2:]), evaluated.batch([0])[1][0])
+    assert crossed.ece() is None
 
 
 def test_an_evaluation_brings_what_it_is_compared_with():
