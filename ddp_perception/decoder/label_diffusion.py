@@ -22,6 +22,7 @@ from ddp_perception.diffusion import (
     sample_steps,
     sampling_levels,
 )
+from ddp_perception.ops import is_exporting
 
 _LONGEST_SAMPLING = 5
 """Steps of the longest sampling whose states training visits."""
@@ -277,7 +278,11 @@ class LabelDiffusion(nn.Module):
                              f'(seeds, {self.codec.channels}, '
                              f'{size[0]}, {size[1]}), or that for each of {batch} '
                              f'images, got {tuple(noise.shape)}')
-        return noise.flatten(0, 1)
+        noise = noise.flatten(0, 1)
+        if noise.device.type != 'cpu' or is_exporting():
+            return noise
+        # As the decoder reads it, and as vectors of classes are looked up.
+        return noise.contiguous(memory_format=torch.channels_last)
 
 
 def _per_draw(values: Tensor, draws: int) -> Tensor:

@@ -18,7 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ddp_perception.ops import is_exporting
+
 Shrink = Callable[[Tensor, tuple[int, int]], Tensor]
+_COMBINED = 8
+"""Overlapping classes, at most, whose sets are looked up in one table."""
 
 
 def nearest_shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -100,7 +104,7 @@ class MultiLabelCodec(EmbeddingCodec):
     Args:
         threshold: probability above which a predicted class is present.
         shrink: ``shrink(masks, size)`` brings masks to the grid of the
-            continuous map.
+            continuous map; they stay 0 or 1.
 
     Shape:
         labels: (B, num_classes, H, W), 0 or 1.
@@ -136,8 +140,24 @@ class MultiLabelCodec(EmbeddingCodec):
         return self._embed(self.shrink(present.to(prediction.dtype), size))
 
     def _embed(self, masks: Tensor) -> Tensor:
-        # The mean of num_classes look-ups is linear in the masks: a 1x1 conv.
+        if self.num_classes > _COMBINED or is_exporting():
+            # The mean of num_classes look-ups is linear in the masks: a 1x1 conv.
+            weight, absent = self._weight()
+            masks = masks.to(weight.dtype)
+            return self.squash(F.conv2d(masks, weight[:, :, None, None], absent))
+        classes = torch.arange(self.num_classes, device=masks.device)
+        number = (masks.long() << classes[:, None, None]).sum(1)
+        return F.embedding(number, self._combinations()).permute(0, 3, 1, 2)
+
+    def _weight(self) -> tuple[Tensor, Tensor]:
+        """Return (channels, num_classes) and (channels,): what a class adds to none."""
         absent, present = self.table.weight[:1], self.table.weight[1:]
-        weight = ((present - absent) / self.num_classes).mT[:, :, None, None]
-        masks = masks.to(weight.dtype)
-        return self.squash(F.conv2d(masks, weight, absent[0]))
+        return ((present - absent) / self.num_classes).mT, absent[0]
+
+    def _combinations(self) -> Tensor:
+        """Return the vectors of all sets of classes, a bit of the row for each."""
+        weight, absent = self._weight()
+        classes = torch.arange(self.num_classes, device=weight.device)
+        sets = torch.arange(2 ** self.num_classes, device=weight.device)
+        masks = (sets[:, None] >> classes) & 1
+        return self.squash(F.linear(masks.to(weight.dtype), weight, absent))

@@ -84,15 +84,18 @@ class Step:
 def ddim_update(z: Tensor, clean: Tensor, now: NoiseLevel, nxt: NoiseLevel) -> Tensor:
     """Move a noisy map to the next level along its predicted noise.
 
+    With the predicted noise ``(z - alpha clean) / sigma`` the next map is
+    ``alpha_next clean + sigma_next noise``: a sum of two terms, without the noise.
+
     Args:
         z: (B, C, H, W) map at level ``now``.
         clean: predicted clean map, of the same shape.
 
     Source: DDIM, arXiv:2010.02502, eq. 12 with sigma_t = 0.
     """
-    alpha, sigma = per_item(now.alpha, z), per_item(now.sigma, z)
-    noise = (z - alpha * clean) / sigma.clamp(min=1e-8)
-    return nxt.mix(clean, noise)
+    kept = nxt.sigma / now.sigma.clamp(min=1e-8)
+    renewed = nxt.alpha - kept * now.alpha
+    return (z * per_item(kept, z)).addcmul_(clean, per_item(renewed, z))
 
 
 def ddpm_update(z: Tensor, clean: Tensor, now: NoiseLevel, nxt: NoiseLevel,

@@ -6,6 +6,7 @@ from ddp_perception.diffusion import (
     ClassCodec,
     MultiLabelCodec,
     OneHotCodec,
+    codecs,
 )
 from ddp_perception.diffusion.codecs import nearest_shrink
 from tests import golden
@@ -125,3 +126,20 @@ def test_labels_out_of_range_are_found_at_any_size():
     labels[0, 3, 5] = 9  # no cell of a 2 x 2 grid looks there
     with pytest.raises(ValueError, match=r'\[9\]'):
         OneHotCodec(5).encode(labels, (2, 2))
+
+
+@pytest.mark.parametrize('num_classes', [1, 6])
+def test_sets_of_classes_are_looked_up_as_they_are_convolved(monkeypatch, num_classes):
+    torch.manual_seed(0)
+    codec = MultiLabelCodec(num_classes, 5, scale=0.3)
+    masks = torch.randint(2, (2, num_classes, 7, 9))
+    weight = torch.randn(2, 5, 7, 9)
+
+    def value_and_gradient():
+        encoded = codec.encode(masks, (7, 9))
+        gradient, = torch.autograd.grad((encoded * weight).sum(), codec.table.weight)
+        return encoded, gradient
+    looked_up = value_and_gradient()
+    monkeypatch.setattr(codecs, '_COMBINED', 0)
+    for one, other in zip(looked_up, value_and_gradient(), strict=True):
+        torch.testing.assert_close(one, other)
