@@ -163,7 +163,8 @@ ROWS = (
     Row('sampler', 'DDIM is better than DDPM', [
         Comparison(f'{text}, {steps} steps', Measure(name, f'steps_{steps}/iou'),
                    Measure(name, f'ddpm_{steps}/iou'))
-        for name, text in (('unrolled', 'unrolled'), ('published', 'published'))
+        for name, text in (('unrolled', 'unrolled'), ('published', 'published'),
+                           ('samples', 'samples'))
         for steps in (3, 10)],
         figures={'steps_3/iou': 'DDIM, 3', 'ddpm_3/iou': 'DDPM, 3',
                  'steps_10/iou': 'DDIM, 10', 'ddpm_10/iou': 'DDPM, 10'}),
