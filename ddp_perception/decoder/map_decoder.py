@@ -142,14 +142,23 @@ class MapDecoder(nn.Module):
                       cells: Tensor, size: tuple[int, int], chunk: int | None
                       ) -> Tensor:
         """Return (B, Q, channels), new in some cells; updates the memory."""
-        place = cells[:, :, None].expand(-1, -1, self.channels)
-        x = x.gather(1, place)
+        x = torch.stack([one.index_select(0, chosen)
+                         for one, chosen in zip(x, cells, strict=True)])
         for index, (layer, term) in enumerate(zip(self.layers, position_terms,
                                                   strict=True)):
-            value = memory.values[index].scatter(
-                1, place, layer.attn.project_value(x))
+            value = memory.values[index]
+            if torch.is_grad_enabled():  # what the pass before used stays
+                value = value.clone()
+            _write_rows(value, cells, layer.attn.project_value(x))
             memory.values[index] = value
             x = layer.refine(x, term[cells], value, size,
                              layer.scale_shift(time_embedding), chunk, overwrite=True)
-        memory.output = memory.output.scatter(1, place, x)
+        memory.output = memory.output.clone()  # the pass before returned it
+        _write_rows(memory.output, cells, x)
         return memory.output
+
+
+def _write_rows(maps: Tensor, cells: Tensor, rows: Tensor) -> None:
+    """Put (B, K, channels) rows in their (B, K) places of (B, Q, channels) maps."""
+    for one, chosen, new in zip(maps, cells, rows, strict=True):
+        one.index_copy_(0, chosen, new.to(one.dtype))
