@@ -108,10 +108,10 @@ class Denoiser(nn.Module):
         if z.shape[1]:
             noisy = self._to_decoder_grid(pointwise_conv(
                 z, self.fuse.weight[:, self.feat_channels:]))
-            fused = noisy.unflatten(0, (images, -1))
+            fused, others = noisy.unflatten(0, (images, -1)), condition.fused[:, None]
             # Fresh memory for a map costs more than the sum.
-            fused = fused + condition.fused[:, None] if torch.is_grad_enabled() \
-                else fused.add_(condition.fused[:, None])
+            fused = fused + others if torch.is_grad_enabled() \
+                or fused.dtype != others.dtype else fused.add_(others)
             fused = fused.flatten(0, 1)
         else:
             fused = condition.fused.repeat_interleave(z.shape[0] // images, 0)

@@ -8,7 +8,7 @@ from ddp_perception.decoder import (
     MapDecoder,
     training_maps,
 )
-from ddp_perception.diffusion import ClassCodec
+from ddp_perception.diffusion import ClassCodec, NoiseSchedule
 
 
 def _model(**kwargs):
@@ -193,3 +193,19 @@ def test_impossible_time_ranges_are_named(wrong):
 def test_features_of_another_width_are_named():
     with pytest.raises(ValueError, match=r'\(B, 6, H, W\).*\(2, 5, 5, 7\)'):
         _model().denoiser.condition(FEATS[:, :5])
+
+
+def test_autocast_does_not_round_features_that_it_did_not_see():
+    """A condition made outside of autocast stays as it is within."""
+    torch.manual_seed(0)
+    denoiser = Denoiser(4, 16, predictor=torch.nn.Identity(),
+                        decoder=MapDecoder(16, 1, 4, 4, time_channels=8)).eval()
+    feats, z = 100 + torch.randn(1, 4, 6, 7), torch.zeros(2, 16, 6, 7)
+    level = NoiseSchedule().level(torch.tensor(0.5))
+    seen = []
+    denoiser.decoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        condition = denoiser.condition(feats)
+        with torch.autocast('cpu', torch.bfloat16):
+            denoiser(z, level, condition)
+    torch.testing.assert_close(seen[0][:1], condition.fused, rtol=1e-6, atol=1e-6)
