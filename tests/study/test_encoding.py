@@ -2,10 +2,10 @@
 import torch
 from mmengine.structures import PixelData
 from mmseg.models import SegDataPreProcessor
-from mmseg.models.decode_heads import FCNHead
 from mmseg.structures import SegDataSample
 
 from ddp_perception.study.encoding import Encoder
+from ddp_perception.study.training import build_head
 from tests.study.tiny import CLASSES, PALETTE, PLAIN
 
 
@@ -16,8 +16,7 @@ class Model(torch.nn.Module):
         super().__init__()
         self.data_preprocessor = SegDataPreProcessor(
             mean=[10.] * 3, std=[1.] * 3, size=(8, 12), pad_val=0, seg_pad_val=255)
-        self.decode_head = FCNHead(**{
-            key: value for key, value in PLAIN.items() if key != 'type'})
+        self.decode_head = build_head(PLAIN, 'mmseg', 0)
 
     def extract_feat(self, images):
         return [images]
