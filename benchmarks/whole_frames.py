@@ -24,6 +24,7 @@ import copy
 import math
 import statistics
 import time
+from dataclasses import replace
 
 import torch
 from mmdet3d.structures import Det3DDataSample
@@ -100,7 +101,7 @@ def _cases(whole, plain, head, predict, shares):
     cases = {'3 steps': (whole, predict)}
     for share in shares:
         partial = copy.deepcopy(getattr(whole, head))
-        partial.sampler.refine_share = share
+        partial.sampler = replace(partial.sampler, refine_share=share)
         cases[f'3 steps, refine_share {share}'] = _with(whole, head, partial), predict
     cases['baseline'] = _with(whole, head, getattr(plain, head)), predict
     return cases

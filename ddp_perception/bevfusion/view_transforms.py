@@ -26,7 +26,6 @@ from ddp_perception.ops.bev_pool import (
     bags_from_cells,
     bev_pool,
     cells_along_rays,
-    points_along_rays,
 )
 from ddp_perception.ops.conv_block import conv_norm_relu
 from ddp_perception.registry import MODELS
@@ -196,24 +195,23 @@ class ViewTransform(nn.Module):
         key = (str(self.depths.device), *cameras.key())
         return self.geometry_cache.get(key, lambda: self._bags(cameras))
 
-    def lift(self, cam2img: Tensor, cam2lidar: Tensor, img_aug_matrix: Tensor,
-             target_from_lidar: Tensor) -> Tensor:
-        """Return (N, 3, D, h w): each pixel at each depth in a frame's units.
+    def sight_lines(self, cam2img: Tensor, cam2lidar: Tensor, img_aug_matrix: Tensor,
+                    target_from_lidar: Tensor) -> tuple[Tensor, Tensor]:
+        """Return `pixel_rays` of the feature pixels in a frame's units.
 
         ``target_from_lidar`` (4, 4) takes an unaugmented LiDAR point to the
         frame wanted: with ``lidar_aug_matrix`` itself the result is in metres
         of the augmented LiDAR frame.
         """
-        rays, starts = pixel_rays(self.pixels, cam2img, img_aug_matrix,
-                                  target_from_lidar @ cam2lidar)
-        return points_along_rays(starts, rays, self.depths)
+        return pixel_rays(self.pixels, cam2img, img_aug_matrix,
+                          target_from_lidar @ cam2lidar)
 
     def _bags(self, cameras: CameraGeometry) -> BEVBags:
         # Bags cached in inference mode may serve a training step later.
         with torch.inference_mode(False), torch.no_grad():
-            rays, starts = pixel_rays(
-                self.pixels, cameras.cam2img, cameras.img_aug_matrix,
-                self.grid.from_metric() @ cameras.lidar_aug_matrix @ cameras.cam2lidar)
+            rays, starts = self.sight_lines(
+                cameras.cam2img, cameras.cam2lidar, cameras.img_aug_matrix,
+                self.grid.from_metric() @ cameras.lidar_aug_matrix)
             cells = cells_along_rays(starts, rays, self.depths, self.grid.shape,
                                      self.truncate_indices)
             return bags_from_cells(cells, self.grid.num_cells)

@@ -121,8 +121,9 @@ class MapDecoder(nn.Module):
                                    size, chunk)
             return x.mT.unflatten(2, size)
         values = []
-        spare = None if chunk is None else x.new_empty(
-            x.shape, dtype=cpu_autocast() or x.dtype)
+        spare = None  # for the values of one layer after the other
+        if chunk is not None and memory is None:
+            spare = x.new_empty(x.shape, dtype=cpu_autocast() or x.dtype)
         for layer, term in zip(self.layers, position_terms, strict=True):
             shift = layer.scale_shift(time_embedding)
             if memory is not None:

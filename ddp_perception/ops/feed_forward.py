@@ -33,7 +33,7 @@ def feed_forward(x: Tensor, expand: Tensor, expand_bias: Tensor, reduce: Tensor,
     rounded = None if whole else cpu_autocast()
     # Products in bfloat16 gain nothing by pieces.
     if whole or rounded is not None and not torch.is_grad_enabled():
-        return x + _whole(*parts)
+        return x + _layers(*parts)
     if not torch.is_grad_enabled():
         return _added_by_rows(*parts)
     if rounded is not None:
@@ -45,11 +45,11 @@ def _added_by_rows(x: Tensor, *weights: Tensor) -> Tensor:
     out = x.new_empty(x.shape)
     for rows, target in zip(x.flatten(0, -2).split(ROWS),
                             out.flatten(0, -2).split(ROWS), strict=True):
-        torch.add(rows, _whole(rows, *weights), out=target)
+        torch.add(rows, _layers(rows, *weights), out=target)
     return out
 
 
-def _whole(x: Tensor, expand: Tensor, expand_bias: Tensor, reduce: Tensor,
+def _layers(x: Tensor, expand: Tensor, expand_bias: Tensor, reduce: Tensor,
            reduce_bias: Tensor) -> Tensor:
     return linear(F.gelu(linear(x, expand, expand_bias)), reduce, reduce_bias)
 
@@ -62,7 +62,7 @@ class _FeedForward(torch.autograd.Function):
                 reduce: Tensor, reduce_bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, expand, expand_bias, reduce)
         return torch.cat([
-            _whole(rows, expand, expand_bias, reduce, reduce_bias)
+            _layers(rows, expand, expand_bias, reduce, reduce_bias)
             for rows in x.flatten(0, -2).split(ROWS)]).view(x.shape)
 
     @staticmethod

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ddp_perception.evaluation import (
+    CalibrationCounts,
     CellSubsample,
     calibration_measures,
     pool_counts,
@@ -45,10 +46,21 @@ class CrossCalibration:
         counts = []
         for fitted, half in (halves, halves[::-1]):
             temperature = temperature_of(self.task, fitted)
-            counts += [self.task.counts(calibrated(
-                scores, temperature, self.task.outcome, logits=self.task.logits), truth)
-                for scores, truth in half]
-        return float(calibration_measures(pool_counts(counts))['ece'].mean())
+            counts += [counts_at(self.task, scores, truth, temperature)
+                       for scores, truth in half]
+        return mean_ece(pool_counts(counts))
+
+
+def counts_at(task: Task, scores: Tensor, truth: Tensor, temperature: Tensor
+              ) -> CalibrationCounts:
+    """Count the cells of an image, (K, Y, X) and (k, Y, X), at a temperature."""
+    return task.counts(calibrated(scores, temperature, task.outcome,
+                                  logits=task.logits), truth)
+
+
+def mean_ece(counts: CalibrationCounts) -> float:
+    """Return the ECE, a mean over the groups of classes."""
+    return float(calibration_measures(counts)['ece'].mean())
 
 
 def temperature_of(task: Task, predicted: Iterable[tuple[Tensor, Tensor]]) -> Tensor:

@@ -97,10 +97,12 @@ def _of_diffusion(head: Any, task: Task, names: Sequence[str], evaluated: Split,
 
 
 def _temperature(head: Any, task: Task, trained: Split) -> Tensor:
-    return temperature_of(task, (
-        pair for feats, truth in _held_out(trained)
-        for pair in zip(task.scores(task.steps(head, feats)[-1], (
-            truth.shape[-2], truth.shape[-1])), truth, strict=True)))
+    def images() -> Iterator[tuple[Tensor, Tensor]]:
+        for feats, truth in _held_out(trained):
+            size = (truth.shape[-2], truth.shape[-1])
+            yield from zip(task.scores(task.steps(head, feats)[-1], size), truth,
+                           strict=True)
+    return temperature_of(task, images())
 
 
 def _held_out(trained: Split) -> Iterator[tuple[Tensor, Tensor]]:

@@ -13,12 +13,14 @@ from ddp_perception.diffusion import uncertainty
 from ddp_perception.diffusion.uncertainty import OF_SEVERAL_PASSES
 from ddp_perception.evaluation import (
     CalibrationCounts,
-    calibration_measures,
     pool_counts,
     ranking_measures,
 )
-from ddp_perception.heads import calibrated
-from ddp_perception.study.cross_calibration import CrossCalibration
+from ddp_perception.study.cross_calibration import (
+    CrossCalibration,
+    counts_at,
+    mean_ece,
+)
 from ddp_perception.study.tasks import Task
 
 
@@ -73,9 +75,8 @@ class Tally:
                     [values[index] for values in uncertain.values()]))
                 self._halves.add(scores[index], labels)
             if self.temperature is not None:
-                self._scaled.append(task.counts(calibrated(
-                    scores[index], self.temperature, task.outcome, logits=task.logits),
-                    labels))
+                self._scaled.append(counts_at(task, scores[index], labels,
+                                              self.temperature))
 
     def _uncertainties(self, steps: Sequence[Tensor], size: tuple[int, int]
                        ) -> dict[str, Tensor]:
@@ -93,7 +94,7 @@ class Tally:
             found |= {'best_iou': fmean(self._best), 'mean_iou': fmean(self._mean)}
         if self._counts:
             counts = pool_counts(self._counts)
-            found['ece'] = float(calibration_measures(counts)['ece'].mean())
+            found['ece'] = mean_ece(counts)
             ranked = {f'auroc_{kind}': ranking_measures(table)['auroc']
                       for kind, table in zip(self._kinds, counts.ranked, strict=True)}
             known = [value for value in ranked.values() if value == value]
@@ -102,6 +103,5 @@ class Tally:
             if halves is not None:
                 found['ece_halves'] = halves
         if self._scaled:
-            found['ece_scaled'] = float(calibration_measures(
-                pool_counts(self._scaled))['ece'].mean())
+            found['ece_scaled'] = mean_ece(pool_counts(self._scaled))
         return found

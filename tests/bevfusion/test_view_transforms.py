@@ -7,6 +7,7 @@ import torch
 from ddp_perception.bevfusion import DepthLSSTransform, LSSTransform
 from ddp_perception.bevfusion.geometry_cache import GeometryCache
 from ddp_perception.bevfusion.lifting import depth_images, planar_augmentation
+from ddp_perception.ops.bev_pool import points_along_rays
 from tests import golden
 
 FILES = {'bev_lss_transform': LSSTransform,
@@ -29,6 +30,12 @@ def arguments(numbers, index=slice(None)):
         points = points[index]
     return (numbers['in/image_features'][index], points,
             *(numbers[f'in/{name}'][index] for name in ARGUMENTS))
+
+
+def lift(transform, *matrices):
+    """Return (N, 3, D, h w): each pixel at each depth."""
+    rays, starts = transform.sight_lines(*matrices)
+    return points_along_rays(starts, rays, transform.depths)
 
 
 def pooled(transform, args):
@@ -63,7 +70,7 @@ def test_lss_transform_matches_the_published_numbers_kept_here(kept):
     transform = assert_matches_golden(kept, LSSTransform)
     _, cam2img, cam2lidar, img_aug, lidar_aug = (
         m[0].double() for m in arguments(kept)[2:])
-    lifted = transform.lift(cam2img, cam2lidar, img_aug, lidar_aug)
+    lifted = lift(transform, cam2img, cam2lidar, img_aug, lidar_aug)
     lifted = lifted.unflatten(-1, transform.feature_size)[:, :, ::4, ::3, ::3]
     torch.testing.assert_close(lifted.permute(0, 2, 3, 4, 1),
                                kept['out/geometry'][0], rtol=0, atol=1e-4)
@@ -101,7 +108,7 @@ def test_geometry_matches_the_published_one(reference_dir):
     transform = golden_transform(numbers, LSSTransform)
     _, *matrices = (m.double() for m in arguments(numbers)[2:])
     for b in range(2):
-        lifted = transform.lift(*(m[b] for m in matrices))
+        lifted = lift(transform, *(m[b] for m in matrices))
         lifted = lifted.unflatten(-1, transform.feature_size)
         torch.testing.assert_close(lifted.permute(0, 2, 3, 4, 1),
                                    numbers['out/geometry'][b],
@@ -168,7 +175,7 @@ def test_pixels_land_where_hand_computation_puts_them():
     transform = simple_transform()
     _, _, _, cam2img, cam2lidar, img_aug, lidar_aug = (
         a if a is None else a[0].double() for a in simple_arguments())
-    lifted = transform.lift(cam2img, cam2lidar, img_aug, lidar_aug)
+    lifted = lift(transform, cam2img, cam2lidar, img_aug, lidar_aug)
     # Last feature pixel: u = 15, v = 7; depth 3 along +y.
     focal = cam2img[1, 0, 0].item()
     expected = torch.tensor([3 * (15 - 8) / focal, 3.0, -3 * (7 - 4) / focal])
@@ -300,7 +307,7 @@ def test_lifted_pixels_project_back_onto_themselves(kept):
     transform = golden_transform(kept, LSSTransform)
     _, points, lidar2img, cam2img, cam2lidar, img_aug, lidar_aug = (
         a if a is None else a[0].double() for a in arguments(kept))
-    lifted = transform.lift(cam2img, cam2lidar, img_aug, lidar_aug)
+    lifted = lift(transform, cam2img, cam2lidar, img_aug, lidar_aug)
     for camera in range(2):
         for depth in (0, 7):
             image = depth_images(
@@ -345,7 +352,7 @@ def test_real_frame_points_lift_to_the_cells_they_lie_in(real_dir):
     transform.pixels = torch.stack([column + 0.5, row + 0.5])
     rays = transform.pixels.shape[1]
     transform.depths = torch.ones(1)
-    lifted = transform.lift(cam2img, lidar2cam.inverse(), img_aug, turn)
+    lifted = lift(transform, cam2img, lidar2cam.inverse(), img_aug, turn)
     start = turn @ lidar2cam.inverse()[:, :, 3:]  # of each camera
     start = start[camera, :3, 0].float()
     ray = lifted[camera, :, 0, torch.arange(rays)] - start
