@@ -11,7 +11,7 @@ TEST_PROCESSES ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 .DEFAULT_GOAL := help
 .PHONY: help env demo demo-cityscapes demo-kitti demo-joint demo-figures test test-shuffled \
-	test-slow lint docs docs-serve clean
+	test-slow test-gpu lint docs docs-serve clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | \
@@ -48,6 +48,9 @@ test-shuffled: env  ## the fast tests, their files in a random order (its seed i
 
 test-slow: env  ## the tests marked slow, which `make test` leaves out
 	$(PYTHON_IN) -m pytest -m slow $(ARGS)
+
+test-gpu: env  ## the tests that need a GPU: the same figures there as on the CPU
+	$(PYTHON_IN) -m pytest -m gpu tests/cuda $(ARGS)
 
 lint: env  ## ruff over the whole tree, mypy over the packages
 	$(PYTHON_IN) -m ruff check .

@@ -34,6 +34,7 @@ from ddp_perception.cli import (
 from ddp_perception.cli.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
     from mmengine.config import Config
 
     from ddp_perception.study import FeatureStore, Job, Study
@@ -64,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--jobs', type=int, default=1, metavar='N',
                         help='trainings at once, each in a process of one thread '
                         '(default: one after another, with all threads)')
+    arguments.add_device(parser)
     parser.add_argument('--smoke', action='store_true',
                         help='a few iterations on a few samples, in minutes: shows '
                         'that the study runs, and nothing else')
@@ -139,6 +141,7 @@ def _jobs(args: argparse.Namespace, study: Study, folder: Path) -> list[Job]:
     """Make the features if they are not there, and return all trainings."""
     from mmengine.registry import init_default_scope
 
+    from ddp_perception.cli.prediction import choose_device
     from ddp_perception.study import FeatureStore, Job
     from ddp_perception.study.settings import plain
     from ddp_perception.study.training import build_head
@@ -150,6 +153,7 @@ def _jobs(args: argparse.Namespace, study: Study, folder: Path) -> list[Job]:
         checkpoint_checks.require_checkpoint(args.checkpoint)
     missing_data.require_info_files(cfg, list(_SPLITS.values()))
     runner.prepare_process(cfg, trusted=args.trust_checkpoint)
+    device = choose_device(args.device)
     scope = cfg.get('default_scope', 'mmdet3d')
     init_default_scope(scope)  # of the data sets' steps
     store = FeatureStore(folder / 'features')
@@ -158,7 +162,7 @@ def _jobs(args: argparse.Namespace, study: Study, folder: Path) -> list[Job]:
         store.require(made_by)
     with build_errors.naming_settings(cfg, study.plain):
         evaluated = _dataset(cfg, 'evaluation')
-        encoder = _encoder(args, study, cfg, evaluated.metainfo)
+        encoder = _encoder(args, study, cfg, evaluated.metainfo, device)
         if not store.exists:
             datasets = {'train': _dataset(cfg, 'train'), 'evaluation': evaluated}
             _encode(study, datasets, encoder, store, made_by)
@@ -171,7 +175,7 @@ def _jobs(args: argparse.Namespace, study: Study, folder: Path) -> list[Job]:
     return [Job(item.name, seed, plain(item.settings(bases)), tuple(item.evaluations),
                 encoder.task, study.iterations, study.batch_size,
                 plain(cfg.optim_wrapper), scope, folder,
-                1 if args.jobs > 1 else None)
+                1 if args.jobs > 1 else None, str(device))
             for seed in range(args.seed, args.seed + args.repeats)
             for item in study.variants]
 
@@ -197,14 +201,14 @@ def _made_by(args: argparse.Namespace, study: Study, cfg: Config) -> dict[str, A
 
 
 def _encoder(args: argparse.Namespace, study: Study, cfg: Config,
-             metainfo: dict[str, Any]) -> Encoder:
+             metainfo: dict[str, Any], device: torch.device) -> Encoder:
     """Build the model with its weights; return what runs it up to its head."""
     import torch
 
     from ddp_perception.cli.prediction import build_model
     from ddp_perception.study.encoding import Encoder
     torch.manual_seed(0)
-    model = build_model(cfg, torch.device('cpu'))
+    model = build_model(cfg, device)
     if args.checkpoint != RANDOM:
         checkpoint_checks.load_weights(model, args.checkpoint, study.plain,
                                        args.trust_checkpoint)

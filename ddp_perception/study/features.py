@@ -47,11 +47,12 @@ class Split:
     def __len__(self) -> int:
         return len(self.features)
 
-    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return float32 features and uint8 truth of some places."""
+    def batch(self, indices: Sequence[int], device: str = 'cpu'
+              ) -> tuple[Tensor, Tensor]:
+        """Return float32 features and uint8 truth of some places, on a device."""
         chosen = np.asarray(indices)
-        return (torch.from_numpy(self.features[chosen].astype(np.float32)),
-                torch.from_numpy(self.truth[chosen]))
+        return (torch.from_numpy(self.features[chosen]).to(device).float(),
+                torch.from_numpy(self.truth[chosen]).to(device))
 
     def places(self, held_out: bool) -> list[int]:
         """Return the places to train on: all views of nine samples in ten.

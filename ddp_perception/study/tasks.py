@@ -147,7 +147,7 @@ class SegmentationTask(Task):
         from mmseg.evaluation import IoUMetric
         return torch.stack(IoUMetric.intersect_and_union(
             scores.argmax(0), truth[0].long(), len(self.classes),
-            self.ignore_index)).double().numpy()
+            self.ignore_index)).double().cpu().numpy()
 
     def iou(self, areas: np.ndarray) -> float:
         """Return mmseg's mIoU: over the classes that occur."""
@@ -209,7 +209,7 @@ class MapTask(Task):
 
     def areas(self, scores: Tensor, truth: Tensor) -> np.ndarray:
         """Return (C, thresholds, 3) of `count_map`."""
-        return count_map(scores, truth).numpy()
+        return count_map(scores, truth).cpu().numpy()
 
     def iou(self, areas: np.ndarray) -> float:
         """Return that of `map_iou`: each class at its best threshold."""

@@ -47,6 +47,7 @@ class Job:
         scope: mmengine's default scope of the settings.
         folder: of the study; its features are there.
         threads: of torch, or None for as many as there are.
+        device: that trains and evaluates.
     """
 
     variant: str
@@ -60,6 +61,7 @@ class Job:
     scope: str
     folder: Path
     threads: int | None = None
+    device: str = 'cpu'
 
     @property
     def features(self) -> FeatureStore:
@@ -88,14 +90,16 @@ class Job:
             torch.set_num_threads(self.threads)
         store = self.features
         trained, evaluated = store.split('train'), store.split('evaluation')
-        head = build_head(self.head, self.scope, self.seed)
+        head = build_head(self.head, self.scope, self.seed).to(self.device)
         figures = self._train(head, trained)
         self.weights.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(self.weights) as part:
-            torch.save(head.state_dict(), part)
+            torch.save({name: value.cpu() for name, value in head.state_dict().items()},
+                       part)
         seed_generators(self.seed, _EVALUATION)
-        figures |= cost_of(head, self.task, evaluated.batch([0])[0])
-        figures |= evaluate(head, self.task, self.evaluations, evaluated, trained)
+        figures |= cost_of(head, self.task, evaluated.batch([0], self.device)[0])
+        figures |= evaluate(head, self.task, self.evaluations, evaluated, trained,
+                            self.device)
         return {name: float(value) if math.isfinite(value) else None
                 for name, value in figures.items()}
 
@@ -109,7 +113,8 @@ class Job:
         losses, seconds = [], []
         for step in range(self.iterations):
             began = time.perf_counter()
-            loss = self.task.loss(head, *trained.batch(order.next(self.batch_size)))
+            loss = self.task.loss(head, *trained.batch(
+                order.next(self.batch_size), self.device))
             optimiser.update_params(loss)
             schedule.step()
             losses.append(loss.item())
