@@ -15,8 +15,9 @@ from terminaltables import AsciiTable
 
 NAMES = ('bev_pool', 'map_masks', 'decoder', 'partial_steps', 'training', 'export',
          'data_loading', 'whole_frames', 'training_memory')
-ON_DEVICES = ('decoder', 'partial_steps', 'training')
-WITH_DTYPE = ('decoder', 'partial_steps')
+ON_DEVICES = ('bev_pool', 'decoder', 'partial_steps', 'training', 'whole_frames',
+              'training_memory')
+WITH_DTYPE = ('decoder', 'partial_steps', 'whole_frames')
 THREADED = ('bev_pool', 'export', 'training_memory')
 ONCE = ('training_memory', )
 """Whose figure is memory, which does not vary: one round."""

@@ -82,12 +82,12 @@ def evaluation_augmentation():
     return matrix
 
 
-def cells_of(cam2img, cam2lidar, image_augmentation):
+def cells_of(cam2img, cam2lidar, image_augmentation, device='cpu'):
     """Return the (N, D, P) cell of every (pixel, depth) pair."""
-    pixels = pixel_grid(IMAGE_SIZE, FEATURE_SIZE)
+    pixels = pixel_grid(IMAGE_SIZE, FEATURE_SIZE).to(device)
     rays, starts = pixel_rays(pixels, cam2img, image_augmentation,
                               GRID.from_metric() @ cam2lidar)
-    return cells_along_rays(starts, rays, DEPTHS, GRID.shape)
+    return cells_along_rays(starts, rays, DEPTHS.to(device), GRID.shape)
 
 
 def lifted_and_kept(depth, features, cells):
@@ -105,7 +105,7 @@ def pool_by_sort_and_cumsum(depth, features, cells):
     order = cells.argsort()
     lifted, cells = lifted[order], cells[order]
     total = lifted.cumsum(0)
-    last = torch.ones(len(cells), dtype=torch.bool)
+    last = torch.ones_like(cells, dtype=torch.bool)
     last[:-1] = cells[1:] != cells[:-1]
     total, cells = total[last], cells[last]
     sums = torch.cat([total[:1], total[1:] - total[:-1]])
@@ -124,7 +124,8 @@ def training_step(pool, depth, features):
     """Return the gradients of a weighted sum of the pooled map."""
     inputs = [depth.detach().requires_grad_(), features.detach().requires_grad_()]
     pooled = pool(*inputs)
-    weight = torch.linspace(-1, 1, pooled.numel()).view_as(pooled)
+    weight = torch.linspace(-1, 1, pooled.numel(), device=pooled.device
+                            ).view_as(pooled)
     return torch.autograd.grad((pooled * weight).sum(), inputs)
 
 
@@ -139,14 +140,16 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description='Time BEV pooling.')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--rounds', type=int, default=9)
+    parser.add_argument('--device', default='cpu', help='cpu or cuda')
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     source, *matrices = calibration()
-    matrices.append(evaluation_augmentation())
+    matrices += evaluation_augmentation(), args.device
     g = torch.Generator().manual_seed(0)
     pixels = FEATURE_SIZE[0] * FEATURE_SIZE[1]
-    depth = torch.randn(len(RIG), len(DEPTHS), pixels, generator=g).softmax(1)
-    features = torch.randn(len(RIG), CHANNELS, pixels, generator=g)
+    depth = torch.randn(len(RIG), len(DEPTHS), pixels, generator=g
+                        ).softmax(1).to(args.device)
+    features = torch.randn(len(RIG), CHANNELS, pixels, generator=g).to(args.device)
     cells = cells_of(*matrices)
     bags = bags_from_cells(cells, GRID.num_cells)
     print(f'{source}: {len(RIG)} cameras, {len(DEPTHS)} depths, features '
@@ -188,7 +191,8 @@ def main(argv=None):
     for name, candidate, baseline, check in cases:
         with torch.set_grad_enabled(check is check_gradients):
             results.append(compare(name, candidate, baseline,
-                                   rounds=args.rounds, check=check))
+                                   rounds=args.rounds, check=check,
+                                   device=args.device))
     return report(results)
 
 

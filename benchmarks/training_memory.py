@@ -10,7 +10,8 @@ full-size camera model at batch 1 (six images of 256 x 704, 40,000 queries, 5 la
 
 Memory is what the step takes at its peak beyond what was there before the model was
 built: weights, activations and gradients, but not Python and its libraries, nor an
-optimizer's state. ``rss_mib`` holds the whole process. Losses and the norms of
+optimizer's state. ``rss_mib`` holds the whole process; on a GPU it is what torch has
+reserved there. Losses and the norms of
 gradients must agree.
 """
 import argparse
@@ -24,7 +25,12 @@ from mmdet3d.structures import Det3DDataSample
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 
-from benchmarks.timing import high_water_bytes, release_free_heap, resident_bytes
+from benchmarks.timing import (
+    device_name,
+    high_water_bytes,
+    release_free_heap,
+    resident_bytes,
+)
 from ddp_perception.cli.configuration import bare_model_settings, load_config
 from ddp_perception.export.frame_inputs import example_frame
 from ddp_perception.registry import MODELS
@@ -47,20 +53,20 @@ def build(config, changes, checkpointed):
     return MODELS.build(settings).train()
 
 
-def measure(config, changes, checkpointed):
+def measure(config, changes, checkpointed, device='cpu'):
     """Take a step; return its loss, gradients, memory and seconds."""
     release_free_heap()
-    before = resident_bytes()
-    model = build(config, changes, checkpointed)
+    before, on_gpu = resident_bytes(), torch.device(device).type == 'cuda'
+    model = build(config, changes, checkpointed).to(device)
     images, points, meta = example_frame(model)
     head = model.seg_head
     generator = torch.Generator().manual_seed(1)
     sample = Det3DDataSample(metainfo=meta)
     sample.gt_map_seg = PixelData(data=torch.randint(
         2, (len(head.classes), *head.output_grid.shape), generator=generator).float())
-    inputs = {'imgs': images[None]}
+    inputs = {'imgs': images[None].to(device)}
     if points is not None:
-        inputs['points'] = [points]
+        inputs['points'] = [points.to(device)]
     torch.manual_seed(2)  # noise, and what drops out
     began = time.perf_counter()
     losses = model.loss(inputs, [sample])
@@ -69,16 +75,23 @@ def measure(config, changes, checkpointed):
     seconds = time.perf_counter() - began
     norm = sum(float(one.grad.square().sum()) for one in model.parameters()
                if one.grad is not None) ** .5
+    if on_gpu:
+        torch.cuda.synchronize(device)
+        return dict(loss=loss.item(), gradient_norm=norm, seconds=seconds,
+                    threads=torch.get_num_threads(),
+                    peak_mib=torch.cuda.max_memory_allocated(device) / 2 ** 20,
+                    rss_mib=torch.cuda.max_memory_reserved(device) / 2 ** 20)
     peak = high_water_bytes()
     return dict(loss=loss.item(), gradient_norm=norm, seconds=seconds,
                 threads=torch.get_num_threads(), peak_mib=(peak - before) / 2 ** 20,
                 rss_mib=peak / 2 ** 20)
 
 
-def in_own_process(config, changes, name, threads):
+def in_own_process(config, changes, name, threads, device='cpu'):
     """Measure a case where nothing else has been allocated."""
     command = [sys.executable, '-m', 'benchmarks.training_memory', '--config', config,
-               '--threads', str(threads), '--case', name, '--cfg-options', *changes]
+               '--threads', str(threads), '--case', name, '--device', device,
+               '--cfg-options', *changes]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(f'case {name!r} ended with status {done.returncode}')
@@ -94,14 +107,17 @@ def main(argv=None):
                         help='changes to its settings')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--rounds', type=int, default=1, help='of each case')
+    parser.add_argument('--device', default='cpu', help='cpu or cuda')
     parser.add_argument('--case', choices=CASES,
                         help='measure this case here, in this process')
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     if args.case is not None:
-        print(json.dumps(measure(args.config, args.cfg_options, CASES[args.case])))
+        print(json.dumps(measure(args.config, args.cfg_options, CASES[args.case],
+                                 args.device)))
         return []
-    found = {name: [in_own_process(args.config, args.cfg_options, name, args.threads)
+    found = {name: [in_own_process(args.config, args.cfg_options, name, args.threads,
+                                   args.device)
                     for _ in range(args.rounds)] for name in CASES}
     best = {name: min(rounds, key=lambda one: one['seconds'])
             for name, rounds in found.items()}
@@ -118,7 +134,8 @@ def main(argv=None):
         if name != 'off':
             cases.append(dict(
                 name=f'camera model, training step, checkpointing: {name}',
-                device='cpu', dtype='float32', threads=one['threads'],
+                device=device_name(args.device), dtype='float32',
+                threads=one['threads'],
                 ours_s=one['seconds'], baseline_s=off['seconds'],
                 ratio=off['seconds'] / one['seconds'], ours_peak_mib=one['peak_mib'],
                 baseline_peak_mib=off['peak_mib'],

@@ -14,9 +14,9 @@ share everything but their head, which has random weights, in turns:
 
 For each: three steps, the same with each ``refine_share`` of ``--shares``, over the
 baseline. ``ratio`` is the baseline's seconds over ours, ``times_baseline`` its inverse,
-``parts_s`` and ``baseline_parts_s`` the seconds of each part in one more call. The
-sparse encoder needs spconv: mmcv's sparse convolutions have no CPU form. On cores that
-other work shares, ``--clock cpu`` with one thread counts the processor's seconds
+``parts_s`` and ``baseline_parts_s`` the seconds of each part in one more call. On a CPU
+the sparse encoder needs spconv: mmcv's sparse convolutions have no form there. On cores
+that other work shares, ``--clock cpu`` with one thread counts the processor's seconds
 instead of the wall's.
 """
 import argparse
@@ -25,6 +25,7 @@ import math
 import statistics
 import time
 from dataclasses import replace
+from functools import partial
 
 import torch
 from mmdet3d.structures import Det3DDataSample
@@ -61,12 +62,13 @@ def street_points(count):
                       age[:, None] / (4 * math.pi)], 1)
 
 
-def fusion(points, shares):
+def fusion(points, shares, device):
     """Return predictions by name, the baseline's last, and their models."""
     compat.patch_spconv_cpu()
-    whole, plain = (_seeded(config) for config in FUSION)
+    whole, plain = (_seeded(config, device) for config in FUSION)
     images, _, meta = example_frame(whole, points=1)
-    inputs = {'imgs': images[None], 'points': [street_points(points)]}
+    inputs = {'imgs': images[None].to(device),
+              'points': [street_points(points).to(device)]}
 
     def predict(model):
         sample = Det3DDataSample(metainfo=meta)
@@ -75,15 +77,16 @@ def fusion(points, shares):
     return _cases(whole, plain, 'seg_head', predict, shares)
 
 
-def cityscapes(size, shares):
+def cityscapes(size, shares, device):
     """Return predictions by name, the baseline's last, and their models."""
-    whole = _seeded(CITYSCAPES)
+    whole = _seeded(CITYSCAPES, device)
     cfg = load_config(CITYSCAPES, ())
     cfg.model.decode_head = dict(
         type='mmseg.FCNHead', in_channels=256, in_index=0, channels=256, num_convs=2,
         num_classes=19, norm_cfg=dict(type='BN'), align_corners=False)
-    plain = _seeded(cfg)
-    image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    plain = _seeded(cfg, device)
+    image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0)
+                        ).to(device)
     metas = [dict(img_shape=size, ori_shape=size)]
 
     def predict(model):
@@ -91,18 +94,18 @@ def cityscapes(size, shares):
     return _cases(whole, plain, 'decode_head', predict, shares)
 
 
-def _seeded(config):
+def _seeded(config, device):
     torch.manual_seed(0)
     init_default_scope('mmseg' if config == CITYSCAPES else 'mmdet3d')
-    return init_model(config, device='cpu')
+    return init_model(config, device=device)
 
 
 def _cases(whole, plain, head, predict, shares):
     cases = {'3 steps': (whole, predict)}
     for share in shares:
-        partial = copy.deepcopy(getattr(whole, head))
-        partial.sampler = replace(partial.sampler, refine_share=share)
-        cases[f'3 steps, refine_share {share}'] = _with(whole, head, partial), predict
+        partly = copy.deepcopy(getattr(whole, head))
+        partly.sampler = replace(partly.sampler, refine_share=share)
+        cases[f'3 steps, refine_share {share}'] = _with(whole, head, partly), predict
     cases['baseline'] = _with(whole, head, getattr(plain, head)), predict
     return cases
 
@@ -115,10 +118,15 @@ def _with(model, name, head):
 
 
 @torch.no_grad()
-def run(name, cases, rounds, warmup, clock):
+def run(name, cases, rounds, warmup, clock, device='cpu', dtype='float32'):
     """Time the cases in turns; the last is the baseline of the others."""
-    calls = {case: (lambda model=model, predict=predict: predict(model))
-             for case, (model, predict) in cases.items()}
+    kind, name_of_clock, clock = torch.device(device).type, clock.__name__, _waiting(
+        clock, device)
+
+    def frame(model, predict):
+        with torch.autocast(kind, torch.bfloat16, enabled=dtype == 'bfloat16'):
+            return predict(model)
+    calls = {case: partial(frame, *parts) for case, parts in cases.items()}
     shapes = {case: tuple(call().shape) for case, call in calls.items()}
     assert len(set(shapes.values())) == 1, f'sizes differ: {shapes}'
     for _ in range(warmup - 1):
@@ -133,7 +141,7 @@ def run(name, cases, rounds, warmup, clock):
             seconds[case].append(clock() - began)
     median = {case: statistics.median(values) for case, values in seconds.items()}
     parts = {case: _parts(cases[case][0], call, clock) for case, call in calls.items()}
-    peaks = {case: peak_mib(call, repeats=1) for case, call in calls.items()}
+    peaks = {case: peak_mib(call, device, repeats=1) for case, call in calls.items()}
     results = []
     for case in list(cases)[:-1]:
         print(f'{name}, {case}: {median[case]:.3f} s, '
@@ -143,8 +151,8 @@ def run(name, cases, rounds, warmup, clock):
             print(f'  {part}: {parts[case][part]:.3f} s'
                   f' ({parts["baseline"].get(part, math.nan):.3f})')
         results.append(dict(
-            name=f'{name}, {case}, over the plain head', device=device_name('cpu'),
-            dtype='float32', threads=torch.get_num_threads(), clock=clock.__name__,
+            name=f'{name}, {case}, over the plain head', device=device_name(device),
+            dtype=dtype, threads=torch.get_num_threads(), clock=name_of_clock,
             ours_s=median[case],
             baseline_s=median['baseline'], ratio=median['baseline'] / median[case],
             times_baseline=median[case] / median['baseline'],
@@ -159,9 +167,21 @@ def _parts(model, call, clock):
     return dict(taken)
 
 
+def _waiting(clock, device):
+    """Return a clock that waits until a GPU has done what it was told."""
+    if torch.device(device).type == 'cpu':
+        return clock
+
+    def waited():
+        torch.cuda.synchronize(device)
+        return clock()
+    return waited
+
+
 CLOCKS = {'wall': time.perf_counter, 'cpu': time.process_time}
-MODELS = {'fusion': lambda args: fusion(args.points, args.shares),
-          'cityscapes': lambda args: cityscapes(tuple(args.image_size), args.shares)}
+MODELS = {'fusion': lambda args: fusion(args.points, args.shares, args.device),
+          'cityscapes': lambda args: cityscapes(tuple(args.image_size), args.shares,
+                                                args.device)}
 
 
 def main(argv=None):
@@ -179,11 +199,14 @@ def main(argv=None):
                         help='of the cells that steps after the first compute anew')
     parser.add_argument('--clock', choices=CLOCKS, default='wall',
                         help='cpu: seconds of the processor, all threads')
+    parser.add_argument('--device', default='cpu', help='cpu or cuda')
+    parser.add_argument('--dtype', choices=['float32', 'bfloat16'], default='float32',
+                        help='bfloat16: by autocast, of the whole model')
     args = parser.parse_args(argv)
     results = []
     for name in args.model or MODELS:
         results += run(name, MODELS[name](args), args.rounds, args.warmup,
-                       CLOCKS[args.clock])
+                       CLOCKS[args.clock], args.device, args.dtype)
     return report(results)
 
 

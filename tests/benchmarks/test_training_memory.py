@@ -19,7 +19,7 @@ def test_checkpointing_takes_less_memory_for_the_same_gradients(capsys):
 
 @pytest.mark.parametrize('key', ['loss', 'gradient_norm'])
 def test_other_gradients_are_an_error(key, monkeypatch):
-    def found(config, changes, name, threads):
+    def found(config, changes, name, threads, device):
         one = dict(loss=1., gradient_norm=2., seconds=1., threads=1, peak_mib=10.,
                    rss_mib=20.)
         return one if name == 'off' else {**one, key: one[key] * 1.01}
@@ -31,7 +31,7 @@ def test_other_gradients_are_an_error(key, monkeypatch):
 def test_the_ratio_is_that_of_the_peaks(monkeypatch, capsys):
     peaks = {'off': 10., 'head': 6., 'head, backbone': 4.}
 
-    def found(config, changes, name, threads):
+    def found(config, changes, name, threads, device):
         return dict(loss=1., gradient_norm=2., seconds=1., threads=1,
                     peak_mib=peaks[name], rss_mib=20. + peaks[name])
     monkeypatch.setattr(training_memory, 'in_own_process', found)
