@@ -5,7 +5,7 @@ from 1 to 60 m, 32x88 features of 256x704 images, 80 channels) into 256x256
 cells (+-51.2 m at 0.4 m) in float32. All candidates start from the same depth
 probabilities, features and calibration, and compute the cell of every (pixel,
 depth) pair anew, as every frame of nuScenes needs it; outputs must agree to
-1e-4 before anything is timed.
+1e-4 (those of sort + cumsum to 1e-3) before anything is timed.
 
 * ``sort + cumsum``: outer product, sort by cell, cumulative sum, differences
   (the PyTorch path of Lift-Splat-Shoot and BEVFusion).
@@ -129,6 +129,11 @@ def training_step(pool, depth, features):
     return torch.autograd.grad((pooled * weight).sum(), inputs)
 
 
+def check_sums(ours, baseline):
+    """Compare with differences of a running sum, in which digits are lost."""
+    torch.testing.assert_close(ours, baseline, rtol=1e-3, atol=1e-3)
+
+
 def check_gradients(ours, baseline):
     """Raise where the gradients of depth or features differ."""
     for one, other in zip(ours, baseline):
@@ -177,7 +182,7 @@ def main(argv=None):
     # is pooling and geometry together.
     cases = [
         ('bev_pool and geometry vs outer product + sort + cumsum and geometry',
-         ours, by_cumsum, None),
+         ours, by_cumsum, check_sums),
         ('bev_pool and geometry vs outer product + index_add and geometry',
          ours, by_index_add, None),
         ('bev_pool training step and geometry vs outer product + index_add and '
@@ -185,7 +190,7 @@ def main(argv=None):
          lambda: training_step(by_index_add, depth, features), check_gradients),
         ('bev_pool alone, geometry known, vs outer product + sort + cumsum',
          pooling_alone, lambda: pool_by_sort_and_cumsum(depth, features, cells),
-         None),
+         check_sums),
     ]
     results = []
     for name, candidate, baseline, check in cases:

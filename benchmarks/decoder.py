@@ -12,8 +12,9 @@ of its time, as they are of a step, and reported as a case of their own.
 Two further cases: our step under bfloat16 autocast against the float32 baseline, where
 at most 2 % of the cells may be decided otherwise (weights are random, so that many
 cells are close calls); and our float32 step against its own matrix products alone,
-which it cannot do without. ``--backend embedding_bag gather triton grid_sample mmcv``
-measures each way of sampling against the same baseline.
+which it cannot do without. ``--backend triton grid_sample mmcv``, say, measures each way
+of sampling against the same baseline. On a GPU float32 means float32: TensorFloat-32,
+which torch lets cuDNN use, is off.
 """
 import argparse
 from functools import partial
@@ -40,7 +41,8 @@ CHANNELS, HEADS, POINTS, FEEDFORWARD = 256, 8, 4, 1024
 BACKENDS = {
     'embedding_bag': partial(gather_sum_backend, 'embedding_bag'),
     'gather': partial(gather_sum_backend, 'gather'),
-    'triton': partial(gather_sum_backend, 'triton'),
+    'triton_sums': partial(gather_sum_backend, 'triton'),
+    'triton': partial(map_sampling, 'triton'),
     'grid_sample': partial(map_sampling, 'grid_sample'),
     'mmcv': partial(map_sampling, mmcv_sampling),
 }
@@ -126,6 +128,7 @@ def _stock_position(size, device):
 def build(layers, feats, classes, device):
     """Return a denoiser whose samples spread, and its stock twin."""
     torch.manual_seed(0)
+    torch.backends.cudnn.allow_tf32 = False
     ours = Denoiser(feats, CHANNELS, predictor=PointwiseConv2d(CHANNELS, classes),
                     decoder=MapDecoder(CHANNELS, layers, HEADS, POINTS, FEEDFORWARD,
                                        time_channels=4 * CHANNELS))

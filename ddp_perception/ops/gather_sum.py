@@ -11,8 +11,7 @@ There are several ways to compute it, and one contract:
   PyTorch: EmbeddingBag has no counterpart in ONNX (the exporter writes a loop over
   the bags), an ``index_add`` has been exported wrongly (pytorch#111159), and TensorRT
   has no form of either. The default while exporting.
-- ``'triton'`` is a kernel of ours for CUDA, which needs the package ``triton``. On a
-  GPU none of the three has been measured.
+- ``'triton'`` is a kernel of ours for CUDA, which needs the package ``triton``.
 """
 from __future__ import annotations
 
@@ -94,8 +93,12 @@ def gather_sum(table: Tensor, index: Tensor, weights: Tensor,
     if backend == 'triton':
         from ddp_perception.ops.triton_gather_sum import gather_sum as by_triton
         return by_triton(table, index, weights, offsets)
+    kind = table.dtype
+    if table.is_cuda and kind == torch.bfloat16 and weights.requires_grad:
+        # torch's backward pass for the weights has no such kernel.
+        table, weights = table.float(), weights.float()
     return F.embedding_bag(index, table, offsets, mode='sum',
-                           per_sample_weights=weights)
+                           per_sample_weights=weights).to(kind)
 
 
 _AT_ONCE = 8

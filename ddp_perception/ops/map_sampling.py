@@ -3,17 +3,19 @@
 There are several ways to compute them, and one contract, that of `sample_map`:
 
 - ``'gather_sum'``: four weighted rows for each sample, by `gather_sum` and its own
-  backends. The only one for graphs that leave PyTorch, and the default everywhere. On
-  a CPU training takes a backward pass of its own, without sorting all the rows.
+  backends. The only one for graphs that leave PyTorch, and the default on a CPU, where
+  training takes a backward pass of its own, without sorting all the rows.
+- ``'triton'``: kernels of ours for CUDA, the default there where the package
+  ``triton`` is installed, as it is with torch's own builds for CUDA.
 - ``'grid_sample'``: `torch.nn.functional.grid_sample`, head by head.
 - a function that keeps the contract, from outside of this room: a compiled kernel.
-
-On a GPU none has been measured.
 """
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +29,7 @@ from ddp_perception.ops.sampling_gradient import SampleByBags
 MapSampling = Callable[[Tensor, Tensor, Tensor, Tensor, tuple[int, int]], Tensor]
 """(value, col, row, attention, size) to samples; see `sample_map`."""
 
-_chosen: str | MapSampling = 'gather_sum'  # no ContextVar: see `gather_sum`
+_chosen: str | MapSampling | None = None  # no ContextVar: see `gather_sum`
 
 
 @contextmanager
@@ -39,11 +41,15 @@ def map_sampling(way: str | MapSampling) -> Iterator[None]:
 
     Raises:
         ValueError: another name.
+        ModuleNotFoundError: ``'triton'`` without the package.
     """
     global _chosen
     if isinstance(way, str) and way not in MAP_SAMPLINGS:
         raise ValueError(f'map sampling must be one of {tuple(MAP_SAMPLINGS)} or a '
                          f'function, got {way!r}')
+    if way == 'triton' and not _has_triton():
+        raise ModuleNotFoundError("the map sampling 'triton' needs the package triton: "
+                                  'pip install triton')
     before, _chosen = _chosen, way
     try:
         yield
@@ -65,8 +71,23 @@ def sample_map(value: Tensor, col: Tensor, row: Tensor, attention: Tensor,
     Returns:
         (B, N, heads, C), dtype of ``value``. Differentiable once in all four.
     """
-    way = MAP_SAMPLINGS[_chosen] if isinstance(_chosen, str) else _chosen
+    way = _chosen if _chosen is not None else _default(value)
+    if isinstance(way, str):
+        way = MAP_SAMPLINGS[way]
     return way(value, col, row, attention, size)
+
+
+def _default(value: Tensor) -> str:
+    """Return the way for a map where none is chosen."""
+    if (value.device.type == 'cuda' and chosen_gather_sum() is None
+            and not (is_exporting() or is_compiling()) and _has_triton()):
+        return 'triton'
+    return 'gather_sum'
+
+
+@cache
+def _has_triton() -> bool:
+    return importlib.util.find_spec('triton') is not None
 
 
 def sample_by_bags(value: Tensor, col: Tensor, row: Tensor, attention: Tensor,
@@ -95,5 +116,11 @@ def sample_by_grid(value: Tensor, col: Tensor, row: Tensor, attention: Tensor,
     return out.permute(0, 3, 1, 2).to(value.dtype)
 
 
+def _by_triton(value: Tensor, col: Tensor, row: Tensor, attention: Tensor,
+               size: tuple[int, int]) -> Tensor:
+    from ddp_perception.ops.triton_map_sampling import sample_by_triton
+    return sample_by_triton(value, col, row, attention, size)
+
+
 MAP_SAMPLINGS: dict[str, MapSampling] = {
-    'gather_sum': sample_by_bags, 'grid_sample': sample_by_grid}
+    'gather_sum': sample_by_bags, 'triton': _by_triton, 'grid_sample': sample_by_grid}

@@ -29,6 +29,7 @@ def by_mmcv():
 pytestmark = pytest.mark.gpu
 WAYS = {**{name: partial(gather_sum_backend, name)
            for name in ('embedding_bag', 'gather', 'triton')},
+        'kernels': partial(map_sampling, 'triton'),
         'grid_sample': partial(map_sampling, 'grid_sample'), 'mmcv': by_mmcv}
 
 
@@ -66,7 +67,7 @@ def test_sums_and_gradients_match_a_loop(gpu, name, offsets, dtype):
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize('name', WAYS)
 def test_samples_and_their_gradients_match_a_loop(gpu, name, dtype):
-    if gpu == 'cpu' and name in ('triton', 'mmcv'):
+    if gpu == 'cpu' and name in ('triton', 'kernels', 'mmcv'):
         pytest.skip('the kernels need a GPU')
     inputs = [part.detach().to(gpu).requires_grad_()
               for part in map_problem(31, dtype)]

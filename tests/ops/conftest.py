@@ -10,6 +10,10 @@ def interpreted_triton(monkeypatch):
     pytest.importorskip('triton')
     monkeypatch.setenv('TRITON_INTERPRET', '1')
     # Made anew here, and once more for the next test.
-    monkeypatch.delitem(sys.modules, 'ddp_perception.ops.triton_gather_sum', False)
+    modules = [f'ddp_perception.ops.triton_{name}' for name in (
+        'gather_sum', 'map_sampling')]
+    for module in modules:
+        monkeypatch.delitem(sys.modules, module, False)
     yield
-    sys.modules.pop('ddp_perception.ops.triton_gather_sum', None)
+    for module in modules:
+        sys.modules.pop(module, None)

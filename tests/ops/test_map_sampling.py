@@ -1,3 +1,4 @@
+import importlib
 from contextlib import nullcontext
 from functools import partial
 
@@ -8,13 +9,14 @@ from ddp_perception.ops import gather_sum_backend, map_sampling, sample_map
 
 SIZE = (4, 6)
 WAYS = {'default': nullcontext, 'gather': partial(gather_sum_backend, 'gather'),
-        'triton': partial(gather_sum_backend, 'triton'),
+        'triton sums': partial(gather_sum_backend, 'triton'),
+        'triton': partial(map_sampling, 'triton'),
         'grid_sample': partial(map_sampling, 'grid_sample')}
 
 
 @pytest.fixture(params=WAYS)
 def way(request):
-    if request.param == 'triton':
+    if 'triton' in request.param:
         request.getfixturevalue('interpreted_triton')
     with WAYS[request.param]():
         yield request.param
@@ -101,6 +103,28 @@ def test_a_function_may_be_handed_in_and_a_choice_ends_with_its_block():
     with map_sampling(lambda value, *others: value[:, :5] * 0):
         assert (sample_map(*inputs, SIZE) == 0).all()
     assert (sample_map(*inputs, SIZE) != 0).any()
-    with pytest.raises(ValueError, match="'gather_sum', 'grid_sample'.*'nearest'"), \
+    with pytest.raises(ValueError, match="'gather_sum', 'triton', 'grid_sample'.*'nearest'"), \
             map_sampling('nearest'):
         pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', ['fp32', 'bf16', 'fp16'])
+def test_triton_kernels_compile_for_a_gpu_that_is_not_there(kind):
+    compiler = pytest.importorskip('triton.compiler')
+    target = importlib.import_module('triton.backends.compiler').GPUTarget
+    kernels = importlib.import_module('ddp_perception.ops.triton_map_sampling')
+    places = dict.fromkeys(('col', 'row', 'attention'), '*fp32')
+    of_places = {f'of_{name}': '*fp32' for name in places}
+    sizes = dict.fromkeys(
+        ('map_cells', 'cells', 'heads', 'channels', 'height', 'width'), 'i32')
+    constants = dict(POINTS=4, CELLS=32, WIDTH=32)
+    for kernel, more, instruction in [
+            (kernels._sample, dict(out='*' + kind), 'st.global'),
+            (kernels._spread, dict(grad='*' + kind, of_value='*fp32', **of_places),
+             'red')]:
+        source = compiler.ASTSource(
+            kernel, {'value': '*' + kind, **places, **more, **sizes,
+                     **dict.fromkeys(constants, 'constexpr')}, constexprs=constants)
+        compiled = compiler.compile(source, target=target('cuda', 90, 32))
+        assert instruction in compiled.asm['ptx'] and compiled.asm['cubin']
