@@ -24,8 +24,12 @@ from ddp_perception.diffusion import (
 )
 from ddp_perception.ops import is_exporting
 
+FEEDBACKS = ('decided', 'expected')
+"""Clean maps that a prediction may stand for."""
 _LONGEST_SAMPLING = 5
 """Steps of the longest sampling whose states training visits."""
+_LONGEST_ROLLOUT = 10
+"""Steps of the longest sampling that a rollout takes some steps of."""
 
 
 @contextmanager
@@ -81,6 +85,8 @@ class LabelDiffusion(nn.Module):
         training_maps: which noisy maps training sees; noised truth by default.
         colour: ``'white'`` or ``'pink'``: what becomes of noise before it is
             used, drawn here or given.
+        feedback: ``'decided'`` or ``'expected'``: which clean map a prediction
+            stands for, see `LabelCodec`.
 
     Source: DDP, arXiv:2303.17559, algorithms 1 and 2. Departs from it: any
     batch size and number of seeds, and recipes of its own.
@@ -91,7 +97,7 @@ class LabelDiffusion(nn.Module):
                  sample_range: tuple[float, float] = (0., 0.999),
                  time_difference: float = 1.,
                  training_maps: TrainingMaps | None = None,
-                 colour: str = 'white') -> None:
+                 colour: str = 'white', feedback: str = 'decided') -> None:
         super().__init__()
         low, high = sample_range
         if not 0 <= low < high <= 1:
@@ -99,6 +105,8 @@ class LabelDiffusion(nn.Module):
                              f'got {tuple(sample_range)}')
         if colour not in COLOURS:
             raise ValueError(f'colour must be one of {sorted(COLOURS)}, got {colour!r}')
+        if feedback not in FEEDBACKS:
+            raise ValueError(f'feedback must be one of {FEEDBACKS}, got {feedback!r}')
         self.codec = codec
         self.denoiser = denoiser
         self.schedule = schedule or NoiseSchedule()
@@ -106,6 +114,13 @@ class LabelDiffusion(nn.Module):
         self.time_difference = time_difference
         self.training_maps = training_maps or TrainingMaps()
         self.colour = colour
+        self.expects = feedback == 'expected'
+
+    def feedback(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the clean map (B, c, *size) that goes back into the sampler."""
+        encode = self.codec.encode_expected if self.expects \
+            else self.codec.encode_prediction
+        return encode(prediction, size)
 
     def training_prediction(self, feats: Tensor, labels: Tensor, *,
                             times: Tensor | None = None,
@@ -144,11 +159,58 @@ class LabelDiffusion(nn.Module):
         times = _per_draw(times, draws)
         condition = self.denoiser.condition(feats)
         kinds = self.training_maps.draw(generator, feats.device)
-        maps, map_times = zip(*(
-            self._noisy_map(kind, labels, times, noise, condition, generator)
-            for kind in kinds), strict=True)
-        level = self.schedule.level(_of_images(map_times, draws).float())
+        seen = [self._noisy_map(kind, labels, times, noise, condition, generator)
+                for kind in kinds]
+        if not self.training_maps.rollout:
+            return self._predicted(seen, draws, condition)
+        levels = self._rollout_levels(generator, feats.device)
+        seen.append((noise, levels[0][0].time.expand(len(noise))))
+        together = self._predicted(seen, draws, condition)
+        return self._rolled_out(together, len(seen), noise, levels, condition, draws)
+
+    def _predicted(self, seen: Sequence[tuple[Tensor, Tensor]], draws: int,
+                   condition: Condition) -> Tensor:
+        """Return (B P D, ...) predictions of P noisy maps and their times."""
+        maps, times = zip(*seen, strict=True)
+        level = self.schedule.level(_of_images(times, draws).float())
         return self.denoiser(_of_images(maps, draws), level, condition)
+
+    def _rollout_levels(self, generator: torch.Generator | None, device: torch.device
+                        ) -> list[tuple[NoiseLevel, NoiseLevel]]:
+        """Draw steps of a sampling: the first, and later ones that are jumped to."""
+        taken = self.training_maps.rollout
+        steps = int(torch.randint(taken, _LONGEST_ROLLOUT + 1, (), generator=generator,
+                                  device=device))
+        levels = sampling_levels(self.schedule, steps, self.time_difference,
+                                 self.sample_range[0], device)
+        order = torch.randperm(steps - 1, generator=generator, device=device)
+        chosen = [0, *sorted((order[:taken - 1] + 1).tolist())]
+        # What a step denoises has the level to which the step before it went.
+        return [(levels[one][0], levels[other - 1][1])
+                for one, other in zip(chosen, [*chosen[1:], steps], strict=True)]
+
+    def _rolled_out(self, first: Tensor, count: int, noise: Tensor,
+                    levels: Sequence[tuple[NoiseLevel, NoiseLevel]],
+                    condition: Condition, draws: int) -> Tensor:
+        """Take the steps after the first, with gradients through the maps between.
+
+        Args:
+            first: (B P D, ...) predictions of P = ``count`` maps, the last of which
+                is pure noise.
+            noise: (B D, c, H, W), that noise.
+            levels: see `_rollout_levels`.
+
+        Returns:
+            (B P' D, ...), a pass more for each further step.
+        """
+        size = noise.shape[-2], noise.shape[-1]
+        passes = list(first.unflatten(0, (-1, count, draws)).unbind(1))
+        z = noise
+        for (now, nxt), (later, _) in zip(levels, levels[1:], strict=False):
+            z = ddim_update(z, self.feedback(passes[-1].flatten(0, 1), size), now, nxt)
+            prediction = self.denoiser(z, later, condition)
+            passes.append(prediction.unflatten(0, (-1, draws)))
+        return torch.stack(passes, 1).flatten(0, 2)
 
     def _noisy_map(self, kind: str, labels: Tensor, times: Tensor, noise: Tensor,
                    condition: Condition, generator: torch.Generator | None
@@ -169,7 +231,7 @@ class LabelDiffusion(nn.Module):
         with _without_graph():
             prediction = self.denoiser(noise, pure_noise, condition)
         # Outside: the vectors that stand for the prediction keep learning.
-        return self.codec.encode_prediction(prediction, size)
+        return self.feedback(prediction, size)
 
     def _own_step(self, condition: Condition, noise: Tensor, size: tuple[int, int],
                   generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
@@ -186,8 +248,7 @@ class LabelDiffusion(nn.Module):
             with _without_graph():
                 prediction = self.denoiser(z.detach(), now, condition)
             # Outside, as above, for the last of them.
-            z = ddim_update(z.detach(), self.codec.encode_prediction(prediction, size),
-                            now, nxt)
+            z = ddim_update(z.detach(), self.feedback(prediction, size), now, nxt)
         return z, levels[step][0].time.expand(len(z))
 
     def sample_steps(self, feats: Tensor, noise: Tensor, num_steps: int,
@@ -259,7 +320,7 @@ class LabelDiffusion(nn.Module):
             return maps
         yield from sample_steps(
             denoise,
-            lambda prediction: self.codec.encode_prediction(prediction, size),
+            lambda prediction: self.feedback(prediction, size),
             z, levels, update, going_on and (lambda step: keep(going_on(step))))
 
     def coloured(self, white: Tensor) -> Tensor:

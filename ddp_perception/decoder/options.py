@@ -106,7 +106,10 @@ class DiffusionOptions:
         self_aligned: share of the iterations that train on the head's own
             noised predictions in place of the noised truth; True is all.
         recipe: which noisy maps training sees: ``'published'``,
-            ``'on_policy'``, ``'unrolled'``, or shares; see `training_maps`.
+            ``'on_policy'``, ``'unrolled'``, ``'rollout'``, ``'samples'``, or shares;
+            see `training_maps`.
+        feedback: what of a prediction goes back into the sampler: ``'decided'``, its
+            classes, as published, or ``'expected'``, their mean by probability.
         noise: ``'white'``, or ``'pink'``, whose draws differ in the layout more
             than in details; see `pink_noise`.
         noisy_map: False builds the same decoder without a noisy map: no
@@ -126,6 +129,7 @@ class DiffusionOptions:
     recipe: str | Mapping[str, float] | TrainingMaps = 'published'
     noise: str = 'white'
     noisy_map: bool = True
+    feedback: str = 'decided'
 
     def __post_init__(self) -> None:
         if not self.scale > 0:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ddp_perception.decoder.label_diffusion import LabelDiffusion
-from ddp_perception.diffusion import LabelCodec, add_noise
+from ddp_perception.diffusion import add_noise
 
 _NONE = object()
 
@@ -30,20 +30,20 @@ def replaced(owner: object, name: str, value: Any) -> Iterator[None]:
 
 
 @contextmanager
-def feedback_through(codec: LabelCodec,
+def feedback_through(diffusion: LabelDiffusion,
                      change: Callable[[Tensor, int], Tensor]) -> Iterator[None]:
     """Let what a sampler feeds back pass through a function meanwhile.
 
     Args:
-        codec: encodes predictions for the sampler.
+        diffusion: whose sampler it is.
         change: ``change(clean, index)`` takes the (B S, c, H, W) map of the
             step of that index, 0 first, and returns what is fed back.
     """
-    encode, index = codec.encode_prediction, count()
+    encode, index = diffusion.feedback, count()
 
     def encode_and_change(prediction: Tensor, size: tuple[int, int]) -> Tensor:
         return change(encode(prediction, size), next(index))
-    with replaced(codec, 'encode_prediction', encode_and_change):
+    with replaced(diffusion, 'feedback', encode_and_change):
         yield
 
 

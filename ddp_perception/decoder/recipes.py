@@ -30,6 +30,11 @@ class TrainingMaps:
             states that its own policy visits, as in DAgger, arXiv:1011.0686.
         draws: noises of each image, each with passes of its own; a loss that
             compares predictions of an image needs several, see `EnergyScore`.
+        rollout: so many steps of a sampling of up to ten, from pure noise on, in
+            every iteration beside the kinds. Gradients go through the maps between
+            them where the feedback is the expected map (`LabelDiffusion`), so that
+            a step learns to leave a map that the next one can use: recurrent
+            refinement, as in RAFT, arXiv:2003.12039.
 
     Raises:
         ValueError: a share beyond 0 to 1, shares that do not sum to a whole
@@ -41,6 +46,7 @@ class TrainingMaps:
     noise: float = 0.
     own_steps: float = 0.
     draws: int = 1
+    rollout: int = 0
 
     def __post_init__(self) -> None:
         for kind, share in self.shares().items():
@@ -56,10 +62,14 @@ class TrainingMaps:
                 or self.draws < 1:
             raise ValueError('draws is a whole number of at least 1, got '
                              f'{self.draws!r}')
+        if isinstance(self.rollout, bool) or not isinstance(self.rollout, int) \
+                or self.rollout < 0 or self.rollout == 1:
+            raise ValueError('rollout is a whole number of steps, at least 2, or 0 for '
+                             f'none, got {self.rollout!r}')
 
     @property
     def passes(self) -> int:
-        """Noisy maps per image, draw and iteration."""
+        """Noisy maps per image, draw and iteration, but for those of a rollout."""
         return round(sum(self.shares().values()))
 
     def shares(self) -> dict[str, float]:
@@ -91,10 +101,11 @@ RECIPES = {
     'published': TrainingMaps(),
     'on_policy': TrainingMaps(truth=0.35, noise=0.3, own_steps=0.35),
     'unrolled': TrainingMaps(truth=1., noise=1., own_steps=1.),
+    'rollout': TrainingMaps(truth=1., rollout=3),
     'samples': TrainingMaps(truth=0., noise=0.5, own_steps=0.5, draws=2),
 }
-"""Named recipes. All but the published one go with a scale near 1, and
-``'samples'`` with the loss `EnergyScore`."""
+"""Named recipes. All but the published one go with a scale near 1, ``'rollout'`` with
+``feedback='expected'``, and ``'samples'`` with the loss `EnergyScore`."""
 
 
 def training_maps(recipe: str | Mapping[str, float] | TrainingMaps,
@@ -111,9 +122,9 @@ def training_maps(recipe: str | Mapping[str, float] | TrainingMaps,
             ``self_aligned`` beside another recipe.
     """
     if isinstance(recipe, Mapping):
-        if unknown := set(recipe) - {*KINDS, 'draws'}:
-            raise ValueError(f'a recipe has shares of {list(KINDS)}, and draws, got '
-                             f'{sorted(unknown)}')
+        if unknown := set(recipe) - {*KINDS, 'draws', 'rollout'}:
+            raise ValueError(f'a recipe has shares of {list(KINDS)}, draws and '
+                             f'rollout, got {sorted(unknown)}')
         maps = TrainingMaps(**cast(Any, {'truth': 0., **recipe}))
     elif isinstance(recipe, TrainingMaps):
         maps = recipe

@@ -60,6 +60,12 @@ class VectorCodec(LabelCodec):
         """Encode the class with the largest logit."""
         return self._look_up(nearest_shrink(prediction.argmax(1), size))
 
+    def encode_expected(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the mean of the classes' vectors by their probabilities."""
+        probability = nearest_shrink(prediction, size).softmax(1)
+        vectors = self.vectors()[:self.num_classes].to(probability.dtype)
+        return F.conv2d(probability, vectors.mT[:, :, None, None])
+
     def decode(self, maps: Tensor) -> Tensor:
         """Return the (B, H, W) labels whose vectors are nearest to ``maps``."""
         vectors = self.vectors()

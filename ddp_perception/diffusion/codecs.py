@@ -2,8 +2,9 @@
 
 A task differs from another in its codec, its last layer and its loss. A codec
 has ``channels``, the width of its continuous map; ``encode(labels, size)``
-for the truth and ``encode_prediction(prediction, size)`` for the feedback of
-the sampler. ``size`` is the height and width of the continuous map.
+for the truth and, for the feedback of the sampler, ``encode_prediction(prediction,
+size)`` and ``encode_expected``: what the prediction decides, and its mean. ``size`` is
+the height and width of the continuous map.
 
 Here are the base and the codec of overlapping classes; ``class_codecs`` has
 those of one class per pixel, ``depth_codec`` that of metres.
@@ -51,6 +52,14 @@ class LabelCodec(nn.Module, ABC):
     @abstractmethod
     def encode_prediction(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
         """Return the (B, channels, *size) map that a raw prediction stands for."""
+
+    def encode_expected(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the mean map over all that a raw prediction holds for possible.
+
+        What DDIM's update is derived for: the mean of the clean map, given the noisy
+        one. A quantity is its own mean. Differentiable, other than a decision.
+        """
+        return self.encode_prediction(prediction, size)
 
 
 class EmptyCodec(LabelCodec):
@@ -139,12 +148,19 @@ class MultiLabelCodec(EmbeddingCodec):
         present = prediction > math.log(self.threshold / (1 - self.threshold))
         return self._embed(self.shrink(present.to(prediction.dtype), size))
 
+    def encode_expected(self, prediction: Tensor, size: tuple[int, int]) -> Tensor:
+        """Embed probabilities in the place of masks: the mean, but for the squash."""
+        return self._embed_any(self.shrink(prediction.sigmoid(), size))
+
+    def _embed_any(self, masks: Tensor) -> Tensor:
+        # The mean of num_classes look-ups is linear in the masks: a 1x1 conv.
+        weight, absent = self._weight()
+        masks = masks.to(weight.dtype)
+        return self.squash(F.conv2d(masks, weight[:, :, None, None], absent))
+
     def _embed(self, masks: Tensor) -> Tensor:
         if self.num_classes > _COMBINED or is_exporting():
-            # The mean of num_classes look-ups is linear in the masks: a 1x1 conv.
-            weight, absent = self._weight()
-            masks = masks.to(weight.dtype)
-            return self.squash(F.conv2d(masks, weight[:, :, None, None], absent))
+            return self._embed_any(masks)
         classes = torch.arange(self.num_classes, device=masks.device)
         number = (masks.long() << classes[:, None, None]).sum(1)
         return F.embedding(number, self._combinations()).permute(0, 3, 1, 2)

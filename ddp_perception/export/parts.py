@@ -77,7 +77,7 @@ class StepPart(TensorGraph):
         size = (condition.shape[-2], condition.shape[-1])
         prediction = denoiser(z, now, Condition(
             condition, denoiser.decoder.position_terms(size, condition.device)))
-        clean = self.diffusion.codec.encode_prediction(prediction, self.map_size)
+        clean = self.diffusion.feedback(prediction, self.map_size)
         seeds = given.shape[1]
         return tuple(maps.unflatten(0, (-1, seeds)) for maps in (
             prediction, ddim_update(z, clean, now, nxt)))

@@ -125,7 +125,8 @@ class DiffusionHead:
             schedule=NoiseSchedule(diffusion.schedule),
             sample_range=diffusion.sample_range,
             time_difference=diffusion.time_difference,
-            training_maps=diffusion.training_maps, colour=diffusion.noise)
+            training_maps=diffusion.training_maps, colour=diffusion.noise,
+            feedback=diffusion.feedback)
         self.calibration = Temperature.of(self.outcome, codec)
 
     @abstractmethod

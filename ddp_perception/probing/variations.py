@@ -179,7 +179,7 @@ class Steps(Variation):
         def note(clean: Tensor, _: int) -> Tensor:
             fed.append(clean.unflatten(0, (len(feats), -1)))
             return clean
-        with feedback_through(head.diffusion.codec, note):
+        with feedback_through(head.diffusion, note):
             return sample(feats)
 
 
@@ -218,7 +218,7 @@ class Feedback(Variation):
                 else nearest_shrink(before, (maps.shape[-2], maps.shape[-1]))
             self._before[call.index, index] = maps[-1:]
             return torch.cat([first, maps[:-1]]).flatten(0, 1)
-        with feedback_through(head.diffusion.codec, other):
+        with feedback_through(head.diffusion, other):
             return sample(feats)
 
 

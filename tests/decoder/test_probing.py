@@ -53,7 +53,7 @@ def test_feedback_is_changed_meanwhile():
     def zero(clean, index):
         seen.append((index, clean))
         return torch.zeros_like(clean)
-    with feedback_through(diffusion.codec, zero):
+    with feedback_through(diffusion, zero):
         changed = last()
     assert [index for index, _ in seen] == [0, 1]
     assert seen[0][1].abs().eq(0.1).all()

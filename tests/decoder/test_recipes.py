@@ -14,7 +14,13 @@ from ddp_perception.decoder import (
     TrainingMaps,
     training_maps,
 )
-from ddp_perception.diffusion import ClassCodec, EmptyCodec, pink_noise
+from ddp_perception.diffusion import (
+    ClassCodec,
+    EmptyCodec,
+    ddim_update,
+    pink_noise,
+    sampling_levels,
+)
 
 FEATS = torch.randn(2, 6, 5, 7, generator=torch.Generator().manual_seed(1))
 LABELS = torch.randint(0, 3, (2, 5, 7), generator=torch.Generator().manual_seed(3))
@@ -149,7 +155,7 @@ def test_a_decoder_without_noisy_map_hears_of_features_alone():
 @pytest.mark.parametrize('name', sorted(RECIPES))
 def test_a_recipe_may_be_written_as_its_shares(name):
     shares = {kind: share for kind, share in RECIPES[name].shares().items() if share}
-    shares |= {'draws': RECIPES[name].draws}
+    shares |= {'draws': RECIPES[name].draws, 'rollout': RECIPES[name].rollout}
     assert DiffusionOptions(recipe=shares).training_maps == RECIPES[name]
     assert DiffusionOptions(recipe=name).training_maps == RECIPES[name]
 
@@ -201,3 +207,61 @@ def test_passes_of_an_iteration_are_those_of_single_recipes():
     for index, kind in enumerate(('truth', 'noise', 'own_steps')):
         torch.testing.assert_close(together[:, index], prediction({kind: 1.}),
                                    rtol=1e-4, atol=1e-5)
+
+
+def test_a_rollout_takes_steps_of_the_sampler_and_teaches_the_first_by_the_last():
+    model = _model(training_maps=training_maps('rollout'), feedback='expected')
+    jumps = set()
+    for seed in range(12):
+        noise = torch.randn(2, 8, 5, 7, generator=torch.Generator().manual_seed(seed))
+        given = []
+        handle = model.denoiser.register_forward_pre_hook(
+            lambda module, args, given=given: given.append(args[:2]))
+        got = model.training_prediction(FEATS, LABELS, noise=noise,
+                                        generator=torch.Generator().manual_seed(seed))
+        handle.remove()
+        assert got.shape == (2 * 4, 3, 5, 7)
+        passes = got.unflatten(0, (2, 4))  # truth, then three steps
+        (together, _), *later = given
+        assert torch.equal(together.unflatten(0, (2, 2))[:, 1], noise)
+        z, before, went = noise, passes[:, 1], []
+        for number, (maps, level) in enumerate(later, 2):
+            clean = model.codec.encode_expected(before, (5, 7))
+            here = [(steps, index) for steps in range(3, 11) for index in range(steps)
+                    if float(sampling_levels(model.schedule, steps, 1., 0.)[index][0]
+                             .time) == pytest.approx(float(level.time.max()))]
+            fits = [(steps, index) for steps, index in here if index and torch.allclose(
+                maps, ddim_update(z, clean, went[-1] if went else
+                                  model.schedule.level(torch.ones(())),
+                                  sampling_levels(model.schedule, steps, 1., 0.)[
+                                      index - 1][1]), rtol=1e-4, atol=1e-5)]
+            assert fits
+            jumps.add(fits[0])
+            z, before = maps, passes[:, number]
+            went.append(level)
+        last = torch.autograd.grad(passes[:, 3].square().sum(), later[0][0],
+                                   allow_unused=True)[0]
+        assert last is not None and last.abs().sum() > 0
+    assert len(jumps) > 8
+
+
+def test_a_rollout_sees_labels_in_the_pass_of_the_truth_alone():
+    model = _model(training_maps=training_maps(dict(truth=1., rollout=2)),
+                   feedback='expected')
+    first, second = (model.training_prediction(
+        FEATS, labels, noise=torch.ones(2, 8, 5, 7),
+        generator=torch.Generator().manual_seed(5)).unflatten(0, (2, 3))
+        for labels in (LABELS, (LABELS + 1) % 3))
+    assert torch.equal(first[:, 1:], second[:, 1:])
+    assert not torch.equal(first[:, 0], second[:, 0])
+
+
+@pytest.mark.parametrize('rollout', [-1, 1, 2.5, True])
+def test_a_rollout_of_no_such_length_is_refused(rollout):
+    with pytest.raises(ValueError, match=f'rollout.*got {rollout}'):
+        TrainingMaps(rollout=rollout)
+
+
+def test_a_feedback_of_no_such_name_is_refused():
+    with pytest.raises(ValueError, match="'decided', 'expected'.*got 'mean'"):
+        _model(feedback='mean')

@@ -1,9 +1,12 @@
+import itertools
+
 import pytest
 import torch
 
 from ddp_perception.diffusion import (
     AnalogBitsCodec,
     ClassCodec,
+    DepthCodec,
     MultiLabelCodec,
     OneHotCodec,
     codecs,
@@ -143,3 +146,45 @@ def test_sets_of_classes_are_looked_up_as_they_are_convolved(monkeypatch, num_cl
     monkeypatch.setattr(codecs, '_COMBINED', 0)
     for one, other in zip(looked_up, value_and_gradient(), strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize('codec', [
+    ClassCodec(3, 5, scale=1.), OneHotCodec(3, scale=1.), AnalogBitsCodec(3, scale=1.)],
+    ids=lambda codec: type(codec).__name__)
+def test_the_expected_map_is_the_mean_of_the_vectors_by_probability(codec):
+    logits = torch.randn(2, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+    got = codec.encode_expected(logits, (2, 3))
+    for b, i, j in itertools.product(range(2), range(2), range(3)):
+        odds = logits[b, :, 2 * i, 2 * j].exp()
+        mean = sum(odd / odds.sum() * codec.encode(torch.full((1, 1, 1), k), (1, 1))
+                   for k, odd in enumerate(odds))
+        torch.testing.assert_close(got[b, :, i, j], mean.flatten())
+    # Nothing is left open: the map is that of the decision.
+    torch.testing.assert_close(codec.encode_expected(1e4 * logits, (2, 3)),
+                               codec.encode_prediction(logits, (2, 3)))
+
+
+def test_the_expected_map_of_masks_lies_between_those_of_the_decisions():
+    codec = MultiLabelCodec(1, 4, scale=1.)
+    absent, present = (codec.encode(torch.full((1, 1, 1, 1), value), (1, 1))
+                       for value in (0, 1))
+    logit = torch.tensor(0.7)
+    expected = codec.encode_expected(logit.view(1, 1, 1, 1), (1, 1))
+    # Between the vectors before they are squashed: sigmoid's inverse undoes it.
+    raw_absent, raw_present, raw = (((part + 1) / 2).logit() for part in (
+        absent, present, expected))
+    torch.testing.assert_close(raw, torch.lerp(raw_absent, raw_present, logit.sigmoid()))
+    certain = torch.tensor([-1e4, 1e4]).view(2, 1, 1, 1)
+    torch.testing.assert_close(codec.encode_expected(certain, (1, 1)),
+                               torch.cat([absent, present]))
+
+
+def test_a_quantity_is_its_own_mean_and_expectations_have_gradients():
+    depth = torch.tensor([[[[3., 9.]]]])
+    codec = DepthCodec(1., 10.)
+    assert torch.equal(codec.encode_expected(depth, (1, 2)),
+                       codec.encode_prediction(depth, (1, 2)))
+    for codec, classes in ((ClassCodec(3, 5), 3), (MultiLabelCodec(3, 5), 3)):
+        logits = torch.zeros(1, classes, 2, 2, requires_grad=True)
+        codec.encode_expected(logits, (2, 2)).square().sum().backward()
+        assert logits.grad.abs().sum() > 0

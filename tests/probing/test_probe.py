@@ -138,8 +138,8 @@ def test_features_are_computed_once_per_batch_and_all_is_as_before():
     assert probe.process(batch, toy.evaluators(probe)) == 5
     assert model.asked == 1
     assert model.head.sampler is sampler
-    assert not {'prediction_steps', 'extract_feat', 'encode_prediction'} & {
-        *vars(model), *vars(model.head), *vars(model.head.diffusion.codec)}
+    assert not {'prediction_steps', 'extract_feat', 'feedback'} & {
+        *vars(model), *vars(model.head), *vars(model.head.diffusion)}
     assert 'pred_height' not in batch['data_samples'][0]
 
 
