@@ -173,7 +173,8 @@ def test_the_expected_map_of_masks_lies_between_those_of_the_decisions():
     # Between the vectors before they are squashed: sigmoid's inverse undoes it.
     raw_absent, raw_present, raw = (((part + 1) / 2).logit() for part in (
         absent, present, expected))
-    torch.testing.assert_close(raw, torch.lerp(raw_absent, raw_present, logit.sigmoid()))
+    torch.testing.assert_close(
+        raw, torch.lerp(raw_absent, raw_present, logit.sigmoid()))
     certain = torch.tensor([-1e4, 1e4]).view(2, 1, 1, 1)
     torch.testing.assert_close(codec.encode_expected(certain, (1, 1)),
                                torch.cat([absent, present]))
