@@ -161,12 +161,13 @@ class LabelDiffusion(nn.Module):
         kinds = self.training_maps.draw(generator, feats.device)
         seen = [self._noisy_map(kind, labels, times, noise, condition, generator)
                 for kind in kinds]
+        predicted = self._predicted(seen, draws, condition)
         if not self.training_maps.rollout:
-            return self._predicted(seen, draws, condition)
-        levels = self._rollout_levels(generator, feats.device)
-        seen.append((noise, levels[0][0].time.expand(len(noise))))
-        together = self._predicted(seen, draws, condition)
-        return self._rolled_out(together, len(seen), noise, levels, condition, draws)
+            return predicted
+        steps = self._rolled_out(feats, condition, noise, generator)
+        return torch.stack([
+            *predicted.unflatten(0, (-1, len(seen), draws)).unbind(1),
+            *(step.unflatten(0, (-1, draws)) for step in steps)], 1).flatten(0, 2)
 
     def _predicted(self, seen: Sequence[tuple[Tensor, Tensor]], draws: int,
                    condition: Condition) -> Tensor:
@@ -189,28 +190,24 @@ class LabelDiffusion(nn.Module):
         return [(levels[one][0], levels[other - 1][1])
                 for one, other in zip(chosen, [*chosen[1:], steps], strict=True)]
 
-    def _rolled_out(self, first: Tensor, count: int, noise: Tensor,
-                    levels: Sequence[tuple[NoiseLevel, NoiseLevel]],
-                    condition: Condition, draws: int) -> Tensor:
-        """Take the steps after the first, with gradients through the maps between.
-
-        Args:
-            first: (B P D, ...) predictions of P = ``count`` maps, the last of which
-                is pure noise.
-            noise: (B D, c, H, W), that noise.
-            levels: see `_rollout_levels`.
+    def _rolled_out(self, feats: Tensor, condition: Condition, noise: Tensor,
+                    generator: torch.Generator | None) -> list[Tensor]:
+        """Take steps of a sampling, with gradients through the maps between them.
 
         Returns:
-            (B P' D, ...), a pass more for each further step.
+            The (B D, ...) prediction of each step.
         """
         size = noise.shape[-2], noise.shape[-1]
-        passes = list(first.unflatten(0, (-1, count, draws)).unbind(1))
-        z = noise
-        for (now, nxt), (later, _) in zip(levels, levels[1:], strict=False):
-            z = ddim_update(z, self.feedback(passes[-1].flatten(0, 1), size), now, nxt)
-            prediction = self.denoiser(z, later, condition)
-            passes.append(prediction.unflatten(0, (-1, draws)))
-        return torch.stack(passes, 1).flatten(0, 2)
+        levels = self._rollout_levels(generator, feats.device)
+        z, steps = noise, []
+        for number, (now, nxt) in enumerate(levels, 1):
+            given = condition
+            if self.training_maps.dropout and number < len(levels):
+                given = self.denoiser.condition(
+                    _without_channels(feats, self.training_maps.dropout, generator))
+            steps.append(self.denoiser(z, now, given))
+            z = ddim_update(z, self.feedback(steps[-1], size), now, nxt)
+        return steps
 
     def _noisy_map(self, kind: str, labels: Tensor, times: Tensor, noise: Tensor,
                    condition: Condition, generator: torch.Generator | None
@@ -344,6 +341,13 @@ class LabelDiffusion(nn.Module):
             return noise
         # As the decoder reads it, and as vectors of classes are looked up.
         return noise.contiguous(memory_format=torch.channels_last)
+
+
+def _without_channels(feats: Tensor, share: float, generator: torch.Generator | None
+                      ) -> Tensor:
+    """Set a share of the channels of each image to 0, and scale the others up."""
+    drawn = torch.rand(*feats.shape[:2], 1, 1, device=feats.device, generator=generator)
+    return feats * ((drawn >= share).to(feats.dtype) / (1 - share))
 
 
 def _per_draw(values: Tensor, draws: int) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 
 KINDS = ('truth', 'self_aligned', 'noise', 'own_steps')
 """Kinds of noisy maps."""
+_NUMBERS = ('draws', 'rollout', 'dropout')
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,10 @@ class TrainingMaps:
             them where the feedback is the expected map (`LabelDiffusion`), so that
             a step learns to leave a map that the next one can use: recurrent
             refinement, as in RAFT, arXiv:2003.12039.
+        dropout: share of the channels of the features that the passes of a rollout
+            do without, but for the last one. On the data of its training an encoder
+            leads to better maps than it will on others; these are as wrong as those,
+            and the last pass learns not to trust them too far.
 
     Raises:
         ValueError: a share beyond 0 to 1, shares that do not sum to a whole
@@ -47,6 +52,7 @@ class TrainingMaps:
     own_steps: float = 0.
     draws: int = 1
     rollout: int = 0
+    dropout: float = 0.
 
     def __post_init__(self) -> None:
         for kind, share in self.shares().items():
@@ -66,6 +72,12 @@ class TrainingMaps:
                 or self.rollout < 0 or self.rollout == 1:
             raise ValueError('rollout is a whole number of steps, at least 2, or 0 for '
                              f'none, got {self.rollout!r}')
+        if not 0 <= self.dropout < 1:
+            raise ValueError('dropout is a share of the channels, 0 to below 1, got '
+                             f'{self.dropout!r}')
+        if self.dropout and not self.rollout:
+            raise ValueError('dropout is of the passes of a rollout, got '
+                             f'{self.dropout!r} without one')
 
     @property
     def passes(self) -> int:
@@ -122,9 +134,9 @@ def training_maps(recipe: str | Mapping[str, float] | TrainingMaps,
             ``self_aligned`` beside another recipe.
     """
     if isinstance(recipe, Mapping):
-        if unknown := set(recipe) - {*KINDS, 'draws', 'rollout'}:
-            raise ValueError(f'a recipe has shares of {list(KINDS)}, draws and '
-                             f'rollout, got {sorted(unknown)}')
+        if unknown := set(recipe) - {*KINDS, *_NUMBERS}:
+            raise ValueError(f'a recipe has shares of {list(KINDS)}, and '
+                             f'{", ".join(_NUMBERS)}, got {sorted(unknown)}')
         maps = TrainingMaps(**cast(Any, {'truth': 0., **recipe}))
     elif isinstance(recipe, TrainingMaps):
         maps = recipe

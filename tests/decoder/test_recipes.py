@@ -155,7 +155,8 @@ def test_a_decoder_without_noisy_map_hears_of_features_alone():
 @pytest.mark.parametrize('name', sorted(RECIPES))
 def test_a_recipe_may_be_written_as_its_shares(name):
     shares = {kind: share for kind, share in RECIPES[name].shares().items() if share}
-    shares |= {'draws': RECIPES[name].draws, 'rollout': RECIPES[name].rollout}
+    shares |= {other: getattr(RECIPES[name], other)
+               for other in ('draws', 'rollout', 'dropout')}
     assert DiffusionOptions(recipe=shares).training_maps == RECIPES[name]
     assert DiffusionOptions(recipe=name).training_maps == RECIPES[name]
 
@@ -222,8 +223,8 @@ def test_a_rollout_takes_steps_of_the_sampler_and_teaches_the_first_by_the_last(
         handle.remove()
         assert got.shape == (2 * 4, 3, 5, 7)
         passes = got.unflatten(0, (2, 4))  # truth, then three steps
-        (together, _), *later = given
-        assert torch.equal(together.unflatten(0, (2, 2))[:, 1], noise)
+        _, (first, _), *later = given
+        assert torch.equal(first, noise)
         z, before, went = noise, passes[:, 1], []
         for number, (maps, level) in enumerate(later, 2):
             clean = model.codec.encode_expected(before, (5, 7))
@@ -265,3 +266,32 @@ def test_a_rollout_of_no_such_length_is_refused(rollout):
 def test_a_feedback_of_no_such_name_is_refused():
     with pytest.raises(ValueError, match="'decided', 'expected'.*got 'mean'"):
         _model(feedback='mean')
+
+
+def test_steps_of_a_rollout_but_the_last_do_without_some_channels():
+    model = _model(training_maps=training_maps(
+        dict(truth=1., rollout=3, dropout=0.4)), feedback='expected')
+    given, feats = [], torch.ones(2, 6, 5, 7)
+    condition = model.denoiser.condition
+    model.denoiser.condition = lambda some: (given.append(some), condition(some))[1]
+    generator, counts = torch.Generator().manual_seed(0), []
+    for _ in range(40):
+        given.clear()
+        model.training_prediction(feats, LABELS, generator=generator)
+        whole, *parts = given
+        assert torch.equal(whole, feats) and len(parts) == 2
+        for part in parts:
+            assert torch.equal(part, part[:, :, :1, :1].expand_as(part))
+            kept = part[:, :, 0, 0] > 0
+            torch.testing.assert_close(part[:, :, 0, 0], kept / 0.6)
+            counts.append(kept.float().mean())
+    deviation = (0.4 * 0.6 / (80 * 12)) ** 0.5
+    assert abs(torch.stack(counts).mean() - 0.6) < 4 * deviation
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (dict(rollout=2, dropout=1.), 'dropout is a share .* got 1.0'),
+    (dict(dropout=.1), 'dropout .* without one')])
+def test_a_dropout_that_cannot_be_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingMaps(**options)
