@@ -25,6 +25,12 @@ def unrolled(**diffusion: Any) -> dict[str, Any]:
     return published(**{'scale': 1., 'recipe': 'unrolled', **diffusion})
 
 
+def rollout(**diffusion: Any) -> dict[str, Any]:
+    """Return a head's settings of steps with gradients through expected maps."""
+    return published(**{'scale': 1., 'recipe': 'rollout', 'feedback': 'expected',
+                        **diffusion})
+
+
 def samples(**losses: Any) -> Variant:
     """Return the head that is trained on pairs of samples.
 
@@ -47,6 +53,7 @@ VARIANTS = (
         sampler=dict(num_steps=1))),
     Variant('published', 'published, scale 0.01', published(), evaluations=FULL),
     Variant('unrolled', 'unrolled, scale 1', unrolled(), evaluations=FULL),
+    Variant('rollout', 'rollout, scale 1', rollout(), evaluations=FULL),
     Variant('on_policy', 'on-policy, scale 1', published(
         scale=1., recipe='on_policy'), evaluations=BRIEF),
     Variant('scale_1', 'published, scale 1', published(scale=1.), evaluations=FULL),
@@ -96,12 +103,18 @@ _LAYERS = ('layers_1', 'unrolled', 'layers_4', 'layers_8')
 
 ROWS = (
     Row('diffusion', 'A diffusion head is better than one pass without diffusion', [
+        _over_single('rollout over no noisy map', 'rollout', 'none', 1.),
+        _over_single('rollout over the plain head', 'rollout', 'plain', 1.),
         _over_single('unrolled over no noisy map', 'unrolled', 'none', 1.),
         _over_single('unrolled over the plain head', 'unrolled', 'plain', 1.),
         _over_single('published over no noisy map', 'published', 'none'),
         _over_single('published over the plain head', 'published', 'plain')],
-        figures=_RUNS, shown=('plain', 'none', 'published', 'unrolled', 'samples')),
+        figures=_RUNS, shown=('plain', 'none', 'published', 'unrolled', 'rollout',
+                              'samples')),
     Row('map', 'The noisy map steers the prediction', [
+        Comparison('rollout, truth noised to t = 0.5 over noise alone',
+                   Measure('rollout', 'truth_0.5/iou'),
+                   Measure('rollout', 'steps_1/iou'), 5.),
         Comparison('unrolled, truth noised to t = 0.5 over noise alone',
                    Measure('unrolled', 'truth_0.5/iou'),
                    Measure('unrolled', 'steps_1/iou'), 5.),
@@ -114,8 +127,10 @@ ROWS = (
                  'feedback/iou': "another image's map fed back",
                  'feedback/apart': 'cells that it changes, %',
                  'seeds/apart': 'cells that another seed changes, %'},
-        shown=('published', 'scale_1', 'aligned', 'unrolled', 'samples')),
+        shown=('published', 'scale_1', 'aligned', 'unrolled', 'rollout', 'samples')),
     Row('steps', 'More steps predict better', [
+        _steps('rollout', 'rollout', 3, 1, 1.),
+        _steps('rollout', 'rollout', 10, 3, -0.3),
         _steps('unrolled', 'unrolled', 3, 1, 1.),
         _steps('unrolled', 'unrolled', 10, 3, -0.3),
         _steps('samples', 'samples', 3, 1, 1.),
@@ -125,16 +140,19 @@ ROWS = (
         paper=_STEPS_PAPER,
         figures={f'steps_{count}/iou': f'{count} step{"s" * (count > 1)}'
                  for count in (1, 2, 3, 5, 10)},
-        shown=('published', 'scale_1', 'aligned', 'unrolled', 'samples')),
+        shown=('published', 'scale_1', 'aligned', 'unrolled', 'rollout', 'samples')),
     Row('drift', 'Training on own predictions keeps more steps from drifting', [
         Comparison('10 steps less 3, half self-aligned against published, scale 1',
                    Measure('aligned', 'drift'), Measure('scale_1', 'drift')),
         Comparison('the same, unrolled against published, scale 1',
                    Measure('unrolled', 'drift'), Measure('scale_1', 'drift')),
+        Comparison('the same, rollout against unrolled',
+                   Measure('rollout', 'drift'), Measure('unrolled', 'drift')),
         _steps('published, scale 1', 'scale_1', 10, 3, -0.3),
         _steps('half self-aligned', 'aligned', 10, 3, -0.3)],
         figures={**_RUNS, 'drift': '10 steps less 3'}),
     Row('recipe', 'The recipe matters where the map is visible', [
+        better('rollout over unrolled', 'rollout', 'unrolled'),
         better('unrolled over published, scale 1', 'unrolled', 'scale_1'),
         better('unrolled over half self-aligned', 'unrolled', 'aligned'),
         better('unrolled over on-policy', 'unrolled', 'on_policy'),
@@ -163,12 +181,14 @@ ROWS = (
     Row('sampler', 'DDIM is better than DDPM', [
         Comparison(f'{text}, {steps} steps', Measure(name, f'steps_{steps}/iou'),
                    Measure(name, f'ddpm_{steps}/iou'))
-        for name, text in (('unrolled', 'unrolled'), ('published', 'published'),
-                           ('samples', 'samples'))
+        for name, text in (('rollout', 'rollout'), ('unrolled', 'unrolled'),
+                           ('published', 'published'), ('samples', 'samples'))
         for steps in (3, 10)],
         figures={'steps_3/iou': 'DDIM, 3', 'ddpm_3/iou': 'DDPM, 3',
                  'steps_10/iou': 'DDIM, 10', 'ddpm_10/iou': 'DDPM, 10'}),
     Row('seeds', 'Several seeds say more than one', [
+        Comparison('rollout, mean of 4 over 1', Measure('rollout', 'seeds/iou'),
+                   Measure('rollout', 'steps_3/iou')),
         Comparison('unrolled, mean of 4 over 1', Measure('unrolled', 'seeds/iou'),
                    Measure('unrolled', 'steps_3/iou')),
         Comparison('unrolled, best of 4 in an image over their mean',
@@ -185,10 +205,12 @@ ROWS = (
                  'seeds/mean_iou': 'an image, mean seed',
                  'seeds/best_iou': 'an image, best seed',
                  'seeds/apart': 'cells apart, %'},
-        shown=('published', 'scale_1', 'aligned', 'unrolled', 'samples')),
+        shown=('published', 'scale_1', 'aligned', 'unrolled', 'rollout', 'samples')),
     Row('uncertainty', 'The passes tell where the prediction is wrong', [
         Comparison('AUROC, best of 4 seeds over entropy of the plain head',
                    Measure('unrolled', 'seeds/auroc'),
+                   Measure('plain', 'steps_1/auroc'), 0.02),
+        Comparison('the same, rollout', Measure('rollout', 'seeds/auroc'),
                    Measure('plain', 'steps_1/auroc'), 0.02),
         Comparison('the same, samples', Measure('samples', 'seeds/auroc'),
                    Measure('plain', 'steps_1/auroc'), 0.02),
@@ -203,6 +225,8 @@ ROWS = (
         Comparison('ECE at the temperature of the other half of the evaluation set '
                    'below 0.02, unrolled', 0.02,
                    Measure('unrolled', 'steps_3/ece_halves')),
+        Comparison('the same, rollout', 0.02,
+                   Measure('rollout', 'steps_3/ece_halves')),
         Comparison('the same, mean of 4 samples', 0.02,
                    Measure('samples', 'seeds/ece_halves')),
         Comparison('the same, published', 0.02,
@@ -220,6 +244,6 @@ ROWS = (
                  'steps_1/ece_halves': 'by the other half',
                  'steps_3/ece': 'ECE, 3 steps', 'steps_3/ece_scaled': 'scaled',
                  'steps_3/ece_halves': 'by the other half'},
-        shown=('plain', 'published', 'unrolled', 'samples')),
+        shown=('plain', 'published', 'unrolled', 'rollout', 'samples')),
 )
 """Rows of every study."""
