@@ -22,6 +22,7 @@ from .depth import (
 from .depth_export import DepthExport, benchmark_name, to_benchmark
 from .depth_uncertainty import DepthUncertaintyMetric
 from .map_iou import MapIoUMetric, count_map, iou_table, map_iou
+from .offsets import Scaling, fit_scaling
 from .passes import describe_passes
 from .ranking import (
     mean_of_kept,
@@ -44,11 +45,12 @@ __all__ = [
     'CalibrationCounts', 'CalibrationMetric', 'CellSubsample',
     'ConfusionMetric', 'DepthCounts',
     'DepthExport', 'DepthUncertaintyMetric', 'Fit', 'KITTIDepthMetric', 'MapIoUMetric',
-    'ause', 'benchmark_name', 'calibration_measures',
+    'Scaling', 'ause', 'benchmark_name', 'calibration_measures',
     'confuse_labels', 'confuse_maps', 'correlations', 'count_classes',
     'count_depth', 'count_map', 'count_maps', 'crop_box', 'depth_measures',
     'describe_passes', 'evaluate_constant_depth', 'evaluate_constant_labels',
-    'evaluate_constant_map', 'evaluate_depth', 'fit_temperature', 'iou_table',
+    'evaluate_constant_map', 'evaluate_depth', 'fit_scaling', 'fit_temperature',
+    'iou_table',
     'iter_depths', 'iter_labels', 'iter_masks', 'map_iou', 'mean_measures',
     'mean_of_kept', 'most_frequent_class', 'pixel_median_depth', 'pool_counts',
     'pool_depth', 'ranking_bounds', 'ranking_measures', 'reliability', 'risk_coverage',

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddp_perception.evaluation.offsets import Scaling, fit_scaling
+
 RANGE = 0.01, 100.
 """Temperatures that are considered; NLL may fall beyond them without end."""
 
@@ -154,17 +156,26 @@ class CellSubsample:
             shared: fit one to all overlapping classes together, and return it
                 for each.
         """
+        scores, labels = torch.cat(self.scores, 1), torch.cat(self.labels, -1)
+        if labels.dim() == 2 and shared:
+            return [fit_temperature(_of_presence(scores.flatten()), labels.flatten(),
+                                    torch.cat(self.weights).repeat(len(labels)))
+                    ] * len(labels)
+        return [fit_temperature(*group) for group in self._groups()]
+
+    def scalings(self) -> list[Scaling]:
+        """Fit slope and offsets to each group."""
+        return [fit_scaling(*group) for group in self._groups()]
+
+    def _groups(self) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Return scores (K, N), labels (N, ) and weights (N, ) of each group."""
         weights = torch.cat(self.weights)
         scores, labels = torch.cat(self.scores, 1), torch.cat(self.labels, -1)
         if labels.dim() == 1:
-            return [fit_temperature(scores, labels, weights)]
-        if shared:
-            return [_fit_presence(scores.flatten(), labels.flatten(),
-                                  weights.repeat(len(labels)))] * len(labels)
-        return [_fit_presence(own, mask, weights)
+            return [(scores, labels, weights)]
+        return [(_of_presence(own), mask, weights)
                 for own, mask in zip(scores, labels, strict=True)]
 
 
-def _fit_presence(logits: Tensor, mask: Tensor, weights: Tensor) -> Fit:
-    return fit_temperature(torch.stack([torch.zeros_like(logits), logits]), mask,
-                           weights)
+def _of_presence(logits: Tensor) -> Tensor:
+    return torch.stack([torch.zeros_like(logits), logits])

@@ -1,7 +1,8 @@
-"""Calibration at a temperature that was fitted to the other half of the images."""
+"""Calibration by what was fitted to the other half of the images."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,11 +13,16 @@ from ddp_perception.evaluation import (
     calibration_measures,
     pool_counts,
 )
+from ddp_perception.evaluation.calibration_cells import LEAST_PROBABILITY
+from ddp_perception.evaluation.offsets import Scaling
 from ddp_perception.heads import calibrated
 from ddp_perception.study.tasks import Task
 
 CELLS = 4096
 """Cells of an image that a temperature is fitted to, at most."""
+Predicted = tuple[Tensor, Tensor]
+"""Scores (K, Y, X) and truth (k, Y, X) of an image."""
+Count = Callable[..., CalibrationCounts]
 
 
 class CrossCalibration:
@@ -31,7 +37,7 @@ class CrossCalibration:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self._predicted: list[tuple[Tensor, Tensor]] = []
+        self._predicted: list[Predicted] = []
 
     def add(self, scores: Tensor, truth: Tensor) -> None:
         """Keep scores (K, Y, X) and truth (k, Y, X) of an image."""
@@ -39,15 +45,23 @@ class CrossCalibration:
 
     def ece(self) -> float | None:
         """Return the mean ECE over the groups of classes; None of a single image."""
+        return self._crossed(lambda fitted: partial(
+            counts_at, self.task, temperature=temperature_of(self.task, fitted)))
+
+    def ece_with_offsets(self) -> float | None:
+        """Return it with an offset of each class beside the temperature."""
+        return self._crossed(lambda fitted: partial(
+            _counts_scaled, self.task, _kept(self.task, fitted).scalings()))
+
+    def _crossed(self, fit: Callable[[Sequence[Predicted]], Count]) -> float | None:
         middle = len(self._predicted) // 2
         halves = self._predicted[:middle], self._predicted[middle:]
         if not all(halves):
             return None
         counts = []
         for fitted, half in (halves, halves[::-1]):
-            temperature = temperature_of(self.task, fitted)
-            counts += [counts_at(self.task, scores, truth, temperature)
-                       for scores, truth in half]
+            count = fit(fitted)
+            counts += [count(scores, truth) for scores, truth in half]
         return mean_ece(pool_counts(counts))
 
 
@@ -58,12 +72,23 @@ def counts_at(task: Task, scores: Tensor, truth: Tensor, temperature: Tensor
                                   logits=task.logits), truth)
 
 
+def _counts_scaled(task: Task, scalings: Sequence[Scaling], scores: Tensor,
+                   truth: Tensor) -> CalibrationCounts:
+    """Count the cells of an image, (K, Y, X) and (k, Y, X), with slope and offsets."""
+    if len(scalings) == 1 and task.logits:
+        return task.counts(scalings[0](scores), truth)
+    logits = scores.logit(LEAST_PROBABILITY)
+    scaled = torch.stack([scaling(torch.stack([torch.zeros_like(one), one]))[1]
+                          for scaling, one in zip(scalings, logits, strict=True)])
+    return task.counts(scaled.sigmoid(), truth)
+
+
 def mean_ece(counts: CalibrationCounts) -> float:
     """Return the ECE, a mean over the groups of classes."""
     return float(calibration_measures(counts)['ece'].mean())
 
 
-def temperature_of(task: Task, predicted: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+def temperature_of(task: Task, predicted: Iterable[Predicted]) -> Tensor:
     """Fit the temperature of each group.
 
     Args:
@@ -74,7 +99,11 @@ def temperature_of(task: Task, predicted: Iterable[tuple[Tensor, Tensor]]) -> Te
     Returns:
         (1, ) or, for overlapping classes, (classes, ).
     """
+    return torch.tensor([fit.temperature for fit in _kept(task, predicted).fits()])
+
+
+def _kept(task: Task, predicted: Iterable[Predicted]) -> CellSubsample:
     kept = CellSubsample(CELLS)
     for scores, truth in predicted:
         kept.add(*task.fitted(scores, truth))
-    return torch.tensor([fit.temperature for fit in kept.fits()])
+    return kept

@@ -35,9 +35,9 @@ class Tally:
     Figures, by name: ``iou``, percent, pooled over the images. With several
     seeds ``best_iou`` and ``mean_iou``, percent: the best and the mean seed of an
     image, averaged over the images. With ``calibration`` also ``ece``,
-    ``ece_scaled`` where there is a temperature, ``ece_halves`` of two images and more
-    (`CrossCalibration`), and ``auroc_<kind>`` of each uncertainty for wrong cells,
-    ``auroc`` being the greatest.
+    ``ece_scaled`` where there is a temperature, ``ece_halves`` and ``ece_offsets``
+    of two images and more (`CrossCalibration`), and ``auroc_<kind>`` of each
+    uncertainty for wrong cells, ``auroc`` being the greatest.
     """
 
     def __init__(self, task: Task, calibration: bool = False,
@@ -99,9 +99,10 @@ class Tally:
                       for kind, table in zip(self._kinds, counts.ranked, strict=True)}
             known = [value for value in ranked.values() if value == value]
             found |= {**ranked, 'auroc': max(known) if known else nan}
-            halves = self._halves.ece()
-            if halves is not None:
-                found['ece_halves'] = halves
+            for name, value in (('ece_halves', self._halves.ece()),
+                                ('ece_offsets', self._halves.ece_with_offsets())):
+                if value is not None:
+                    found[name] = value
         if self._scaled:
             found['ece_scaled'] = mean_ece(pool_counts(self._scaled))
         return found
