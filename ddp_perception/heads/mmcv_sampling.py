@@ -3,7 +3,7 @@
     with map_sampling(mmcv_sampling):
         model.test_step(data)
 
-The core imports torch alone and is handed the function. It has not been run on a GPU.
+The core imports torch alone and is handed the function.
 """
 from collections.abc import Callable
 

