@@ -12,8 +12,8 @@ of its time, as they are of a step, and reported as a case of their own.
 Two further cases: our step under bfloat16 autocast against the float32 baseline, where
 at most 2 % of the cells may be decided otherwise (weights are random, so that many
 cells are close calls); and, on a CPU, our float32 step against its own matrix products
-alone, which it cannot do without. ``--backend triton grid_sample mmcv``, say, measures each
-way of sampling against the same baseline. On a GPU float32 means float32:
+alone, which it cannot do without. ``--backend triton grid_sample mmcv``, say, measures
+each way of sampling against the same baseline. On a GPU float32 means float32:
 TensorFloat-32, which torch lets cuDNN use, is off.
 """
 import argparse
