@@ -156,7 +156,7 @@ def main(argv=None):
                         ).softmax(1).to(args.device)
     features = torch.randn(len(RIG), CHANNELS, pixels, generator=g).to(args.device)
     cells = cells_of(*matrices)
-    bags = bags_from_cells(cells, GRID.num_cells)
+    bags = bags_from_cells(cells, GRID.num_cells, FEATURE_SIZE[1])
     print(f'{source}: {len(RIG)} cameras, {len(DEPTHS)} depths, features '
           f'{FEATURE_SIZE[0]}x{FEATURE_SIZE[1]}x{CHANNELS}, grid '
           f'{GRID.shape[0]}x{GRID.shape[1]}, {len(bags.order)} of '
@@ -164,7 +164,7 @@ def main(argv=None):
           'rounds, medians')
 
     def fresh_bags():
-        return bags_from_cells(cells_of(*matrices), GRID.num_cells)
+        return bags_from_cells(cells_of(*matrices), GRID.num_cells, FEATURE_SIZE[1])
 
     def ours(depth=depth, features=features):
         return bev_pool(depth, features, fresh_bags())

@@ -214,7 +214,7 @@ class ViewTransform(nn.Module):
                 self.grid.from_metric() @ cameras.lidar_aug_matrix)
             cells = cells_along_rays(starts, rays, self.depths, self.grid.shape,
                                      self.truncate_indices)
-            return bags_from_cells(cells, self.grid.num_cells)
+            return bags_from_cells(cells, self.grid.num_cells, self.feature_size[1])
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Split the depth net's (B N, D + C, h, w) output, in float32 at least.

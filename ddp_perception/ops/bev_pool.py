@@ -30,6 +30,9 @@ from ddp_perception.ops.gather_sum import (
     sum_of_pieces,
 )
 
+_LARGEST = 2 ** 31
+"""Above all int32 numbers."""
+
 
 @dataclass(frozen=True)
 class VoxelGrid:
@@ -113,12 +116,14 @@ def cells_from_coordinates(coordinates: Tensor, shape: Sequence[int],
     x, y, z = coordinates.unbind(1)
     inside = _within(x, nx, truncate) & _within(y, ny, truncate)
     inside &= _within(z, nz, truncate)
-    whole = coordinates.trunc() if truncate else coordinates.floor()
+    whole = torch.trunc if truncate else torch.floor
     if nx * ny * nz < 2 ** 24:  # exact in float32, and fewer passes
-        i, j, k = whole.unbind(1)
-        flat = j.add_(i.add_(k, alpha=nx), alpha=ny)
+        flat = whole(y).add_(whole(x), alpha=ny)
+        if nz > 1:
+            flat.add_(whole(z), alpha=nx * ny)
         return flat.masked_fill_(~inside, -1.0).to(torch.int32)
-    i, j, k = whole.masked_fill_(~inside[:, None], 0).to(torch.int32).unbind(1)
+    i, j, k = whole(coordinates).masked_fill_(~inside[:, None], 0).to(torch.int32
+                                                                      ).unbind(1)
     return ((k * nx + i) * ny + j).masked_fill_(~inside, -1)
 
 
@@ -151,17 +156,22 @@ def points_along_rays(starts: Tensor, rays: Tensor, depths: Tensor) -> Tensor:
     return torch.addcmul(starts[:, :, None, None], rays[:, :, None], depths[:, None])
 
 
-def bags_from_cells(cells: Tensor, num_cells: int) -> BEVBags:
+def bags_from_cells(cells: Tensor, num_cells: int, width: int = 1) -> BEVBags:
     """Gather the (pixel, depth) pairs of each cell, for `bev_pool`.
+
+    Pixels above each other mostly see the same cell at a depth. Such runs are sorted,
+    a tenth or less of the pairs, and then written out.
 
     Args:
         cells: (N, D, P) integers, the cell of each of the D depths of each of
             the P pixels of N images, negative where it is in none.
         num_cells: cells of the grid.
+        width: of the images, whose pixels are row by row. Any divisor of P gives the
+            same pairs, another order of sums and more or fewer runs.
 
     Raises:
         ValueError: ``cells`` has another number of dimensions, or more pairs
-            than int32 can count.
+            than int32 can count, or P is no multiple of ``width``.
     """
     if cells.dim() != 3:
         raise ValueError('cells must be (images, depths, pixels), got shape '
@@ -169,22 +179,54 @@ def bags_from_cells(cells: Tensor, num_cells: int) -> BEVBags:
     if cells.numel() >= 2 ** 31:
         raise ValueError('at most 2^31 - 1 (pixel, depth) pairs are possible, '
                          f'got {cells.numel()}')
+    if width < 1 or cells.shape[2] % width:
+        raise ValueError(f'{cells.shape[2]} pixels are no images of width {width}')
     cells = cells.to(torch.int32)
-    flat = cells.flatten()
-    kept = (flat >= 0).nonzero().squeeze(1).to(torch.int32)
-    # A radix sort of int32 keys on CPU; stable, so that sums repeat exactly.
-    by_cell, rank = torch.sort(flat.index_select(0, kept), stable=True)
+    of_run, start, length = _runs(cells, width)
+    # Stable, so that sums repeat exactly.
+    by_cell, rank = torch.sort(of_run, stable=True)
     if len(by_cell) and by_cell[-1] >= num_cells:
         raise ValueError(f'cells must be below num_cells = {num_cells}, got '
                          f'{int(by_cell[-1])}')
-    order = kept.index_select(0, rank)
-    offsets = torch.searchsorted(
-        by_cell, torch.arange(num_cells, dtype=torch.int32, device=cells.device),
-        out_int32=True)
-    images, _, pixels = cells.shape
-    pixel = torch.arange(images * pixels, dtype=torch.int32, device=cells.device)
-    pixel = pixel.view(images, 1, pixels).expand_as(cells).reshape(-1)
-    return BEVBags(order, pixel.index_select(0, order), offsets, cells)
+    start, length = start.index_select(0, rank), length.index_select(0, rank)
+    pairs = length.new_zeros(num_cells).index_add_(0, by_cell, length)
+    offsets = pairs.cumsum(0, dtype=torch.int32) - pairs
+    return BEVBags(*_written_out(cells.shape, width, start, length), offsets, cells)
+
+
+def _runs(cells: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return cell, first place and length of runs of pixels below each other.
+
+    Places count image by image, depth by depth, column by column, pixel by pixel.
+    """
+    images, depths, pixels = cells.shape
+    columns = cells.view(images, depths, -1, width).transpose(2, 3).contiguous()
+    begins = torch.ones_like(columns, dtype=torch.bool)
+    torch.ne(columns[..., 1:], columns[..., :-1], out=begins[..., 1:])
+    start = begins.flatten().nonzero().squeeze(1).to(torch.int32)
+    of_run = columns.flatten().index_select(0, start)
+    length = torch.diff(start, append=start.new_tensor([columns.numel()]))
+    kept = (of_run >= 0).nonzero().squeeze(1)
+    return (of_run.index_select(0, kept), start.index_select(0, kept),
+            length.index_select(0, kept))
+
+
+def _written_out(shape: Sequence[int], width: int, start: Tensor, length: Tensor
+                 ) -> tuple[Tensor, Tensor]:
+    """Return ``order`` and ``pixels`` of `BEVBags` for runs in the order of cells."""
+    _, depths, pixels = shape
+    column, row = start // (pixels // width), start % (pixels // width)
+    depth, place = column // width, column % width + row * width
+    # A run's pairs are a row of the image apart.
+    kind = torch.int32 if math.prod(shape) * width < _LARGEST else torch.int64
+    before = length.cumsum(0, dtype=kind) - length
+    count = int(before[-1] + length[-1]) if len(length) else 0
+    run = torch.repeat_interleave(length, output_size=count)
+    down = torch.arange(count, dtype=kind, device=start.device).mul_(width)
+
+    def written(first: Tensor) -> Tensor:
+        return (first - before * width).index_select(0, run).add_(down).to(torch.int32)
+    return written(depth * pixels + place), written(depth // depths * pixels + place)
 
 
 def bev_pool(depth: Tensor, features: Tensor, bags: BEVBags) -> Tensor:

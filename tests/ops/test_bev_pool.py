@@ -93,6 +93,34 @@ def test_bags_name_pixel_and_order_of_hand_made_pairs():
     assert bags.pixels.tolist() == [0, 3, 0, 1, 3, 2]
 
 
+@pytest.mark.parametrize('wide', [False, True], ids=['int32', 'int64'])
+@pytest.mark.parametrize('width', [1, 2, 3, 6, 12])
+def test_bags_of_images_hold_the_pairs_of_each_cell(width, wide, monkeypatch):
+    if wide:  # as products of more pairs than there could be here
+        monkeypatch.setattr('ddp_perception.ops.bev_pool._LARGEST', 0)
+    draw = torch.Generator().manual_seed(width)
+    # Pixels below each other share a cell but for some, and some are in none.
+    cells = torch.randint(-1, 5, (2, 3, 1, width), generator=draw)
+    cells = cells.expand(-1, -1, 12 // width, -1).flatten(2).clone()
+    odd = torch.rand(cells.shape, generator=draw) < 0.2
+    cells[odd] = torch.randint(-1, 5, (int(odd.sum()), ), generator=draw)
+    bags = bags_from_cells(cells, 7, width)
+    ends = [*bags.offsets.tolist()[1:], len(bags.order)]
+    for cell, (begin, end) in enumerate(zip(bags.offsets.tolist(), ends, strict=True)):
+        pairs = (cells.flatten() == cell).nonzero()[:, 0].tolist()
+        assert sorted(bags.order[begin:end].tolist()) == pairs
+    depths, pixels = cells.shape[1:]
+    order = bags.order.long()
+    assert torch.equal(bags.pixels.long(),
+                       order // (depths * pixels) * pixels + order % pixels)
+    assert bags.order.dtype == bags.pixels.dtype == bags.offsets.dtype == torch.int32
+
+
+def test_bags_reject_a_width_that_does_not_fit():
+    with pytest.raises(ValueError, match='10 pixels are no images of width 4'):
+        bags_from_cells(torch.zeros(1, 2, 10), 3, 4)
+
+
 def test_bags_reject_a_cell_outside_the_grid():
     with pytest.raises(ValueError, match='below num_cells = 3, got 3'):
         bags_from_cells(torch.tensor([[[0, 3]]]), 3)
