@@ -112,24 +112,35 @@ def cells_from_coordinates(coordinates: Tensor, shape: Sequence[int],
         for a point outside the grid or with a coordinate that is not finite.
     """
     nx, ny, nz = shape
-    # Compared as floats: far points would overflow an integer.
-    x, y, z = coordinates.unbind(1)
-    inside = _within(x, nx, truncate) & _within(y, ny, truncate)
-    inside &= _within(z, nz, truncate)
+    out = torch.empty(coordinates[:, 0].shape, dtype=torch.int32,
+                      device=coordinates.device)
+    return _write_cells(out, coordinates, (nx, ny, nz), truncate)
+
+
+def _write_cells(out: Tensor, coordinates: Tensor, shape: Sequence[int], truncate: bool
+                 ) -> Tensor:
+    """Do the work of `cells_from_coordinates`, and write into ``out``."""
+    nx, ny, nz = shape
     whole = torch.trunc if truncate else torch.floor
+    i, j, k = map(whole, coordinates.unbind(1))
+    # As floats, for far points would overflow an integer; and by one comparison, which
+    # takes a CPU as long as five sums do.
+    inside = torch.maximum(_beyond(i, nx), _beyond(j, ny))
+    inside = torch.maximum(inside, _beyond(k, nz), out=inside) <= 0  # not so for NaN
     if nx * ny * nz < 2 ** 24:  # exact in float32, and fewer passes
-        flat = whole(y).add_(whole(x), alpha=ny)
-        if nz > 1:
-            flat.add_(whole(z), alpha=nx * ny)
-        return flat.masked_fill_(~inside, -1.0).to(torch.int32)
-    i, j, k = whole(coordinates).masked_fill_(~inside[:, None], 0).to(torch.int32
-                                                                      ).unbind(1)
-    return ((k * nx + i) * ny + j).masked_fill_(~inside, -1)
+        flat = j.add_(i, alpha=ny)
+        out.copy_(flat.add_(k, alpha=nx * ny) if nz > 1 else flat)
+    else:
+        i, j, k = (part.to(torch.int32) for part in (i, j, k))
+        out.copy_((k * nx + i) * ny + j)
+    # -1 outside, whatever is there: a CPU fills by masks one number at a time.
+    return out.add_(1).mul_(inside.to(torch.int32)).sub_(1)
 
 
-def _within(coordinate: Tensor, cells: int, truncate: bool) -> Tensor:
-    above = coordinate > -1 if truncate else coordinate >= 0
-    return above.logical_and_(coordinate < cells)
+def _beyond(cell: Tensor, cells: int) -> Tensor:
+    """Return how far a whole number is outside of 0 to ``cells`` - 1, or at most 0."""
+    middle = (cells - 1) / 2
+    return (cell - middle).abs_().sub_(middle)
 
 
 def cells_along_rays(starts: Tensor, rays: Tensor, depths: Tensor,
@@ -145,10 +156,13 @@ def cells_along_rays(starts: Tensor, rays: Tensor, depths: Tensor,
     Returns:
         (N, D, P) int32, see `cells_from_coordinates`.
     """
+    out = torch.empty(len(rays), len(depths), rays.shape[2], dtype=torch.int32,
+                      device=rays.device)
     # One image's coordinates at a time stay in the cache of a CPU.
-    return torch.cat([
-        cells_from_coordinates(points_along_rays(start, ray, depths), shape, truncate)
-        for start, ray in zip(starts.split(1), rays.split(1), strict=True)])
+    for cells, start, ray in zip(out.split(1), starts.split(1), rays.split(1),
+                                 strict=True):
+        _write_cells(cells, points_along_rays(start, ray, depths), shape, truncate)
+    return out
 
 
 def points_along_rays(starts: Tensor, rays: Tensor, depths: Tensor) -> Tensor:
@@ -183,15 +197,18 @@ def bags_from_cells(cells: Tensor, num_cells: int, width: int = 1) -> BEVBags:
         raise ValueError(f'{cells.shape[2]} pixels are no images of width {width}')
     cells = cells.to(torch.int32)
     of_run, start, length = _runs(cells, width)
-    # Stable, so that sums repeat exactly.
-    by_cell, rank = torch.sort(of_run, stable=True)
-    if len(by_cell) and by_cell[-1] >= num_cells:
+    if len(of_run) and of_run.max() >= num_cells:
         raise ValueError(f'cells must be below num_cells = {num_cells}, got '
-                         f'{int(by_cell[-1])}')
-    start, length = start.index_select(0, rank), length.index_select(0, rank)
-    pairs = length.new_zeros(num_cells).index_add_(0, by_cell, length)
+                         f'{int(of_run.max())}')
+    # What is outside comes last. Stable, so that sums repeat exactly.
+    of_run = of_run.masked_fill(of_run < 0, num_cells)
+    rank = torch.sort(of_run, stable=True).indices
+    pairs = length.new_zeros(num_cells + 1).index_add_(0, of_run, length)[:num_cells]
     offsets = pairs.cumsum(0, dtype=torch.int32) - pairs
-    return BEVBags(*_written_out(cells.shape, width, start, length), offsets, cells)
+    rank = rank[:int((of_run < num_cells).sum())]
+    return BEVBags(*_written_out(
+        cells.shape, width, start.index_select(0, rank), length.index_select(0, rank)),
+        offsets, cells)
 
 
 def _runs(cells: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -200,15 +217,13 @@ def _runs(cells: Tensor, width: int) -> tuple[Tensor, Tensor, Tensor]:
     Places count image by image, depth by depth, column by column, pixel by pixel.
     """
     images, depths, pixels = cells.shape
-    columns = cells.view(images, depths, -1, width).transpose(2, 3).contiguous()
+    columns = cells.view(images, depths, -1, width).transpose(2, 3).flatten()
     begins = torch.ones_like(columns, dtype=torch.bool)
-    torch.ne(columns[..., 1:], columns[..., :-1], out=begins[..., 1:])
-    start = begins.flatten().nonzero().squeeze(1).to(torch.int32)
-    of_run = columns.flatten().index_select(0, start)
+    torch.ne(columns[1:], columns[:-1], out=begins[1:])
+    begins[::pixels // width] = True  # at the top of each column
+    start = begins.nonzero().squeeze(1).to(torch.int32)
     length = torch.diff(start, append=start.new_tensor([columns.numel()]))
-    kept = (of_run >= 0).nonzero().squeeze(1)
-    return (of_run.index_select(0, kept), start.index_select(0, kept),
-            length.index_select(0, kept))
+    return columns.index_select(0, start), start, length
 
 
 def _written_out(shape: Sequence[int], width: int, start: Tensor, length: Tensor
@@ -222,10 +237,11 @@ def _written_out(shape: Sequence[int], width: int, start: Tensor, length: Tensor
     before = length.cumsum(0, dtype=kind) - length
     count = int(before[-1] + length[-1]) if len(length) else 0
     run = torch.repeat_interleave(length, output_size=count)
-    down = torch.arange(count, dtype=kind, device=start.device).mul_(width)
+    pair = torch.arange(count, dtype=kind, device=start.device)
 
     def written(first: Tensor) -> Tensor:
-        return (first - before * width).index_select(0, run).add_(down).to(torch.int32)
+        first = first - before * width
+        return first.index_select(0, run).add_(pair, alpha=width).to(torch.int32)
     return written(depth * pixels + place), written(depth // depths * pixels + place)
 
 
