@@ -15,6 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _ITERATIONS = 200
+_WEAK = 1e-7
+"""Weight of the squares of what is searched: it stays finite where a class never occurs
+or the data are separable."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def fit_scaling(scores: Tensor, labels: Tensor, weights: Tensor | None = None
         search.zero_grad()
         logits = unknown[0].exp() * rows + F.pad(unknown[1:], (1, 0))
         value = (shares * F.cross_entropy(logits, labels, reduction='none')).sum()
+        value = value + _WEAK * unknown.square().sum()
         value.backward()
         return value
     with torch.enable_grad():

@@ -47,7 +47,8 @@ def test_the_page_alone_is_written_from_the_results(run, tmp_path, capsys):
         'diffusion')
     page = (tmp_path / 'page.md').read_text()
     assert page == (out / 'study.md').read_text()
-    row = next(text for text in page.splitlines() if 'over the plain head' in text)
+    row = next(text for text in page.splitlines()
+               if 'unrolled over the plain head' in text)
     assert '+2.00 ± 0.00 (n = 3) (claimed: +1) | holds |' in row
 
 
@@ -61,13 +62,13 @@ def test_smoke_version_goes_on_and_refuses_other_settings(
     lines = [json.loads(text) for text
              in (tmp_path / 'out/results.jsonl').read_text().splitlines()]
     assert [(found['variant'], found['seed']) for found in lines] == [
-        ('plain', 0), ('unrolled', 0)]
+        ('plain', 0), ('samples', 0)]
     for found in lines:
         assert 0 <= found['metrics']['steps_1/iou'] <= 100
         assert found['metrics']['parameters'] > 1e4 and found['metrics']['gflops'] > 0
     assert 'steps_10/iou' in lines[1]['metrics'] and 'drift' in lines[1]['metrics']
     page = (tmp_path / 'out/study.md').read_text()
-    assert 'unrolled over the plain head' in page and 'not shown' in page
+    assert 'samples, mean of 4 over 1' in page and 'not shown' in page
     picture = cv2.imread(str(tmp_path / 'out/samples.png'))
     assert picture.shape[1] == 1500 and picture.std() > 20
 

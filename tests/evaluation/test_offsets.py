@@ -37,6 +37,19 @@ def test_probabilities_of_several_classes_become_those_of_the_data():
     torch.testing.assert_close(scaling(maps).flatten(1), scaling(scores))
 
 
+@pytest.mark.parametrize('apart', [False, True], ids=['noise', 'separable'])
+def test_a_class_that_never_occurs_is_improbable_and_all_is_finite(apart):
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 2, (500, ), generator=draw)
+    scores = torch.randn(3, 500, generator=draw)
+    if apart:
+        scores[:2] = 3 * torch.eye(2)[labels].T
+    scaling = fit_scaling(scores, labels)
+    probability = scaling(scores).softmax(0)
+    assert torch.isfinite(probability).all() and scaling.slope > 0
+    assert probability[2].mean() < 1e-3
+
+
 @pytest.mark.parametrize(('scores', 'labels', 'message'), [
     (torch.zeros(1, 3), torch.zeros(3).long(), r'\(1, 3\)'),
     (torch.zeros(2, 3), torch.zeros(2).long(), r'\(2, 3\) and \(2,\)'),
