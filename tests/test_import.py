@@ -10,7 +10,8 @@ CORE = {'decoder': ('decoder', 'diffusion', 'ops'),
         'diffusion': ('diffusion', 'ops'),
         'ops': ('ops', )}
 """The rooms of the core, and the rooms that each may import."""
-OPTIONAL = {'triton_gather_sum.py': 'triton', 'triton_map_sampling.py': 'triton'}
+OPTIONAL = {f'triton_{name}.py': 'triton'
+            for name in ('gather_sum', 'map_sampling', 'parts')}
 """Modules that are imported where they are chosen, and the package each needs."""
 HEAVY = ('mmengine', 'mmcv', 'mmdet', 'mmdet3d', 'mmseg', 'timm', 'nuscenes',
          'cv2', 'matplotlib', 'numba')

@@ -15,7 +15,6 @@ There are several ways to compute it, and one contract:
 """
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -24,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ddp_perception.ops.modes import is_exporting
+from ddp_perception.ops.modes import is_exporting, require_triton
 
 BACKENDS = ('embedding_bag', 'gather', 'triton')
 _chosen: str | None = None  # no ContextVar: torch.compile cannot follow it
@@ -41,9 +40,8 @@ def gather_sum_backend(name: str) -> Iterator[None]:
     global _chosen
     if name not in BACKENDS:
         raise ValueError(f'gather-sum backend must be one of {BACKENDS}, got {name!r}')
-    if name == 'triton' and importlib.util.find_spec('triton') is None:
-        raise ModuleNotFoundError("the gather-sum backend 'triton' needs the package "
-                                  'triton: pip install triton')
+    if name == 'triton':
+        require_triton('gather-sum backend')
     before, _chosen = _chosen, name
     try:
         yield

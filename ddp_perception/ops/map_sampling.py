@@ -12,7 +12,6 @@ There are several ways to compute them, and one contract, that of `sample_map`:
 """
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -23,12 +22,18 @@ from torch import Tensor
 
 from ddp_perception.ops.bilinear import bilinear_bags, first_rows
 from ddp_perception.ops.gather_sum import chosen_gather_sum, gather_sum
-from ddp_perception.ops.modes import is_compiling, is_exporting
+from ddp_perception.ops.modes import (
+    has_triton,
+    is_compiling,
+    is_exporting,
+    require_triton,
+)
 from ddp_perception.ops.sampling_gradient import SampleByBags
 
 MapSampling = Callable[[Tensor, Tensor, Tensor, Tensor, tuple[int, int]], Tensor]
 """(value, col, row, attention, size) to samples; see `sample_map`."""
 
+_known_triton = cache(has_triton)  # asked in every pass
 _chosen: str | MapSampling | None = None  # no ContextVar: see `gather_sum`
 
 
@@ -47,9 +52,8 @@ def map_sampling(way: str | MapSampling) -> Iterator[None]:
     if isinstance(way, str) and way not in MAP_SAMPLINGS:
         raise ValueError(f'map sampling must be one of {tuple(MAP_SAMPLINGS)} or a '
                          f'function, got {way!r}')
-    if way == 'triton' and not _has_triton():
-        raise ModuleNotFoundError("the map sampling 'triton' needs the package triton: "
-                                  'pip install triton')
+    if way == 'triton':
+        require_triton('map sampling')
     before, _chosen = _chosen, way
     try:
         yield
@@ -80,14 +84,9 @@ def sample_map(value: Tensor, col: Tensor, row: Tensor, attention: Tensor,
 def _default(value: Tensor) -> str:
     """Return the way for a map where none is chosen."""
     if (value.device.type == 'cuda' and chosen_gather_sum() is None
-            and not (is_exporting() or is_compiling()) and _has_triton()):
+            and not (is_exporting() or is_compiling()) and _known_triton()):
         return 'triton'
     return 'gather_sum'
-
-
-@cache
-def _has_triton() -> bool:
-    return importlib.util.find_spec('triton') is not None
 
 
 def sample_by_bags(value: Tensor, col: Tensor, row: Tensor, attention: Tensor,

@@ -1,4 +1,9 @@
-"""In which mode torch runs the code; older versions say it by other functions."""
+"""In which mode torch runs the code, and whether Triton is there.
+
+Older versions of torch say the former by other functions.
+"""
+import importlib.util
+
 import torch
 
 
@@ -20,3 +25,19 @@ def cpu_autocast() -> torch.dtype | None:
         return torch.get_autocast_dtype('cpu') if torch.is_autocast_enabled('cpu') \
             else None
     return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else None
+
+
+def has_triton() -> bool:
+    """Whether the package ``triton`` is installed."""
+    return importlib.util.find_spec('triton') is not None
+
+
+def require_triton(what: str) -> None:
+    """Refuse a way of that name where the package is missing.
+
+    Raises:
+        ModuleNotFoundError: says how to install it.
+    """
+    if not has_triton():
+        raise ModuleNotFoundError(f"the {what} 'triton' needs the package triton: "
+                                  'pip install triton')

@@ -14,6 +14,8 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ddp_perception.ops.triton_parts import add, require_cuda
+
 
 def gather_sum(table: Tensor, index: Tensor, weights: Tensor,
                offsets: Tensor | None) -> Tensor:
@@ -22,9 +24,7 @@ def gather_sum(table: Tensor, index: Tensor, weights: Tensor,
     Raises:
         ValueError: the tensors are on no CUDA device, and Triton does not interpret.
     """
-    if table.device.type != 'cuda' and not triton.knobs.runtime.interpret:
-        raise ValueError("the gather-sum backend 'triton' runs on CUDA devices, got "
-                         f'tensors on {table.device}')
+    require_cuda('gather-sum backend', table)
     if offsets is None:
         bags, size = index.shape
     else:
@@ -90,12 +90,6 @@ def _sum_bags(table, index, weights, offsets, out, size, channels,  # type: igno
 
 
 @triton.jit
-def _add(one, other):  # type: ignore
-    # Not tl.sum, which is interpreted only if it was so when Triton was imported.
-    return one + other
-
-
-@triton.jit
 def _spread_gradients(table, index, weights, offsets, grad, of_table,  # type: ignore
                       of_weights, size, channels, FIXED: tl.constexpr,
                       WIDTH: tl.constexpr):
@@ -109,6 +103,6 @@ def _spread_gradients(table, index, weights, offsets, grad, of_table,  # type: i
         row = tl.load(index + place).to(tl.int64)
         weight = tl.load(weights + place).to(tl.float32)
         values = tl.load(table + row * channels + channel, mask=inside, other=0.)
-        product = tl.reduce(grads * values.to(tl.float32), 0, _add)
+        product = tl.reduce(grads * values.to(tl.float32), 0, add)
         tl.store(of_weights + place, product)
         tl.atomic_add(of_table + row * channels + channel, weight * grads, mask=inside)

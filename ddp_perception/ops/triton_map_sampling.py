@@ -16,6 +16,8 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ddp_perception.ops.triton_parts import add, require_cuda
+
 _CELLS = 32
 """Cells of a program."""
 
@@ -27,9 +29,7 @@ def sample_by_triton(value: Tensor, col: Tensor, row: Tensor, attention: Tensor,
     Raises:
         ValueError: the tensors are on no CUDA device, and Triton does not interpret.
     """
-    if value.device.type != 'cuda' and not triton.knobs.runtime.interpret:
-        raise ValueError("the map sampling 'triton' runs on CUDA devices, got tensors "
-                         f'on {value.device}')
+    require_cuda('map sampling', value)
     return _SampleMap.apply(value, col, row, attention, size)
 
 
@@ -96,9 +96,17 @@ def _slope(distance):  # type: ignore
 
 
 @triton.jit
-def _add(one, other):  # type: ignore
-    # Not tl.sum, which is interpreted only if it was so when Triton was imported.
-    return one + other
+def _sampled_at(col, row, attention, place, there, height, width):  # type: ignore
+    """First column and row of a sample's four cells, its distances, its weight."""
+    x, dx = _taps(tl.load(col + place, mask=there, other=0.).to(tl.float32), width)
+    y, dy = _taps(tl.load(row + place, mask=there, other=0.).to(tl.float32), height)
+    weight = tl.load(attention + place, mask=there, other=0.).to(tl.float32)
+    return x, dx, y, dy, weight
+
+
+@triton.jit
+def _read(first, inside):  # type: ignore
+    return tl.load(first, mask=inside, other=0.).to(tl.float32)
 
 
 @triton.jit
@@ -113,33 +121,28 @@ def _sample(value, col, row, attention, out, map_cells, cells, heads,  # type: i
     query = (image * cells + cell) * heads + head
     step = heads * channels  # from a cell of the map to the next
     below = width * step
-    total = tl.where(inside, 0., 0.)  # not tl.zeros, as above
+    total = tl.where(inside, 0., 0.)  # not tl.zeros, for the reason given at `add`
     for point in range(POINTS):
         place = query * POINTS + point
-        x, dx = _taps(tl.load(col + place, mask=there, other=0.).to(tl.float32), width)
-        y, dy = _taps(tl.load(row + place, mask=there, other=0.).to(tl.float32), height)
-        weight = tl.load(attention + place, mask=there, other=0.).to(tl.float32)
+        x, dx, y, dy, weight = _sampled_at(col, row, attention, place, there, height,
+                                           width)
         left, right = _hat(dx), _hat(dx - 1)
         top, bottom = _hat(dy) * weight, _hat(dy - 1) * weight
         corner = (image * map_cells + y * width + x) * step + head * channels
         first = value + corner[:, None] + channel[None]
-        total += (top * left)[:, None] * tl.load(
-            first, mask=inside, other=0.).to(tl.float32)
-        total += (top * right)[:, None] * tl.load(
-            first + step, mask=inside, other=0.).to(tl.float32)
-        total += (bottom * left)[:, None] * tl.load(
-            first + below, mask=inside, other=0.).to(tl.float32)
-        total += (bottom * right)[:, None] * tl.load(
-            first + below + step, mask=inside, other=0.).to(tl.float32)
+        total += (top * left)[:, None] * _read(first, inside)
+        total += (top * right)[:, None] * _read(first + step, inside)
+        total += (bottom * left)[:, None] * _read(first + below, inside)
+        total += (bottom * right)[:, None] * _read(first + below + step, inside)
     tl.store(out + query[:, None] * channels + channel[None], total, mask=inside)
 
 
 @triton.jit
 def _corner(first, grads, weight, of_first, inside):  # type: ignore
     """Give a corner its gradient; return its product with the samples' gradients."""
-    values = tl.load(first, mask=inside, other=0.).to(tl.float32)
+    values = _read(first, inside)
     tl.atomic_add(of_first, weight[:, None] * grads, mask=inside)
-    return tl.reduce(grads * values, 1, _add)
+    return tl.reduce(grads * values, 1, add)
 
 
 @triton.jit
@@ -154,13 +157,11 @@ def _spread(value, col, row, attention, grad, of_value, of_col, of_row,  # type:
     query = (image * cells + cell) * heads + head
     step = heads * channels
     below = width * step
-    grads = tl.load(grad + query[:, None] * channels + channel[None], mask=inside,
-                    other=0.).to(tl.float32)
+    grads = _read(grad + query[:, None] * channels + channel[None], inside)
     for point in range(POINTS):
         place = query * POINTS + point
-        x, dx = _taps(tl.load(col + place, mask=there, other=0.).to(tl.float32), width)
-        y, dy = _taps(tl.load(row + place, mask=there, other=0.).to(tl.float32), height)
-        weight = tl.load(attention + place, mask=there, other=0.).to(tl.float32)
+        x, dx, y, dy, weight = _sampled_at(col, row, attention, place, there, height,
+                                           width)
         left, right, top, bottom = _hat(dx), _hat(dx - 1), _hat(dy), _hat(dy - 1)
         corner = (image * map_cells + y * width + x) * step + head * channels
         offset = corner[:, None] + channel[None]

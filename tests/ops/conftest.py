@@ -11,7 +11,7 @@ def interpreted_triton(monkeypatch):
     monkeypatch.setenv('TRITON_INTERPRET', '1')
     # Made anew here, and once more for the next test.
     modules = [f'ddp_perception.ops.triton_{name}' for name in (
-        'gather_sum', 'map_sampling')]
+        'gather_sum', 'map_sampling', 'parts')]
     for module in modules:
         monkeypatch.delitem(sys.modules, module, False)
     yield
