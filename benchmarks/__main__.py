@@ -3,8 +3,8 @@
 Run as ``python -m benchmarks`` (half an hour on two idle cores). Each compares ours
 with a baseline that its module states, in turns; see `benchmarks.timing`. With
 ``--dtype`` those that have such a case run it alone: ``bfloat16`` is by autocast, of
-the decoder against the baseline in float32, of partial steps in both. The last line is
-JSON: a list of all cases.
+the decoder against the baseline in float32, of partial steps and whole frames in both.
+The last line is JSON: a list of all cases.
 """
 import argparse
 import importlib

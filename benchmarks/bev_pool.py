@@ -5,7 +5,7 @@ from 1 to 60 m, 32x88 features of 256x704 images, 80 channels) into 256x256
 cells (+-51.2 m at 0.4 m) in float32. All candidates start from the same depth
 probabilities, features and calibration, and compute the cell of every (pixel,
 depth) pair anew, as every frame of nuScenes needs it; outputs must agree to
-1e-4 (those of sort + cumsum to 1e-3) before anything is timed.
+1e-4 before anything is timed (those of sort + cumsum on a GPU to 1e-3).
 
 * ``sort + cumsum``: outer product, sort by cell, cumulative sum, differences
   (the PyTorch path of Lift-Splat-Shoot and BEVFusion).
@@ -130,7 +130,7 @@ def training_step(pool, depth, features):
 
 
 def check_sums(ours, baseline):
-    """Compare with differences of a running sum, in which digits are lost."""
+    """Compare with differences of a running sum, in which a GPU loses digits."""
     torch.testing.assert_close(ours, baseline, rtol=1e-3, atol=1e-3)
 
 
@@ -178,11 +178,12 @@ def main(argv=None):
     def pooling_alone():
         return bev_pool(depth, features, bags)
 
+    of_sums = check_sums if torch.device(args.device).type == 'cuda' else None
     # On nuScenes every frame has matrices of its own, so what a user waits for
     # is pooling and geometry together.
     cases = [
         ('bev_pool and geometry vs outer product + sort + cumsum and geometry',
-         ours, by_cumsum, check_sums),
+         ours, by_cumsum, of_sums),
         ('bev_pool and geometry vs outer product + index_add and geometry',
          ours, by_index_add, None),
         ('bev_pool training step and geometry vs outer product + index_add and '
@@ -190,7 +191,7 @@ def main(argv=None):
          lambda: training_step(by_index_add, depth, features), check_gradients),
         ('bev_pool alone, geometry known, vs outer product + sort + cumsum',
          pooling_alone, lambda: pool_by_sort_and_cumsum(depth, features, cells),
-         check_sums),
+         of_sums),
     ]
     results = []
     for name, candidate, baseline, check in cases:

@@ -24,7 +24,7 @@ from mmcv.cnn.bricks.transformer import FFN
 from mmcv.ops import MultiScaleDeformableAttention
 from torch import nn
 
-from benchmarks.timing import compare, report
+from benchmarks.timing import compare, report, whole_float32
 from ddp_perception.decoder import Denoiser, MapDecoder, map_decoder
 from ddp_perception.diffusion import NoiseSchedule
 from ddp_perception.heads.mmcv_sampling import mmcv_sampling
@@ -128,7 +128,6 @@ def _stock_position(size, device):
 def build(layers, feats, classes, device):
     """Return a denoiser whose samples spread, and its stock twin."""
     torch.manual_seed(0)
-    torch.backends.cudnn.allow_tf32 = False
     ours = Denoiser(feats, CHANNELS, predictor=PointwiseConv2d(CHANNELS, classes),
                     decoder=MapDecoder(CHANNELS, layers, HEADS, POINTS, FEEDFORWARD,
                                        time_channels=4 * CHANNELS))
@@ -139,6 +138,7 @@ def build(layers, feats, classes, device):
     return ours, StockDenoiser(ours).to(device).eval()
 
 
+@whole_float32()
 @torch.no_grad()
 def run(name, *, size, layers, feats, classes, device, rounds, warmup,
         dtypes=DTYPES):

@@ -19,7 +19,8 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -117,6 +118,17 @@ def _close(ours, baseline):
     torch.testing.assert_close(ours, baseline, rtol=1e-4, atol=1e-4)
 
 
+@contextmanager
+def whole_float32() -> Iterator[None]:
+    """Keep cuDNN from TensorFloat-32 meanwhile, which torch lets it use."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
 def device_name(device):
     """Return what a device is called in a report."""
     device = torch.device(device)
@@ -125,27 +137,29 @@ def device_name(device):
     return device.type
 
 
-def _synchronize(device):
+def synchronize(device):
+    """Wait until a GPU has done what it was told."""
+    device = torch.device(device)
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
 
 
 def _seconds(candidate, device):
-    _synchronize(device)
+    synchronize(device)
     start = time.perf_counter()
     result = candidate()
-    _synchronize(device)
+    synchronize(device)
     elapsed = time.perf_counter() - start
     del result  # freed after the clock has stopped
     return elapsed
 
 
 def _peak_bytes_cuda(candidate, device):
-    _synchronize(device)
+    synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     candidate()
-    _synchronize(device)
+    synchronize(device)
     return torch.cuda.max_memory_allocated(device) - before
 
 

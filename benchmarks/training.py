@@ -12,12 +12,13 @@ import argparse
 import torch
 
 from benchmarks.decoder import BACKENDS, CHANNELS, build, by_backend
-from benchmarks.timing import compare, report
+from benchmarks.timing import compare, report, whole_float32
 from ddp_perception.diffusion import NoiseSchedule
 
 LAYERS, FEATS, CLASSES = 6, 256, 19
 
 
+@whole_float32()
 def run(size, layers, *, device, rounds, warmup):
     """Measure a training step with and without checkpointing."""
     ours, stock = build(layers, FEATS, CLASSES, device)

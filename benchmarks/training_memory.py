@@ -30,6 +30,7 @@ from benchmarks.timing import (
     high_water_bytes,
     release_free_heap,
     resident_bytes,
+    synchronize,
 )
 from ddp_perception.cli.configuration import bare_model_settings, load_config
 from ddp_perception.export.frame_inputs import example_frame
@@ -56,7 +57,7 @@ def build(config, changes, checkpointed):
 def measure(config, changes, checkpointed, device='cpu'):
     """Take a step; return its loss, gradients, memory and seconds."""
     release_free_heap()
-    before, on_gpu = resident_bytes(), torch.device(device).type == 'cuda'
+    before = resident_bytes()
     model = build(config, changes, checkpointed).to(device)
     images, points, meta = example_frame(model)
     head = model.seg_head
@@ -72,19 +73,19 @@ def measure(config, changes, checkpointed, device='cpu'):
     losses = model.loss(inputs, [sample])
     loss = sum(value for name, value in losses.items() if 'loss' in name)
     loss.backward()
+    synchronize(device)
     seconds = time.perf_counter() - began
     norm = sum(float(one.grad.square().sum()) for one in model.parameters()
                if one.grad is not None) ** .5
-    if on_gpu:
-        torch.cuda.synchronize(device)
-        return dict(loss=loss.item(), gradient_norm=norm, seconds=seconds,
-                    threads=torch.get_num_threads(),
-                    peak_mib=torch.cuda.max_memory_allocated(device) / 2 ** 20,
-                    rss_mib=torch.cuda.max_memory_reserved(device) / 2 ** 20)
-    peak = high_water_bytes()
+    if torch.device(device).type == 'cuda':
+        peak = torch.cuda.max_memory_allocated(device)
+        held = torch.cuda.max_memory_reserved(device)
+    else:
+        held = high_water_bytes()
+        peak = held - before
     return dict(loss=loss.item(), gradient_norm=norm, seconds=seconds,
-                threads=torch.get_num_threads(), peak_mib=(peak - before) / 2 ** 20,
-                rss_mib=peak / 2 ** 20)
+                threads=torch.get_num_threads(), peak_mib=peak / 2 ** 20,
+                rss_mib=held / 2 ** 20)
 
 
 def in_own_process(config, changes, name, threads, device='cpu'):

@@ -31,7 +31,7 @@ import torch
 from mmdet3d.structures import Det3DDataSample
 from mmengine.registry import init_default_scope
 
-from benchmarks.timing import device_name, peak_mib, report
+from benchmarks.timing import device_name, peak_mib, report, synchronize
 from ddp_perception import compat
 from ddp_perception.apis import init_model
 from ddp_perception.cli.configuration import load_config
@@ -120,8 +120,11 @@ def _with(model, name, head):
 @torch.no_grad()
 def run(name, cases, rounds, warmup, clock, device='cpu', dtype='float32'):
     """Time the cases in turns; the last is the baseline of the others."""
-    kind, name_of_clock, clock = torch.device(device).type, clock.__name__, _waiting(
-        clock, device)
+    kind = torch.device(device).type
+
+    def now():
+        synchronize(device)
+        return clock()
 
     def frame(model, predict):
         with torch.autocast(kind, torch.bfloat16, enabled=dtype == 'bfloat16'):
@@ -136,11 +139,11 @@ def run(name, cases, rounds, warmup, clock, device='cpu', dtype='float32'):
     for index in range(rounds):
         order = list(calls.items())
         for case, call in order[::-1] if index % 2 else order:
-            began = clock()
+            began = now()
             call()
-            seconds[case].append(clock() - began)
+            seconds[case].append(now() - began)
     median = {case: statistics.median(values) for case, values in seconds.items()}
-    parts = {case: _parts(cases[case][0], call, clock) for case, call in calls.items()}
+    parts = {case: _parts(cases[case][0], call, now) for case, call in calls.items()}
     peaks = {case: peak_mib(call, device, repeats=1) for case, call in calls.items()}
     results = []
     for case in list(cases)[:-1]:
@@ -152,7 +155,7 @@ def run(name, cases, rounds, warmup, clock, device='cpu', dtype='float32'):
                   f' ({parts["baseline"].get(part, math.nan):.3f})')
         results.append(dict(
             name=f'{name}, {case}, over the plain head', device=device_name(device),
-            dtype=dtype, threads=torch.get_num_threads(), clock=name_of_clock,
+            dtype=dtype, threads=torch.get_num_threads(), clock=clock.__name__,
             ours_s=median[case],
             baseline_s=median['baseline'], ratio=median['baseline'] / median[case],
             times_baseline=median[case] / median['baseline'],
@@ -165,17 +168,6 @@ def _parts(model, call, clock):
     with shared_out(parts_of(model), clock) as taken:
         call()
     return dict(taken)
-
-
-def _waiting(clock, device):
-    """Return a clock that waits until a GPU has done what it was told."""
-    if torch.device(device).type == 'cpu':
-        return clock
-
-    def waited():
-        torch.cuda.synchronize(device)
-        return clock()
-    return waited
 
 
 CLOCKS = {'wall': time.perf_counter, 'cpu': time.process_time}
