@@ -201,12 +201,13 @@ class LabelDiffusion(nn.Module):
         levels = self._rollout_levels(generator, feats.device)
         z, steps = noise, []
         for number, (now, nxt) in enumerate(levels, 1):
-            given = condition
-            if self.training_maps.dropout and number < len(levels):
+            given, last = condition, number == len(levels)
+            if self.training_maps.dropout and not last:
                 given = self.denoiser.condition(
                     _without_channels(feats, self.training_maps.dropout, generator))
             steps.append(self.denoiser(z, now, given))
-            z = ddim_update(z, self.feedback(steps[-1], size), now, nxt)
+            if not last:
+                z = ddim_update(z, self.feedback(steps[-1], size), now, nxt)
         return steps
 
     def _noisy_map(self, kind: str, labels: Tensor, times: Tensor, noise: Tensor,

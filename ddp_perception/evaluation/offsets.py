@@ -38,6 +38,24 @@ class Scaling:
         return self.slope * scores + offsets.view(-1, *[1] * (scores.dim() - 1))
 
 
+def require_cells(scores: Tensor, labels: Tensor, classes: int = 1) -> None:
+    """Refuse what nothing can be fitted to.
+
+    Args:
+        scores: must be (K, N), finite, of so many ``classes`` at least.
+        labels: must be (N, ).
+
+    Raises:
+        ValueError: shapes differ, there is no cell, or a score is not finite.
+    """
+    if scores.dim() != 2 or len(scores) < classes or labels.shape != scores.shape[1:] \
+            or not labels.numel():
+        raise ValueError('scores and labels must be (classes, N) and (N, ) with N > 0, '
+                         f'got {tuple(scores.shape)} and {tuple(labels.shape)}')
+    if not torch.isfinite(scores).all():
+        raise ValueError('scores must be finite')
+
+
 def fit_scaling(scores: Tensor, labels: Tensor, weights: Tensor | None = None
                 ) -> Scaling:
     """Find slope and offsets of least NLL, by L-BFGS in float64.
@@ -51,12 +69,7 @@ def fit_scaling(scores: Tensor, labels: Tensor, weights: Tensor | None = None
     Raises:
         ValueError: shapes differ, there is no cell, or a score is not finite.
     """
-    if scores.dim() != 2 or len(scores) < 2 or labels.shape != scores.shape[1:] \
-            or not labels.numel():
-        raise ValueError('scores and labels must be (classes, N) and (N, ) with N > 0, '
-                         f'got {tuple(scores.shape)} and {tuple(labels.shape)}')
-    if not torch.isfinite(scores).all():
-        raise ValueError('scores must be finite')
+    require_cells(scores, labels, classes=2)
     rows = scores.double().mT
     shares = torch.ones(len(rows)) if weights is None else weights
     shares = (shares / shares.sum()).to(rows)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddp_perception.evaluation.offsets import Scaling, fit_scaling
+from ddp_perception.evaluation.offsets import Scaling, fit_scaling, require_cells
 
 RANGE = 0.01, 100.
 """Temperatures that are considered; NLL may fall beyond them without end."""
@@ -62,11 +62,7 @@ def fit_temperature(scores: Tensor, labels: Tensor, weights: Tensor | None = Non
     Raises:
         ValueError: shapes differ, there is no cell, or a score is not finite.
     """
-    if scores.dim() != 2 or labels.shape != scores.shape[1:] or not labels.numel():
-        raise ValueError('scores and labels must be (classes, N) and (N, ) with N > 0, '
-                         f'got {tuple(scores.shape)} and {tuple(labels.shape)}')
-    if not torch.isfinite(scores).all():
-        raise ValueError('scores must be finite')
+    require_cells(scores, labels)
     if weights is None:
         weights = torch.ones(labels.shape, dtype=torch.float64)
     before, slope, _ = _likelihood(scores, labels, weights, 1.)
@@ -156,23 +152,22 @@ class CellSubsample:
             shared: fit one to all overlapping classes together, and return it
                 for each.
         """
-        scores, labels = torch.cat(self.scores, 1), torch.cat(self.labels, -1)
-        if labels.dim() == 2 and shared:
-            return [fit_temperature(_of_presence(scores.flatten()), labels.flatten(),
-                                    torch.cat(self.weights).repeat(len(labels)))
-                    ] * len(labels)
-        return [fit_temperature(*group) for group in self._groups()]
+        count = len(self.labels[0]) if shared and self.labels[0].dim() == 2 else 1
+        return [fit_temperature(*group) for group in self._groups(shared)] * count
 
     def scalings(self) -> list[Scaling]:
         """Fit slope and offsets to each group."""
         return [fit_scaling(*group) for group in self._groups()]
 
-    def _groups(self) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def _groups(self, shared: bool = False) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Return scores (K, N), labels (N, ) and weights (N, ) of each group."""
         weights = torch.cat(self.weights)
         scores, labels = torch.cat(self.scores, 1), torch.cat(self.labels, -1)
         if labels.dim() == 1:
             return [(scores, labels, weights)]
+        if shared:
+            return [(_of_presence(scores.flatten()), labels.flatten(),
+                     weights.repeat(len(labels)))]
         return [(_of_presence(own), mask, weights)
                 for own, mask in zip(scores, labels, strict=True)]
 

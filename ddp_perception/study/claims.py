@@ -97,6 +97,15 @@ def _over_single(text: str, one: str, other: str, least: float = 0.) -> Comparis
                       least)
 
 
+def _auroc(text: str, variant: str) -> Comparison:
+    return Comparison(text, Measure(variant, 'seeds/auroc'),
+                      Measure('plain', 'steps_1/auroc'), 0.02)
+
+
+def _ece(text: str, variant: str, figure: str) -> Comparison:
+    return Comparison(text, 0.02, Measure(variant, figure))
+
+
 _SCALES = ('scale_0.001', 'published', 'scale_0.1', 'scale_1', 'scale_3',
            'unrolled_0.1', 'unrolled', 'unrolled_3')
 _LAYERS = ('layers_1', 'unrolled', 'layers_4', 'layers_8')
@@ -207,38 +216,24 @@ ROWS = (
                  'seeds/apart': 'cells apart, %'},
         shown=('published', 'scale_1', 'aligned', 'unrolled', 'rollout', 'samples')),
     Row('uncertainty', 'The passes tell where the prediction is wrong', [
-        Comparison('AUROC, best of 4 seeds over entropy of the plain head',
-                   Measure('unrolled', 'seeds/auroc'),
-                   Measure('plain', 'steps_1/auroc'), 0.02),
-        Comparison('the same, rollout', Measure('rollout', 'seeds/auroc'),
-                   Measure('plain', 'steps_1/auroc'), 0.02),
-        Comparison('the same, samples', Measure('samples', 'seeds/auroc'),
-                   Measure('plain', 'steps_1/auroc'), 0.02),
-        Comparison('the same, published', Measure('published', 'seeds/auroc'),
-                   Measure('plain', 'steps_1/auroc'), 0.02),
-        Comparison('ECE at the fitted temperature below 0.02, unrolled', 0.02,
-                   Measure('unrolled', 'steps_3/ece_scaled')),
-        Comparison('the same, mean of 4 samples', 0.02,
-                   Measure('samples', 'seeds/ece_scaled')),
-        Comparison('the same, plain head', 0.02,
-                   Measure('plain', 'steps_1/ece_scaled')),
-        Comparison('ECE at the temperature of the other half of the evaluation set '
-                   'below 0.02, unrolled', 0.02,
-                   Measure('unrolled', 'steps_3/ece_halves')),
-        Comparison('the same, rollout', 0.02,
-                   Measure('rollout', 'steps_3/ece_halves')),
-        Comparison('the same, mean of 4 samples', 0.02,
-                   Measure('samples', 'seeds/ece_halves')),
-        Comparison('the same, published', 0.02,
-                   Measure('published', 'steps_3/ece_halves')),
-        Comparison('the same, plain head', 0.02,
-                   Measure('plain', 'steps_1/ece_halves')),
-        Comparison('the same with offsets of the classes, published', 0.02,
-                   Measure('published', 'steps_3/ece_offsets')),
-        Comparison('the same, rollout', 0.02,
-                   Measure('rollout', 'steps_3/ece_offsets')),
-        Comparison('the same, plain head', 0.02,
-                   Measure('plain', 'steps_1/ece_offsets'))],
+        _auroc('AUROC, best of 4 seeds over entropy of the plain head', 'unrolled'),
+        _auroc('the same, rollout', 'rollout'),
+        _auroc('the same, samples', 'samples'),
+        _auroc('the same, published', 'published'),
+        _ece('ECE at the fitted temperature below 0.02, unrolled',
+             'unrolled', 'steps_3/ece_scaled'),
+        _ece('the same, mean of 4 samples', 'samples', 'seeds/ece_scaled'),
+        _ece('the same, plain head', 'plain', 'steps_1/ece_scaled'),
+        _ece('ECE at the temperature of the other half of the evaluation set '
+             'below 0.02, unrolled', 'unrolled', 'steps_3/ece_halves'),
+        _ece('the same, rollout', 'rollout', 'steps_3/ece_halves'),
+        _ece('the same, mean of 4 samples', 'samples', 'seeds/ece_halves'),
+        _ece('the same, published', 'published', 'steps_3/ece_halves'),
+        _ece('the same, plain head', 'plain', 'steps_1/ece_halves'),
+        _ece('the same with offsets of the classes, published',
+             'published', 'steps_3/ece_offsets'),
+        _ece('the same, rollout', 'rollout', 'steps_3/ece_offsets'),
+        _ece('the same, plain head', 'plain', 'steps_1/ece_offsets')],
         figures={'steps_1/auroc': 'AUROC of entropy, 1 pass',
                  'steps_3/auroc_entropy': 'of entropy, 3 steps',
                  'steps_3/auroc_changes': 'of changes over 3 steps',

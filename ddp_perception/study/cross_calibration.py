@@ -75,10 +75,11 @@ def counts_at(task: Task, scores: Tensor, truth: Tensor, temperature: Tensor
 def _counts_scaled(task: Task, scalings: Sequence[Scaling], scores: Tensor,
                    truth: Tensor) -> CalibrationCounts:
     """Count the cells of an image, (K, Y, X) and (k, Y, X), with slope and offsets."""
-    if len(scalings) == 1 and task.logits:
-        return task.counts(scalings[0](scores), truth)
+    if task.logits:
+        scaling, = scalings
+        return task.counts(scaling(scores), truth)
     logits = scores.logit(LEAST_PROBABILITY)
-    scaled = torch.stack([scaling(torch.stack([torch.zeros_like(one), one]))[1]
+    scaled = torch.stack([scaling.slope * one + scaling.offsets[1]
                           for scaling, one in zip(scalings, logits, strict=True)])
     return task.counts(scaled.sigmoid(), truth)
 

@@ -32,17 +32,16 @@ CALIBRATED_ON = 32  # samples that a temperature is fitted to, at most
 
 @torch.no_grad()
 def evaluate(head: Any, task: Task, names: Sequence[str], evaluated: Split,
-             trained: Split, device: str = 'cpu') -> dict[str, float]:
+             trained: Split) -> dict[str, float]:
     """Return all figures of a head.
 
     Args:
-        head: in evaluation mode.
+        head: in evaluation mode, on the device that is to predict.
         task: what it predicts.
         names: of its evaluations; a head without diffusion has one.
         evaluated: samples to predict.
         trained: those of training; a temperature is fitted to what was held
             out of them.
-        device: that the head is on.
 
     Returns:
         By ``'<evaluation>/<figure>'``: see `Tally`, and ``seconds`` per image;
@@ -50,15 +49,15 @@ def evaluate(head: Any, task: Task, names: Sequence[str], evaluated: Split,
         cells that it decides otherwise; and the `DIFFERENCES`.
     """
     if isinstance(head, DiffusionHead):
-        return _of_diffusion(head, task, names, evaluated, trained, device)
-    return _of_plain(head, task, evaluated, trained, device)
+        return _of_diffusion(head, task, names, evaluated, trained)
+    return _of_plain(head, task, evaluated, trained)
 
 
-def _of_plain(head: Any, task: Task, evaluated: Split, trained: Split, device: str
+def _of_plain(head: Any, task: Task, evaluated: Split, trained: Split
               ) -> dict[str, float]:
-    tally = Tally(task, True, _temperature(head, task, trained, device))
+    tally = Tally(task, True, _temperature(head, task, trained))
     seconds = 0.
-    for feats, truth in _batches(evaluated, device):
+    for feats, truth in _batches(evaluated, range(len(evaluated)), head):
         began = clock(feats)
         steps = task.steps(head, feats)
         seconds += clock(steps[-1]) - began
@@ -68,17 +67,17 @@ def _of_plain(head: Any, task: Task, evaluated: Split, trained: Split, device: s
 
 
 def _of_diffusion(head: Any, task: Task, names: Sequence[str], evaluated: Split,
-                  trained: Split, device: str) -> dict[str, float]:
+                  trained: Split) -> dict[str, float]:
     runs = evaluations_of(names, head.sampler)
     usual = SEVERAL_STEPS if SEVERAL_STEPS in names else SINGLE
     temperatures = {}
     for item in runs:
         if item.key in (usual, SEEDS):
             with replaced(head, 'sampler', item.sampler):
-                temperatures[item.key] = _temperature(head, task, trained, device)
+                temperatures[item.key] = _temperature(head, task, trained)
     tallies = {item.key: Tally(task, item.key in temperatures,
                                temperatures.get(item.key)) for item in runs}
-    for feats, truth in _batches(evaluated, device):
+    for feats, truth in _batches(evaluated, range(len(evaluated)), head):
         for item in runs:
             item.start_batch()
         call = Call(0, list(truth))
@@ -97,21 +96,19 @@ def _of_diffusion(head: Any, task: Task, names: Sequence[str], evaluated: Split,
         if f'{greater}/iou' in figures and f'{less}/iou' in figures}
 
 
-def _temperature(head: Any, task: Task, trained: Split, device: str) -> Tensor:
+def _temperature(head: Any, task: Task, trained: Split) -> Tensor:
+    held_out = trained.places(held_out=True)[:CALIBRATED_ON]
+
     def images() -> Iterator[tuple[Tensor, Tensor]]:
-        for feats, truth in _held_out(trained, device):
+        for feats, truth in _batches(trained, held_out, head):
             size = (truth.shape[-2], truth.shape[-1])
             yield from zip(task.scores(task.steps(head, feats)[-1], size), truth,
                            strict=True)
     return temperature_of(task, images())
 
 
-def _held_out(trained: Split, device: str) -> Iterator[tuple[Tensor, Tensor]]:
-    places = trained.places(held_out=True)[:CALIBRATED_ON]
+def _batches(split: Split, places: Sequence[int], head: Any
+             ) -> Iterator[tuple[Tensor, Tensor]]:
+    device = str(next(head.parameters()).device)
     for first in range(0, len(places), BATCH):
-        yield trained.batch(places[first:first + BATCH], device)
-
-
-def _batches(split: Split, device: str) -> Iterator[tuple[Tensor, Tensor]]:
-    for first in range(0, len(split), BATCH):
-        yield split.batch(range(first, min(first + BATCH, len(split))), device)
+        yield split.batch(places[first:first + BATCH], device)

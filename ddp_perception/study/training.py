@@ -98,8 +98,7 @@ class Job:
                        part)
         seed_generators(self.seed, _EVALUATION)
         figures |= cost_of(head, self.task, evaluated.batch([0], self.device)[0])
-        figures |= evaluate(head, self.task, self.evaluations, evaluated, trained,
-                            self.device)
+        figures |= evaluate(head, self.task, self.evaluations, evaluated, trained)
         return {name: float(value) if math.isfinite(value) else None
                 for name, value in figures.items()}
 
