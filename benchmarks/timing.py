@@ -26,6 +26,8 @@ from typing import Any
 import torch
 
 _PAGE = os.sysconf('SC_PAGE_SIZE')
+NEAR = 5
+"""Times the rounds that two need which take nearly as long: noise counts more."""
 
 
 def compare(name: str, ours: Callable[[], Any], baseline: Callable[[], Any], *,
@@ -48,7 +50,7 @@ def compare(name: str, ours: Callable[[], Any], baseline: Callable[[], Any], *,
         dtype: of their arithmetic, for the report.
 
     Returns:
-        name, device, dtype, threads, ours_s, baseline_s (median seconds),
+        name, device, dtype, threads, rounds, ours_s, baseline_s (median seconds),
         ratio (baseline_s / ours_s), ours_peak_mib, baseline_peak_mib.
 
     Raises:
@@ -74,7 +76,7 @@ def compare(name: str, ours: Callable[[], Any], baseline: Callable[[], Any], *,
     return {
         'name': name, 'device': device_name(device),
         'dtype': str(dtype).removeprefix('torch.'),
-        'threads': torch.get_num_threads(),
+        'threads': torch.get_num_threads(), 'rounds': rounds,
         'ours_s': ours_s, 'baseline_s': baseline_s,
         'ratio': baseline_s / ours_s,
         'ours_peak_mib': peak_mib(ours, device),

@@ -136,7 +136,7 @@ def main(argv=None):
             cases.append(dict(
                 name=f'camera model, training step, checkpointing: {name}',
                 device=device_name(args.device), dtype='float32',
-                threads=one['threads'],
+                threads=one['threads'], rounds=args.rounds,
                 ours_s=one['seconds'], baseline_s=off['seconds'],
                 ratio=off['seconds'] / one['seconds'], ours_peak_mib=one['peak_mib'],
                 baseline_peak_mib=off['peak_mib'],

@@ -155,9 +155,9 @@ def run(name, cases, rounds, warmup, clock, device='cpu', dtype='float32'):
                   f' ({parts["baseline"].get(part, math.nan):.3f})')
         results.append(dict(
             name=f'{name}, {case}, over the plain head', device=device_name(device),
-            dtype=dtype, threads=torch.get_num_threads(), clock=clock.__name__,
-            ours_s=median[case],
-            baseline_s=median['baseline'], ratio=median['baseline'] / median[case],
+            dtype=dtype, threads=torch.get_num_threads(), rounds=rounds,
+            clock=clock.__name__, ours_s=median[case], baseline_s=median['baseline'],
+            ratio=median['baseline'] / median[case],
             times_baseline=median[case] / median['baseline'],
             ours_peak_mib=peaks[case], baseline_peak_mib=peaks['baseline'],
             parts_s=parts[case], baseline_parts_s=parts['baseline']))
