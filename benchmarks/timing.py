@@ -26,8 +26,6 @@ from typing import Any
 import torch
 
 _PAGE = os.sysconf('SC_PAGE_SIZE')
-NEAR = 5
-"""Times the rounds that two need which take nearly as long: noise counts more."""
 
 
 def compare(name: str, ours: Callable[[], Any], baseline: Callable[[], Any], *,
