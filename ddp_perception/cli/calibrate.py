@@ -7,6 +7,10 @@ each other get one, overlapping map classes one each. The most probable class, a
 decisions at probability 0.5, stay as they are; any other threshold comes to mean
 something else.
 
+With --offsets each class gets one beside it, for data on which classes are rarer or
+more frequent than in training, another city, say. They move decisions, and with them
+IoU.
+
 Samples are loaded as in evaluation, without augmentation, training data too. NLL
 and ECE, before and after, are those of all cells of the split; the temperature is
 fitted to a random part of each sample's cells.
@@ -15,6 +19,7 @@ Examples:
   ddp-perception calibrate CONFIG CHECKPOINT --out calibrated.pth
   ddp-perception calibrate CONFIG CHECKPOINT --split train --samples 200 \\
       --out calibrated.pth --data-root /data/cityscapes
+  ddp-perception calibrate CONFIG CHECKPOINT --offsets --out calibrated.pth
 """
 from __future__ import annotations
 
@@ -47,6 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', required=True, metavar='FILE',
                         help='checkpoint to write: the parameters of CHECKPOINT and '
                         'the temperature, without the state of its training')
+    parser.add_argument('--offsets', action='store_true',
+                        help='fit an offset of each class too; decisions move')
     parser.add_argument('--split', choices=split_loader.SPLITS, default='val',
                         help='fit to the data of this dataloader of the '
                         'configuration (default: %(default)s)')
@@ -90,14 +97,17 @@ def run(args: argparse.Namespace) -> int:
                                        args.trust_checkpoint)
         loader = split_loader.split_loader(cfg, args.split, args.samples)
         _report_split(cfg, args, loader)
-        result = calibrate_head(model, head, loader, args.cells_per_sample)
+        result = calibrate_head(model, head, loader, args.cells_per_sample,
+                                offsets=args.offsets)
     print(result.table())
     for warning in result.warnings():
         print(f'warning: {warning}')
-    if len(result.groups) > 1:
+    if args.offsets:
+        print('note: offsets move decisions; `test` says what that does to the IoU')
+    elif len(result.groups) > 1:
         print('note: decisions at 0.5 are the same ones; those at any other threshold, '
               'and IoU over several thresholds, are not')
-    _write(args, out, f'{place}.calibration.temperature', head, result)
+    _write(args, out, f'{place}.calibration.', head, result)
     print(f'written to {out}')
     return 0
 
@@ -119,14 +129,15 @@ def _report_split(cfg: Config, args: argparse.Namespace, loader: DataLoader) -> 
               'other data; a split of its own gives a better temperature')
 
 
-def _write(args: argparse.Namespace, out: Path, key: str, head: Any,
+def _write(args: argparse.Namespace, out: Path, prefix: str, head: Any,
            result: Calibration) -> None:
-    """Write the checkpoint with the temperature, and how it was found."""
+    """Write the checkpoint with the calibration, and how it was found."""
     from ddp_perception.checkpoints.writing import write_checkpoint
     state, meta = checkpoint_checks.read_state(args.checkpoint, args.trust_checkpoint)
-    state.pop(key, None)
-    if (head.temperature != 1).any():
-        state[key] = head.temperature.cpu().clone()
+    for name in head.calibration.optional_state():
+        state.pop(f'{prefix}{name}', None)
+    state |= {f'{prefix}{name}': value.cpu().clone()
+              for name, value in head.calibration.state_dict().items()}
     meta['calibration'] = dict(
         result.record(), config=Path(args.config).name, split=args.split,
         cells_per_sample=args.cells_per_sample, decoder_passes=head.passes)

@@ -23,7 +23,6 @@ from ddp_perception.evaluation.temperature import (
     LARGEST,
     RANGE,
     CellSubsample,
-    Fit,
 )
 from ddp_perception.heads import DiffusionHead
 from ddp_perception.prediction_heads import heads_of
@@ -42,7 +41,8 @@ class Calibration:
 
     Args:
         groups: names: of each overlapping class, or 'all'.
-        fits: one for each.
+        temperatures: one for each.
+        offsets: one for each class, or None where none were fitted.
         before, after: measures of all cells at temperature 1 and at the
             fitted ones; see `calibration_measures`.
         samples: how many.
@@ -50,32 +50,38 @@ class Calibration:
     """
 
     groups: tuple[str, ...]
-    fits: list[Fit]
+    temperatures: tuple[float, ...]
+    offsets: tuple[float, ...] | None
     before: dict[str, np.ndarray]
     after: dict[str, np.ndarray]
     samples: int
     cells: int
 
     def table(self) -> str:
-        """Return temperature, NLL and ECE of each group, and the means."""
+        """Return temperature, NLL and ECE of each group, the means, and offsets."""
         from terminaltables import AsciiTable
         rows = [['class', 'temperature', 'NLL before', 'after', 'ECE before', 'after']]
         columns = [measures[name] for name in ('nll', 'ece')
                    for measures in (self.before, self.after)]
-        for group, fit, *values in zip(self.groups, self.fits, *columns, strict=True):
-            rows.append([group, f'{fit.temperature:.4f}',
+        for group, temperature, *values in zip(self.groups, self.temperatures, *columns,
+                                               strict=True):
+            rows.append([group, f'{temperature:.4f}',
                          *(f'{value:.5f}' for value in values)])
         if len(self.groups) > 1:
             rows.append(['mean', '', *(f'{column.mean():.5f}' for column in columns)])
-        return (f'{self.samples} samples, {self.cells} cells\n'
-                + AsciiTable(rows).table)
+        lines = [f'{self.samples} samples, {self.cells} cells', AsciiTable(rows).table]
+        if self.offsets is not None:
+            lines.append('offsets of the classes: '
+                         + ' '.join(f'{value:.3f}' for value in self.offsets))
+        return '\n'.join(lines)
 
     def warnings(self) -> list[str]:
         """Say what is odd about the result."""
-        found = [f'the temperature of {group} is at the end of the range '
-                 f'{RANGE[0]:g} to {RANGE[1]:g} that is searched'
-                 for group, fit in zip(self.groups, self.fits, strict=True)
-                 if fit.at_bound]
+        found = [f'the temperature of {group} is not within the range '
+                 f'{RANGE[0]:g} to {RANGE[1]:g}, or at its end'
+                 for group, temperature in zip(self.groups, self.temperatures,
+                                               strict=True)
+                 if not RANGE[0] < temperature < RANGE[1]]
         if self.after['nll'].mean() > self.before['nll'].mean():
             found.append('NLL of all cells has grown: more cells per sample, or, where '
                          'probabilities are resized after the temperature '
@@ -86,8 +92,8 @@ class Calibration:
         """Return it as plain values, for a checkpoint's notes."""
         return dict(
             samples=self.samples, cells=self.cells,
-            temperature={group: fit.temperature for group, fit in zip(
-                self.groups, self.fits, strict=True)},
+            temperature=dict(zip(self.groups, self.temperatures, strict=True)),
+            offsets=None if self.offsets is None else list(self.offsets),
             **{f'{name}_{when}': float(measures[name].mean()) for name in ('nll', 'ece')
                for when, measures in (('before', self.before), ('after', self.after))})
 
@@ -110,7 +116,8 @@ def calibrated_head(model: BaseModel, config: str) -> tuple[str, Any]:
 
 
 def calibrate_head(model: BaseModel, head: Any, loader: DataLoader,
-                   cells_per_sample: int, progress: bool = True) -> Calibration:
+                   cells_per_sample: int, progress: bool = True,
+                   offsets: bool = False) -> Calibration:
     """Fit a head's temperature and leave it there.
 
     The samples are predicted twice: at temperature 1, and to measure what
@@ -123,11 +130,16 @@ def calibrate_head(model: BaseModel, head: Any, loader: DataLoader,
         cells_per_sample: to fit to; fewer where all scores would be more than
             `LARGEST`.
         progress: show a bar with the time left.
+        offsets: fit an offset of each class as well.
 
     Raises:
         ValueError: a sample lacks prediction or truth, they differ in size, or
             scores are not finite.
+        UserError: no cell has truth, or the head does not know its classes.
     """
+    if offsets and head.calibration.classes is None:
+        raise UserError(f'{type(head).__name__} does not say how many classes it has; '
+                        'calibrate it without offsets')
     head.calibration.assign(torch.ones_like(head.temperature))
     subsample, counts = None, []
     for scores, labels in _predictions(model, head, loader, 'fitting', progress):
@@ -140,15 +152,21 @@ def calibrate_head(model: BaseModel, head: Any, loader: DataLoader,
     before = pool_counts(counts)
     if subsample is None or not before.cells.sum():
         raise UserError('no cell of the split has truth')
-    fits = subsample.fits(shared=len(head.temperature) == 1)
-    head.calibration.assign(torch.tensor(
-        [fit.temperature for fit in fits[:len(head.temperature)]]).to(head.temperature))
+    moved = None
+    if offsets:
+        temperature, moved = subsample.scaling()
+    else:
+        temperature = torch.tensor([fit.temperature for fit in subsample.fits(
+            shared=len(head.temperature) == 1)], dtype=torch.float64)
+    head.calibration.assign(temperature[:len(head.temperature)].to(head.temperature),
+                            moved)
     after = pool_counts([
         _counts(head, *pair)
         for pair in _predictions(model, head, loader, 'measuring', progress)])
-    return Calibration(_groups(head, len(fits)), fits, calibration_measures(before),
-                       calibration_measures(after), len(counts),
-                       int(before.cells.sum()))
+    return Calibration(
+        _groups(head, len(temperature)), tuple(temperature.tolist()),
+        None if moved is None else tuple(moved.tolist()), calibration_measures(before),
+        calibration_measures(after), len(counts), int(before.cells.sum()))
 
 
 def _groups(head: Any, count: int) -> tuple[str, ...]:

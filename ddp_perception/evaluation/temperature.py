@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddp_perception.evaluation.offsets import Scaling, fit_scaling, require_cells
+from ddp_perception.evaluation.offsets import fit_scaling, require_cells
 
 RANGE = 0.01, 100.
 """Temperatures that are considered; NLL may fall beyond them without end."""
@@ -155,9 +155,17 @@ class CellSubsample:
         count = len(self.labels[0]) if shared and self.labels[0].dim() == 2 else 1
         return [fit_temperature(*group) for group in self._groups(shared)] * count
 
-    def scalings(self) -> list[Scaling]:
-        """Fit slope and offsets to each group."""
-        return [fit_scaling(*group) for group in self._groups()]
+    def scaling(self) -> tuple[Tensor, Tensor]:
+        """Fit a temperature to each group and an offset to each class; float32.
+
+        Returns:
+            (1, ) and (K, ) of classes that exclude each other; (K, ) and (K, ) of
+            overlapping ones.
+        """
+        found = [fit_scaling(*group) for group in self._groups()]
+        offsets = found[0].offsets if self.labels[0].dim() == 1 else torch.stack(
+            [one.offsets[1] for one in found])
+        return torch.tensor([1 / one.slope for one in found]), offsets
 
     def _groups(self, shared: bool = False) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Return scores (K, N), labels (N, ) and weights (N, ) of each group."""

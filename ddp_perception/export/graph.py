@@ -104,8 +104,8 @@ class Graph(TensorGraph):
             raise ValueError(f'sampler.method={head.sampler.method!r} adds noise at '
                              "each step; a graph has that of the start alone: 'ddim'")
         head.sampler.require_fixed()
-        if head.calibration is not None and bool((head.temperature == 1).all()):
-            head.calibration = None  # never fitted
+        if head.calibration is not None and not head.calibration.fitted:
+            head.calibration = None
 
     def add_noise_input(self, size: tuple[int, int]) -> None:
         """Complete the inputs by the noise, or keep it.

@@ -4,7 +4,6 @@ from __future__ import annotations
 import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -288,8 +287,8 @@ class DiffusionHead:
         kind = self.uncertainty_kind
         if kind is None:
             return None
-        return uncertainty(kind, steps, self.outcome, self.sampler.average, partial(
-            calibrated, temperature=self.temperature, outcome=self.outcome))
+        return uncertainty(kind, steps, self.outcome, self.sampler.average,
+                           self._calibrated)
 
     def average(self, steps: Sequence[Tensor]) -> Tensor:
         """Average over the passes that count: the last step's, or all.
@@ -298,11 +297,17 @@ class DiffusionHead:
             steps: what :meth:`prediction_steps` returns.
 
         Returns:
-            (B, ...), seeds and steps averaged, and calibrated by the temperature.
+            (B, ...), seeds and steps averaged, and calibrated.
         """
-        return calibrated(
+        return self._calibrated(
             self.sampler.combine([self.meaning(step) for step in steps]),
-            self.temperature, self.outcome, logits=not self.averages_probabilities)
+            logits=not self.averages_probabilities)
+
+    def _calibrated(self, values: Tensor, logits: bool = False) -> Tensor:
+        if self.calibration is None:
+            return values
+        return calibrated(values, self.calibration.temperature, self.outcome,
+                          offsets=self.calibration.offsets, logits=logits)
 
 
 def _whole(prediction: Tensor, refined: Tensor, steps: Sequence[Tensor]) -> Tensor:

@@ -1,6 +1,11 @@
 """Temperature: how sure a head says it is, without changing what it decides.
 
-Source: Guo et al., arXiv:1706.04599, section 4.2.
+With an offset of each class beside it decisions move too, as they must where classes
+are rarer than in training.
+
+Source: Guo et al., arXiv:1706.04599, section 4.2; offsets: Alexandari et al.,
+arXiv:1901.06852 (bias-corrected temperature scaling), for a class that is there or
+not Platt, 1999.
 """
 from __future__ import annotations
 
@@ -17,25 +22,30 @@ CLIP = torch.finfo(torch.float32).eps
 
 
 class Temperature(nn.Module):
-    """Divide the logits of each group by its temperature.
+    """Divide the logits of each group by its temperature; then add offsets, if any.
 
-    A state dict holds ``temperature`` only where it is not 1, so checkpoints
-    of models that were never calibrated have the names they always had. One
-    without it means 1, and is complete.
+    A state dict holds ``temperature`` and ``offsets`` only where they were fitted,
+    so checkpoints of models that were never calibrated have the names they always
+    had. One without them means 1 and no offsets, and is complete.
 
     Args:
         groups: how many are calibrated apart: 1 for classes that exclude each
             other, the number of overlapping classes.
+        classes: how many can have an offset; None where that is not known.
 
     Attributes:
         temperature: (groups, ) buffer, above 0.
+        offsets: (classes, ) buffer, or None.
     """
 
     temperature: Tensor
+    offsets: Tensor | None
 
-    def __init__(self, groups: int = 1) -> None:
+    def __init__(self, groups: int = 1, classes: int | None = None) -> None:
         super().__init__()
+        self.classes = classes
         self.register_buffer('temperature', torch.ones(groups))
+        self.register_buffer('offsets', None)
 
     @classmethod
     def of(cls, outcome: Outcome, codec: LabelCodec) -> Temperature | None:
@@ -44,30 +54,44 @@ class Temperature(nn.Module):
         Overlapping classes share one where their codec does not say how many
         they are.
         """
+        classes = getattr(codec, 'num_classes', None)
         if isinstance(outcome, Presences):
-            return cls(getattr(codec, 'num_classes', 1))
-        return cls() if isinstance(outcome, Classes) else None
+            return cls(1 if classes is None else classes, classes)
+        return cls(classes=classes) if isinstance(outcome, Classes) else None
 
-    def assign(self, temperature: Tensor) -> None:
-        """Take (groups, ) temperatures.
+    @property
+    def fitted(self) -> bool:
+        """Whether it changes anything."""
+        return self.offsets is not None or bool((self.temperature != 1).any())
+
+    def assign(self, temperature: Tensor, offsets: Tensor | None = None) -> None:
+        """Take (groups, ) temperatures and (classes, ) offsets, or none.
 
         Raises:
-            ValueError: another shape, or a value that is not positive and finite.
+            ValueError: another shape, a temperature that is not positive and finite,
+                an offset that is not finite.
         """
         if temperature.shape != self.temperature.shape:
             raise ValueError(f'temperature must be {tuple(self.temperature.shape)}, '
                              f'got {tuple(temperature.shape)}')
-        if problem := _problem(temperature):
+        if offsets is not None and offsets.shape != (self.classes, ):
+            raise ValueError(f'offsets must be ({self.classes}, ), got '
+                             f'{tuple(offsets.shape)}')
+        if problem := _problem(temperature) or _problem_of_offsets(offsets):
             raise ValueError(problem)
         self.temperature.copy_(temperature)
+        self.offsets = None if offsets is None else offsets.to(self.temperature)
 
     def optional_state(self) -> dict[str, Tensor]:
         """Return what a state dict may hold or lack."""
-        return {'temperature': self.temperature}
+        state = {'temperature': self.temperature}
+        if self.classes is not None:
+            state['offsets'] = self.temperature.new_zeros(self.classes)
+        return state
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str,
                             keep_vars: bool) -> None:
-        if (self.temperature != 1).any():
+        if self.fitted:
             super()._save_to_state_dict(destination, prefix, keep_vars)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str,
@@ -76,29 +100,33 @@ class Temperature(nn.Module):
                               error_msgs: list[str]) -> None:
         key = f'{prefix}temperature'
         given = state_dict.get(key, torch.ones_like(self.temperature))
-        if problem := _problem(given):
-            error_msgs.append(f'{key}: {problem}')
+        offsets = state_dict.get(f'{prefix}offsets')
+        if problem := _problem(given) or _problem_of_offsets(offsets):
+            error_msgs.append(f'{prefix}: {problem}')
             return
+        self.offsets = None if offsets is None or self.classes is None else \
+            self.temperature.new_zeros(self.classes)
         super()._load_from_state_dict(
             {**state_dict, key: given}, prefix, local_metadata, strict, missing_keys,
             unexpected_keys, error_msgs)
 
 
 def calibrated(values: Tensor, temperature: Tensor | None, outcome: Outcome, *,
-               logits: bool = False) -> Tensor:
-    """Apply a temperature to probabilities, or to logits.
+               offsets: Tensor | None = None, logits: bool = False) -> Tensor:
+    """Apply a temperature, and offsets if any, to probabilities or to logits.
 
-    Decisions stay: the greatest class is the same one, and an overlapping
-    class keeps its side of 0.5, to the last bit.
+    Without offsets decisions stay: the greatest class is the same one, and an
+    overlapping class keeps its side of 0.5, to the last bit.
 
     Args:
         values: (..., C, H, W) probabilities, as ``outcome.values`` or a mean
             of them gives; they are clipped by `CLIP` from 0 and, for
             overlapping classes, from 1.
-        temperature: (1, ) or (C, ), see `Temperature`. Where all are 1, or it is
-            None, the values themselves are returned.
+        temperature: (1, ) or (C, ), see `Temperature`. Where all are 1 and there
+            are no offsets, or it is None, the values themselves are returned.
         outcome: what a prediction says; only `Classes` and `Presences` change.
-        logits: whether `values` are logits, which are divided.
+        offsets: (C, ), added to the divided logits.
+        logits: whether `values` are logits.
 
     Returns:
         (..., C, H, W) of the type of `values`: probabilities, or logits.
@@ -106,19 +134,22 @@ def calibrated(values: Tensor, temperature: Tensor | None, outcome: Outcome, *,
     if temperature is None or not isinstance(outcome, Classes | Presences):
         return values
     # A graph applies whichever temperature it is given.
-    if not is_compiling() and bool((temperature == 1).all()):
+    if offsets is None and not is_compiling() and bool((temperature == 1).all()):
         return values
-    divisor = temperature.to(values.device)[:, None, None]
     scores = values.to(torch.promote_types(values.dtype, torch.float32))
-    if isinstance(outcome, Presences):
-        if logits:
-            return (scores / divisor).to(values.dtype)
-        scores = scores.logit(CLIP) / divisor
-        return _same_side(scores.sigmoid().to(values.dtype), values)
-    if logits:
-        return _same_winner((scores / divisor).to(values.dtype), values)
-    scores = scores.clamp(min=CLIP).log() / divisor
-    return _same_winner(scores.softmax(-3).to(values.dtype), values)
+    if not logits:
+        scores = scores.logit(CLIP) if isinstance(outcome, Presences) \
+            else scores.clamp(min=CLIP).log()
+    scores = scores / temperature.to(values.device)[:, None, None]
+    if offsets is not None:
+        scores = scores + offsets.to(values.device)[:, None, None]
+    if not logits:
+        scores = outcome.values(scores)
+    scores = scores.to(values.dtype)
+    if offsets is not None or logits and isinstance(outcome, Presences):
+        return scores
+    return (_same_side if isinstance(outcome, Presences) else _same_winner)(
+        scores, values)
 
 
 def _same_side(after: Tensor, before: Tensor) -> Tensor:
@@ -144,3 +175,9 @@ def _problem(temperature: Tensor) -> str | None:
         return None
     return ('temperatures must be positive and finite, got '
             f'{temperature.flatten()[:8].tolist()}')
+
+
+def _problem_of_offsets(offsets: Tensor | None) -> str | None:
+    if offsets is None or bool(torch.isfinite(offsets).all()):
+        return None
+    return f'offsets must be finite, got {offsets.flatten()[:8].tolist()}'

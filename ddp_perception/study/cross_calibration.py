@@ -13,8 +13,6 @@ from ddp_perception.evaluation import (
     calibration_measures,
     pool_counts,
 )
-from ddp_perception.evaluation.calibration_cells import LEAST_PROBABILITY
-from ddp_perception.evaluation.offsets import Scaling
 from ddp_perception.heads import calibrated
 from ddp_perception.study.tasks import Task
 
@@ -50,8 +48,11 @@ class CrossCalibration:
 
     def ece_with_offsets(self) -> float | None:
         """Return it with an offset of each class beside the temperature."""
-        return self._crossed(lambda fitted: partial(
-            _counts_scaled, self.task, _kept(self.task, fitted).scalings()))
+        def fit(fitted: Sequence[Predicted]) -> Count:
+            temperature, offsets = _kept(self.task, fitted).scaling()
+            return partial(counts_at, self.task, temperature=temperature,
+                           offsets=offsets)
+        return self._crossed(fit)
 
     def _crossed(self, fit: Callable[[Sequence[Predicted]], Count]) -> float | None:
         middle = len(self._predicted) // 2
@@ -65,23 +66,11 @@ class CrossCalibration:
         return mean_ece(pool_counts(counts))
 
 
-def counts_at(task: Task, scores: Tensor, truth: Tensor, temperature: Tensor
-              ) -> CalibrationCounts:
-    """Count the cells of an image, (K, Y, X) and (k, Y, X), at a temperature."""
-    return task.counts(calibrated(scores, temperature, task.outcome,
+def counts_at(task: Task, scores: Tensor, truth: Tensor, temperature: Tensor,
+              offsets: Tensor | None = None) -> CalibrationCounts:
+    """Count the cells of an image, (K, Y, X) and (k, Y, X), once calibrated."""
+    return task.counts(calibrated(scores, temperature, task.outcome, offsets=offsets,
                                   logits=task.logits), truth)
-
-
-def _counts_scaled(task: Task, scalings: Sequence[Scaling], scores: Tensor,
-                   truth: Tensor) -> CalibrationCounts:
-    """Count the cells of an image, (K, Y, X) and (k, Y, X), with slope and offsets."""
-    if task.logits:
-        scaling, = scalings
-        return task.counts(scaling(scores), truth)
-    logits = scores.logit(LEAST_PROBABILITY)
-    scaled = torch.stack([scaling.slope * one + scaling.offsets[1]
-                          for scaling, one in zip(scalings, logits, strict=True)])
-    return task.counts(scaled.sigmoid(), truth)
 
 
 def mean_ece(counts: CalibrationCounts) -> float:

@@ -14,6 +14,7 @@ from tests.cli.test_evaluation import write_cityscapes, write_kitti
 
 CONFIGS = Path(__file__).parent / 'configs'
 KEY = 'decode_head.calibration.temperature'
+OFFSETS = 'decode_head.calibration.offsets'
 
 
 def write_weights(config, path, sharper=1.):
@@ -74,6 +75,26 @@ def test_calibrated_checkpoint_has_lower_nll_and_the_same_iou(
     assert after['calibration/ece'] < before['calibration/ece']
     assert {name: value for name, value in after.items() if '/' not in name} == {
         name: value for name, value in before.items() if '/' not in name}
+
+
+def test_offsets_are_written_and_used(run, street, figures, capsys, tmp_path):
+    command = ('calibrate', CONFIGS / 'calibrate_seg.py')
+    run(*command, street['weights'], '--out', street['out'], *street['options'])
+    temperature_alone = figures(street['out'])
+    both = tmp_path / 'both.pth'
+    run(*command, street['out'], '--out', both, *street['options'], '--offsets')
+    printed = capsys.readouterr().out
+    assert 'offsets move decisions' in printed and 'offsets of the classes' in printed
+    old, new = state_of(street['weights']), state_of(both)
+    assert new.keys() - old.keys() == {KEY, OFFSETS}
+    notes = load_checkpoint_file(both)['meta']['calibration']
+    assert notes['offsets'] == pytest.approx(new[OFFSETS].tolist())
+    after = figures(both)
+    assert after['calibration/nll'] == pytest.approx(notes['nll_after'], rel=1e-9)
+    assert after['calibration/nll'] < temperature_alone['calibration/nll'] - 0.01
+    # Calibrated again without them, they are gone.
+    run(*command, both, '--out', tmp_path / 'again.pth', *street['options'])
+    assert OFFSETS not in state_of(tmp_path / 'again.pth')
 
 
 def test_batches_workers_and_a_former_temperature_change_nothing(

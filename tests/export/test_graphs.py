@@ -130,9 +130,10 @@ def test_depth_of_images_is_that_of_the_model(tmp_path):
     assert expected.std() > 1e-3
 
 
-def test_constant_noise_is_no_input_and_a_temperature_is_applied(tmp_path):
+def test_constant_noise_is_no_input_and_a_calibration_is_applied(tmp_path):
     model = tiny.prior()
-    model.seg_head.calibration.assign(torch.tensor([.5, 1.5, 3.]))
+    model.seg_head.calibration.assign(torch.tensor([.5, 1.5, 3.]),
+                                      torch.tensor([1., 0., -2.]))
     model.seg_head.diffusion.colour = 'pink'
     graph = exported(model, tmp_path, constant_noise=True)
     assert [one['name'] for one in graph.description['inputs']] == ['prior']

@@ -60,9 +60,10 @@ def close(ours, theirs):
     np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-4, atol=1e-4)
 
 
-def test_maps_of_any_number_of_steps_and_seeds_and_of_a_temperature(tmp_path):
+def test_maps_of_any_number_of_steps_and_seeds_and_of_a_calibration(tmp_path):
     model = tiny.prior(resize_feedback='stretch')
-    model.seg_head.calibration.assign(torch.tensor([.5, 1.5, 3.]))
+    model.seg_head.calibration.assign(torch.tensor([.5, 1.5, 3.]),
+                                      torch.tensor([1., 0., -2.]))
     model.seg_head.diffusion.colour = 'pink'
     parts = Parts(model, tmp_path)
     model.seg_head.sampler.num_steps, model.seg_head.sampler.num_seeds = 5, 3

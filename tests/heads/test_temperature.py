@@ -12,7 +12,7 @@ from tests.heads import test_depth_head, test_map_seg_head, test_seg_head
 SEG_ALL = dict(sampler=dict(average='all', num_seeds=2))
 CASES = [('classes', {}), ('classes', SEG_ALL), ('maps', {}),
          ('maps', dict(sampler=dict(average='all')))]
-KEY = 'calibration.temperature'
+KEY, OFFSETS = 'calibration.temperature', 'calibration.offsets'
 
 
 def head_of(kind, **changes):
@@ -52,10 +52,31 @@ def test_average_follows_the_written_formula(kind, changes):
     torch.testing.assert_close(head(feats).double(), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize('kind, changes', CASES)
+def test_offsets_are_added_to_the_divided_logits(kind, changes):
+    head, feats = head_of(kind, **changes)
+    before = head(feats).double()
+    assert before.shape[1] == head.calibration.classes
+    offsets = torch.linspace(-3, 3, before.shape[1])
+    head.calibration.assign(temperatures(head), offsets)
+    added = offsets.double()[:, None, None]
+    if kind == 'maps':
+        odds = (before / (1 - before))**(1 / 2.5) * added.exp()
+        expected = odds / (1 + odds)
+        assert ((expected > 0.5) != (before > 0.5)).any()
+    elif changes:
+        powers = before**(1 / 2.5) * added.exp()
+        expected = powers / powers.sum(1, keepdim=True)
+    else:
+        expected = before / 2.5 + added
+        assert (expected.argmax(1) != before.argmax(1)).any()
+    torch.testing.assert_close(head(feats).double(), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_nothing_inside_the_sampling_knows_the_temperature():
     head, feats = head_of('maps')
     before = head.prediction_steps(feats)
-    head.calibration.assign(temperatures(head, 7.))
+    head.calibration.assign(temperatures(head, 7.), torch.tensor([1., 2., 3.]))
     assert all(map(torch.equal, before, head.prediction_steps(feats)))
 
 
@@ -64,7 +85,8 @@ def test_entropy_is_that_of_the_calibrated_probabilities(kind):
     head, feats = head_of(kind)
     steps = head.prediction_steps(feats[0] if kind == 'classes' else feats)
     before = head.uncertainty(steps)
-    head.calibration.assign(temperatures(head, 3.))
+    head.calibration.assign(temperatures(head, 3.),
+                            torch.full((head.calibration.classes, ), 0.1))
     stated = head(feats)
     if kind == 'classes':
         stated = stated.softmax(1)
@@ -134,9 +156,16 @@ def test_state_dict_holds_it_only_where_it_is_not_one(kind):
     fresh, _ = head_of(kind)
     fresh.load_state_dict(state)
     assert torch.equal(fresh.temperature, head.temperature)
-    # An old checkpoint is complete, and means 1.
+    # An old checkpoint is complete, and means 1 and no offsets.
+    head.calibration.assign(temperatures(head, 1.),
+                            torch.arange(float(head.calibration.classes)))
+    state = head.state_dict()
+    assert state.keys() - plain.keys() == {KEY, OFFSETS}
+    fresh.load_state_dict(state)
+    assert torch.equal(fresh.calibration.offsets, head.calibration.offsets)
+    assert (fresh.temperature == 1).all() and fresh.calibration.fitted
     assert not any(fresh.load_state_dict(plain))
-    assert (fresh.temperature == 1).all()
+    assert fresh.calibration.offsets is None and not fresh.calibration.fitted
 
 
 def test_lenient_loader_reports_no_missing_key(tmp_path, caplog):
@@ -149,7 +178,7 @@ def test_lenient_loader_reports_no_missing_key(tmp_path, caplog):
 def test_commands_take_checkpoints_with_and_without_it(tmp_path):
     head, feats = head_of('maps')
     torch.save({'state_dict': head.state_dict()}, tmp_path / 'old.pth')
-    head.calibration.assign(temperatures(head, .5, 1., 2.))
+    head.calibration.assign(temperatures(head, .5, 1., 2.), torch.tensor([1., 0., -2.]))
     torch.save({'state_dict': head.state_dict()}, tmp_path / 'new.pth')
     fresh, _ = head_of('maps')
     checkpoint_checks.load_weights(fresh, tmp_path / 'new.pth', 'config.py')
@@ -169,3 +198,17 @@ def test_a_file_with_no_temperature_of_this_head_is_named(tmp_path, value, messa
     with pytest.raises(ValueError, match='temperature'):
         head.calibration.assign(torch.tensor(value))
     assert (head.temperature == 1).all()
+
+
+@pytest.mark.parametrize('value, message', [
+    ([0., 1., float('inf')], 'offsets must be finite'),
+    ([2.], r'\(3,\) in the model, \(1,\)')])
+def test_a_file_with_no_offsets_of_this_head_is_named(tmp_path, value, message):
+    head, _ = head_of('maps')
+    bad = {**head.state_dict(), OFFSETS: torch.tensor(value)}
+    torch.save(bad, tmp_path / 'bad.pth')
+    with pytest.raises(UserError, match=rf'bad\.pth[\s\S]*{message}'):
+        checkpoint_checks.load_weights(head, tmp_path / 'bad.pth', 'config.py')
+    with pytest.raises(ValueError, match='offsets must be'):
+        head.calibration.assign(torch.ones(3), torch.tensor(value))
+    assert not head.calibration.fitted
