@@ -1,0 +1,6 @@
+# The same model, trained on three steps of its own sampling, each with gradients through
+# the map before.
+_base_ = './ddp_convnext-t_4xb4-160k_cityscapes-512x1024.py'
+
+model = dict(decode_head=dict(
+    diffusion=dict(scale=1., recipe='rollout', feedback='expected')))
