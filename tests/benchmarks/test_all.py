@@ -2,8 +2,14 @@ import json
 
 import pytest
 
-from benchmarks import decoder, partial_steps
-from benchmarks.__main__ import main
+from benchmarks import (
+    bev_pool,
+    decoder,
+    partial_steps,
+    training_memory,
+    whole_frames,
+)
+from benchmarks.__main__ import WITH_DTYPE, main
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
@@ -30,7 +36,9 @@ def test_wrong_options_are_named(argv, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_bfloat16_of_all_is_that_of_those_that_have_it(monkeypatch, capsys):
+@pytest.fixture
+def asked(monkeypatch):
+    """Options by benchmark; none of these is measured."""
     asked = {}
 
     def instead(name):
@@ -38,12 +46,31 @@ def test_bfloat16_of_all_is_that_of_those_that_have_it(monkeypatch, capsys):
             asked[name] = argv
             return [dict(
                 name=name, dtype='bfloat16', ours_s=1., baseline_s=2., ratio=2.,
-                ours_peak_mib=1., baseline_peak_mib=1., device='cpu')]
+                ours_peak_mib=1., baseline_peak_mib=1., device='cpu',
+                rounds=rounds_of(argv))]
         return run
-    for module in (decoder, partial_steps):
-        monkeypatch.setattr(module, 'main', instead(module.__name__))
+    for module in (bev_pool, decoder, partial_steps, training_memory, whole_frames):
+        name = module.__name__.removeprefix('benchmarks.')
+        monkeypatch.setattr(module, 'main', instead(name))
+    return asked
+
+
+def rounds_of(argv):
+    return int(argv[argv.index('--rounds') + 1])
+
+
+def test_bfloat16_of_all_is_that_of_those_that_have_it(asked, capsys):
     main(['--dtype', 'bfloat16'])
     said = capsys.readouterr().out
-    assert list(asked) == ['benchmarks.decoder', 'benchmarks.partial_steps']
+    assert list(asked) == list(WITH_DTYPE)
     assert all('bfloat16' in argv for argv in asked.values())
     assert 'left out: bev_pool, map_masks, training, export' in said
+
+
+def test_short_calls_get_more_rounds(asked, capsys):
+    main(['bev_pool', 'decoder', 'training_memory', '--rounds', '2'])
+    rounds = {name: rounds_of(argv) for name, argv in asked.items()}
+    assert rounds == {'bev_pool': 10, 'decoder': 2, 'training_memory': 1}
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert {row[1]: int(row[-2]) for row in rows if row[1:2] and row[1] in asked} \
+        == rounds
