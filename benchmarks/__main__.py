@@ -13,6 +13,8 @@ import json
 import torch
 from terminaltables import AsciiTable
 
+from benchmarks.timing import MORE
+
 NAMES = ('bev_pool', 'map_masks', 'decoder', 'partial_steps', 'training', 'export',
          'data_loading', 'whole_frames', 'training_memory')
 ON_DEVICES = ('bev_pool', 'decoder', 'partial_steps', 'training', 'whole_frames',
@@ -23,7 +25,6 @@ ONCE = ('training_memory', )
 """Whose figure is memory, which does not vary: one round."""
 SHORT = ('bev_pool', 'map_masks', 'export', 'data_loading')
 """Whose calls take well under a second, mostly: `MORE` times the rounds."""
-MORE = 5
 
 
 def main(argv=None):

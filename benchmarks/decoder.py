@@ -24,7 +24,7 @@ from mmcv.cnn.bricks.transformer import FFN
 from mmcv.ops import MultiScaleDeformableAttention
 from torch import nn
 
-from benchmarks.timing import compare, report, whole_float32
+from benchmarks.timing import MORE, compare, report, whole_float32
 from ddp_perception.decoder import Denoiser, MapDecoder, map_decoder
 from ddp_perception.diffusion import NoiseSchedule
 from ddp_perception.heads.mmcv_sampling import mmcv_sampling
@@ -47,7 +47,6 @@ BACKENDS = {
     'mmcv': partial(map_sampling, mmcv_sampling),
 }
 DTYPES = ('float32', 'bfloat16')
-_MORE = 5  # times the rounds where both take nearly as long, and noise counts
 CASES = {
     'decoder_128x256': dict(size=(128, 256), layers=6, feats=256, classes=19),
     'decoder_bev_200x200': dict(size=(200, 200), layers=6, feats=512, classes=6),
@@ -171,7 +170,7 @@ def run(name, *, size, layers, feats, classes, device, rounds, warmup,
         results.append(compare(
             f'{name}_step_over_products', lambda: ours(z, level, condition),
             lambda: _products(ours, z), **{
-                **settings, 'rounds': _MORE * rounds, 'check': lambda *_: None}))
+                **settings, 'rounds': MORE * rounds, 'check': lambda *_: None}))
     if 'bfloat16' in dtypes:
         results.append(compare(
             f'{name}_step_bfloat16', in_bfloat16,

@@ -26,6 +26,8 @@ from typing import Any
 import torch
 
 _PAGE = os.sysconf('SC_PAGE_SIZE')
+MORE = 5
+"""Times the rounds of calls that are short, or where both take nearly as long."""
 
 
 def compare(name: str, ours: Callable[[], Any], baseline: Callable[[], Any], *,

@@ -23,6 +23,7 @@ from ddp_perception.evaluation.temperature import (
     LARGEST,
     RANGE,
     CellSubsample,
+    is_at_bound,
 )
 from ddp_perception.heads import DiffusionHead
 from ddp_perception.prediction_heads import heads_of
@@ -77,11 +78,11 @@ class Calibration:
 
     def warnings(self) -> list[str]:
         """Say what is odd about the result."""
-        found = [f'the temperature of {group} is not within the range '
-                 f'{RANGE[0]:g} to {RANGE[1]:g}, or at its end'
+        found = [f'the temperature of {group} is at the end of the range '
+                 f'{RANGE[0]:g} to {RANGE[1]:g} or beyond it'
                  for group, temperature in zip(self.groups, self.temperatures,
                                                strict=True)
-                 if not RANGE[0] < temperature < RANGE[1]]
+                 if is_at_bound(temperature)]
         if self.after['nll'].mean() > self.before['nll'].mean():
             found.append('NLL of all cells has grown: more cells per sample, or, where '
                          'probabilities are resized after the temperature '

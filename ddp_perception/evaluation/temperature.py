@@ -43,7 +43,12 @@ class Fit:
     @property
     def at_bound(self) -> bool:
         """Whether NLL would fall further beyond `RANGE`."""
-        return self.temperature in RANGE
+        return is_at_bound(self.temperature)
+
+
+def is_at_bound(temperature: float) -> bool:
+    """Whether a temperature is at an end of `RANGE`, or beyond it as with offsets."""
+    return not RANGE[0] < temperature < RANGE[1]
 
 
 def fit_temperature(scores: Tensor, labels: Tensor, weights: Tensor | None = None

@@ -100,9 +100,11 @@ class Temperature(nn.Module):
                               error_msgs: list[str]) -> None:
         key = f'{prefix}temperature'
         given = state_dict.get(key, torch.ones_like(self.temperature))
-        offsets = state_dict.get(f'{prefix}offsets')
-        if problem := _problem(given) or _problem_of_offsets(offsets):
-            error_msgs.append(f'{prefix}: {problem}')
+        name_of_offsets = f'{prefix}offsets'
+        offsets = state_dict.get(name_of_offsets)
+        problems = {key: _problem(given), name_of_offsets: _problem_of_offsets(offsets)}
+        if found := [f'{name}: {text}' for name, text in problems.items() if text]:
+            error_msgs += found
             return
         self.offsets = None if offsets is None or self.classes is None else \
             self.temperature.new_zeros(self.classes)

@@ -13,7 +13,7 @@ from typing import Any, Optional
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, library, nn
 from torch.autograd.function import once_differentiable
 
 from ddp_perception.ops.modes import cpu_autocast, is_compiling, is_exporting
@@ -23,7 +23,7 @@ ROWS = 512
 stay in the cache are multiplied twice as fast."""
 
 _AVAILABLE = torch.backends.mkldnn.is_available() and hasattr(
-    torch.ops.mkldnn, '_linear_pointwise') and hasattr(torch.library, 'custom_op')
+    torch.ops.mkldnn, '_linear_pointwise') and hasattr(library, 'custom_op')
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -155,7 +155,7 @@ class _Linear(torch.autograd.Function):
 
 if _AVAILABLE:
     # torch.compile takes the operator for one of its own, with weights it has packed.
-    @torch.library.custom_op('ddp_perception::linear', mutates_args=())
+    @library.custom_op('ddp_perception::linear', mutates_args=())
     def _opaque(x: Tensor, weight: Tensor,
                 bias: Optional[Tensor]) -> Tensor:  # noqa: UP045
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')

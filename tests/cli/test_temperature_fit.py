@@ -10,6 +10,7 @@ from ddp_perception.cli import temperature_fit
 from ddp_perception.cli.errors import UserError
 from ddp_perception.cli.temperature_fit import calibrate_head, calibrated_head
 from ddp_perception.diffusion import Presences
+from ddp_perception.evaluation import fit_temperature
 from ddp_perception.heads import calibrated
 from tests.heads import test_depth_head, test_map_seg_head, test_seg_head
 
@@ -69,6 +70,15 @@ def test_overlapping_classes_get_their_own():
     assert result.groups == tuple(test_map_seg_head.CLASSES)
     assert (result.samples, result.cells) == (COUNT, COUNT * 3 * 80 * 60)
     assert result.offsets is None
+    # All cells were kept, so the fit's NLL is that of all of them.
+    model.head.calibration.assign(torch.ones(3))
+    logits = model.scores(features(40, 30)).logit(1e-7).transpose(0, 1).flatten(1)
+    truth = torch.stack([truth for _, truth in model.loader.dataset])
+    fits = [fit_temperature(torch.stack([torch.zeros_like(own), own]), mask.long())
+            for own, mask in zip(logits, truth.transpose(0, 1).flatten(1), strict=True)]
+    for name, measures in (('before', result.before), ('after', result.after)):
+        assert [getattr(fit, name) for fit in fits] == pytest.approx(
+            measures['nll'].tolist(), rel=1e-5)
     assert result.after['nll'].mean() < result.before['nll'].mean()
     assert not result.warnings()
     shown = [f'{temperature:.4f}' for temperature in result.temperatures]
@@ -140,7 +150,7 @@ def test_temperatures_at_the_end_of_the_range_are_told():
     model.head.diffusion.denoiser.predictor.bias.data.fill_(-30.)
     result = calibrate_head(model, model.head, model.loader, 500, progress=False)
     assert result.temperatures == (.01, ) * 3
-    assert len(result.warnings()) == 3 and 'within the range' in result.warnings()[0]
+    assert len(result.warnings()) == 3 and 'end of the range' in result.warnings()[0]
     assert all(math.isfinite(nll) for nll in result.after['nll'])
 
 
