@@ -16,11 +16,11 @@ from terminaltables import AsciiTable
 from benchmarks.timing import MORE
 
 NAMES = ('bev_pool', 'map_masks', 'decoder', 'partial_steps', 'training', 'export',
-         'data_loading', 'whole_frames', 'training_memory')
+         'data_loading', 'whole_frames', 'training_memory', 'cpu_training')
 ON_DEVICES = ('bev_pool', 'decoder', 'partial_steps', 'training', 'whole_frames',
               'training_memory')
 WITH_DTYPE = ('decoder', 'partial_steps', 'whole_frames')
-THREADED = ('bev_pool', 'export', 'training_memory')
+THREADED = ('bev_pool', 'export', 'training_memory', 'cpu_training')
 ONCE = ('training_memory', )
 """Whose figure is memory, which does not vary: one round."""
 SHORT = ('bev_pool', 'map_masks', 'export', 'data_loading')

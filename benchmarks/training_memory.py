@@ -16,8 +16,6 @@ gradients must agree.
 """
 import argparse
 import json
-import subprocess
-import sys
 import time
 
 import torch
@@ -25,6 +23,7 @@ from mmdet3d.structures import Det3DDataSample
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 
+from benchmarks.processes import measure_alone, require_equal
 from benchmarks.timing import (
     device_name,
     high_water_bytes,
@@ -90,13 +89,9 @@ def measure(config, changes, checkpointed, device='cpu'):
 
 def in_own_process(config, changes, name, threads, device='cpu'):
     """Measure a case where nothing else has been allocated."""
-    command = [sys.executable, '-m', 'benchmarks.training_memory', '--config', config,
-               '--threads', str(threads), '--case', name, '--device', device,
-               '--cfg-options', *changes]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise SystemExit(f'case {name!r} ended with status {done.returncode}')
-    return json.loads(done.stdout.splitlines()[-1])
+    return measure_alone('training_memory', name, [
+        '--config', config, '--threads', str(threads), '--device', device,
+        '--cfg-options', *changes])
 
 
 def main(argv=None):
@@ -125,10 +120,7 @@ def main(argv=None):
     off = best['off']
     cases = []
     for name, one in best.items():
-        for key in ('loss', 'gradient_norm'):
-            if abs(one[key] - off[key]) > 1e-3 * abs(off[key]):
-                raise AssertionError(f'{key} of {name!r}: {one[key]}, without '
-                                     f'checkpointing {off[key]}')
+        require_equal(best, name, 'off')
         share = one['peak_mib'] / off['peak_mib']
         print(f'{name}: {one["peak_mib"]:.0f} MiB, {share:.2f} of what it is without; '
               f'whole process {one["rss_mib"]:.0f} MiB; {one["seconds"]:.1f} s')

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ddp_perception import compat
 from ddp_perception.cli import configuration
 from ddp_perception.cli.errors import UserError
+from ddp_perception.freed_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -37,6 +38,7 @@ def prepare_process(cfg: Config, launcher: str = 'none',
     name_damaged_files()
     compat.patch_numpy_long()
     compat.patch_spconv_cpu()
+    keep_freed_memory()
     cfg.launcher = launcher
     try:
         compat.init_distributed(launcher)

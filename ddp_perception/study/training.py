@@ -19,6 +19,7 @@ from torch import nn
 from ddp_perception.engine.numbered_batches import seed_generators
 from ddp_perception.engine.quiet import quiet
 from ddp_perception.files import whole_file
+from ddp_perception.freed_memory import keep_freed_memory
 from ddp_perception.study.cost import cost_of
 from ddp_perception.study.evaluation import evaluate
 from ddp_perception.study.features import FeatureStore, Split
@@ -88,6 +89,7 @@ class Job:
         """
         if self.threads is not None:
             torch.set_num_threads(self.threads)
+        keep_freed_memory()
         store = self.features
         trained, evaluated = store.split('train'), store.split('evaluation')
         head = build_head(self.head, self.scope, self.seed).to(self.device)

@@ -4,7 +4,7 @@ import json
 import pytest
 import torch
 
-from ddp_perception.study import OtherSettings, Results, run_jobs
+from ddp_perception.study import OtherSettings, Results, run_jobs, training
 from ddp_perception.study.training import Order, build_head, rate
 from tests.study.tiny import DIFFUSION, PLAIN, job, write_features
 
@@ -84,6 +84,13 @@ def test_two_processes_find_what_one_does(folder):
     run_jobs(jobs, together, processes=2)
     assert without_times(alone.lines) == without_times(
         sorted(together.lines, key=lambda line: line['seed']))
+
+
+def test_a_training_keeps_freed_memory_in_its_process(folder, monkeypatch):
+    kept = []
+    monkeypatch.setattr(training, 'keep_freed_memory', lambda: kept.append(True))
+    job(folder).run()
+    assert kept == [True]
 
 
 def test_training_learns_and_its_weights_are_kept(folder):
