@@ -13,11 +13,14 @@ def test_levels_equal_the_published_ones(name, precision):
     reference = golden.load('schedule')
     time = reference['in/t'].double() if precision == 'f64' else reference['in/t']
     level = NoiseSchedule(name).level(time)
-    # Bit-equal: at t = 1 another order of operations moves log_snr by 0.003.
+    # At t = 1 another order of operations moves log_snr by 0.003; another processor's
+    # logarithm rounds differently in its last bit, half of which (at -16, 8 units of
+    # 1) is a relative error of alpha.
     for field in ('log_snr', 'alpha', 'sigma'):
         torch.testing.assert_close(
             getattr(level, field), reference[f'out/{field}_{name}_{precision}'],
-            rtol=0, atol=0 if precision == 'f32' else 1e-12)
+            **(dict(rtol=8 * torch.finfo().eps, atol=0) if precision == 'f32'
+               else dict(rtol=0, atol=1e-12)))
 
 
 @pytest.mark.parametrize('precision', ['f32', 'f64'])
