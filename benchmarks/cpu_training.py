@@ -61,8 +61,7 @@ def measure(config, changes, name, size, steps):
     for number in range(WARM_UP + steps):
         torch.manual_seed(2)  # noise, and what drops out
         began = time.perf_counter()
-        for parameter in model.parameters():
-            parameter.grad = None
+        model.zero_grad()
         losses = model.loss(images, samples)
         loss = sum(value for key, value in losses.items() if 'loss' in key)
         loss.backward()

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
@@ -43,7 +44,7 @@ def test_of_camvid_the_two_hours_have_it(name, wanted):
 
 
 def test_weights_of_a_checkpoint_are_read_into_that_order(tmp_path):
-    class Model(nn.Module):
+    class Model(BaseModel):
         def __init__(self):
             super().__init__()
             self.net = _network()
@@ -59,9 +60,7 @@ def test_weights_of_a_checkpoint_are_read_into_that_order(tmp_path):
     torch.save({'state_dict': {f'net.{name}': value for name, value
                                in _network().state_dict().items()}},
                tmp_path / 'start.pth')
-    from mmengine.model import BaseModel
-    model = type('Trained', (Model, BaseModel), {})()
-    Runner(model=model, work_dir=str(tmp_path), load_from=str(tmp_path / 'start.pth'),
+    Runner(model=Model(), work_dir=str(tmp_path), load_from=str(tmp_path / 'start.pth'),
            train_dataloader=dict(dataset=[torch.zeros(1)] * 2, batch_size=1,
                                  sampler=dict(type='DefaultSampler', shuffle=False)),
            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
