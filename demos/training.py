@@ -83,10 +83,11 @@ def evaluate(cfg: Config, checkpoint: Path) -> tuple[Runner, dict[str, Any]]:
     Returns:
         The runner and the figures of its evaluators.
     """
-    from ddp_perception.cli import runner
+    from ddp_perception.cli import configuration, runner
     settings = cfg.copy()
     for key in UNUSED_IN_TESTS:
         settings[key] = None
+    configuration.report_passes(settings)
     settings.load_from = str(checkpoint)
     run = runner.build_runner(settings)
     return run, run.test()

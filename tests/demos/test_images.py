@@ -72,6 +72,9 @@ def test_cityscapes_demo_reports_what_the_command_test_measures(
     for steps, key in ((1, 'miou_1_step'), (3, 'miou_3_steps')):
         figures = _tested(run, config, tmp_path, '--num-steps', steps)
         assert report[key] == pytest.approx(figures['mIoU'] / 100, abs=1e-5)
+    logs = ''.join(path.read_text() for path in (tmp_path / 'work').rglob('*.log'))
+    for passes in ('1 seed x 1 step', '1 seed x 3 steps'):
+        assert f'decoder passes of pred_sem_seg: {passes}' in logs
 
 
 def test_kitti_demo_reports_what_the_command_test_measures(
