@@ -8,11 +8,17 @@ import pytest
 COUNT = """
 import resource, sys
 import numpy as np
-from mmengine.config import Config
-from ddp_perception.cli.runner import prepare_process
-from ddp_perception.freed_memory import keep_freed_memory
-kept = {'default': lambda: None, 'kept': keep_freed_memory,
-        'run': lambda: prepare_process(Config())}[sys.argv[1]]()
+
+def run():
+    from mmengine.config import Config
+    from ddp_perception.cli.runner import prepare_process
+    return prepare_process(Config())
+
+def kept():
+    from ddp_perception.freed_memory import keep_freed_memory
+    return keep_freed_memory()
+
+kept = {'default': lambda: None, 'kept': kept, 'run': run}[sys.argv[1]]()
 np.ones(48 * 2 ** 20, np.uint8)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(8):
