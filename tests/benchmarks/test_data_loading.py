@@ -14,6 +14,7 @@ def root(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_every_part_is_timed_once_it_loads_what_the_baseline_loads(root, capsys):
     data_loading.main(['--data-root', str(root), '--rounds', '1', '--samples', '1'])
     cases = json.loads(capsys.readouterr().out.splitlines()[-1])

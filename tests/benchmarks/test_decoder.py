@@ -7,6 +7,7 @@ from benchmarks import decoder
 TINY = {'tiny': dict(size=(8, 9), layers=1, feats=8, classes=3)}
 
 
+@pytest.mark.slow
 def test_each_backend_is_measured_against_the_same_baseline(monkeypatch, capsys):
     monkeypatch.setattr(decoder, 'CASES', TINY)
     decoder.main(['--rounds', '1', '--warmup', '0', '--backend', 'gather',

@@ -1,8 +1,11 @@
 import json
 
+import pytest
+
 from benchmarks import training
 
 
+@pytest.mark.slow
 def test_a_training_step_is_measured_where_gradients_agree(capsys):
     training.main(['--size', '8', '9', '--layers', '2', '--rounds', '1', '--warmup',
                    '0'])
