@@ -59,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help='only the claims of these names (default: all)')
     parser.add_argument('--repeats', type=int, metavar='N',
                         help='trainings of each variant, of seeds one after another '
-                        '(default: 3; 1 with --smoke)')
+                        '(default: as many as the rows ask for, 3 or 1; 1 with '
+                        '--smoke)')
     parser.add_argument('--seed', type=int, default=0, metavar='N',
                         help='the first of them; features are those of seed 0 always')
     parser.add_argument('--jobs', type=int, default=1, metavar='N',
@@ -122,9 +123,10 @@ def _study(args: argparse.Namespace) -> Study:
     if args.name not in STUDIES:
         raise UserError(f'there is no study {args.name!r}; there are '
                         f'{", ".join(STUDIES)}')
-    args.repeats = (1 if args.smoke else 3) if args.repeats is None else args.repeats
+    if args.smoke and args.repeats is None:
+        args.repeats = 1
     for name in ('repeats', 'jobs'):
-        if getattr(args, name) < 1:
+        if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UserError(f'--{name} must be at least 1, got {getattr(args, name)}')
     if args.seed < 0:
         raise UserError(f'--seed must be at least 0, got {args.seed}')
@@ -172,12 +174,11 @@ def _jobs(args: argparse.Namespace, study: Study, folder: Path) -> list[Job]:
     with build_errors.naming_settings(diffusion, study.diffusion):
         for item in study.variants:  # before the first of them is trained
             build_head(item.settings(bases), scope, args.seed)
-    return [Job(item.name, seed, plain(item.settings(bases)), tuple(item.evaluations),
-                encoder.task, study.iterations, study.batch_size,
-                plain(cfg.optim_wrapper), scope, folder,
+    return [Job(item.name, args.seed + number, plain(item.settings(bases)),
+                tuple(item.evaluations), encoder.task, study.iterations,
+                study.batch_size, plain(cfg.optim_wrapper), scope, folder,
                 1 if args.jobs > 1 else None, str(device))
-            for seed in range(args.seed, args.seed + args.repeats)
-            for item in study.variants]
+            for number, item in study.trainings(args.repeats)]
 
 
 def _made_by(args: argparse.Namespace, study: Study, cfg: Config) -> dict[str, Any]:

@@ -166,7 +166,8 @@ ROWS = (
         better('unrolled over half self-aligned', 'unrolled', 'aligned'),
         better('unrolled over on-policy', 'unrolled', 'on_policy'),
         better('unrolled over published, scale 0.01', 'unrolled', 'published')],
-        figures={**_RUNS, 'oracle_gain': 'truth at t = 0.5 less noise alone'}),
+        figures={**_RUNS, 'oracle_gain': 'truth at t = 0.5 less noise alone'},
+        repeats=1),
     Row('scale', 'A small scale is best', [
         better('published, 0.01 over 0.001', 'published', 'scale_0.001'),
         better('published, 0.01 over 0.1', 'published', 'scale_0.1'),
@@ -176,17 +177,17 @@ ROWS = (
         better('unrolled, 1 over 3', 'unrolled', 'unrolled_3')],
         paper=_SETTINGS_PAPER.format('0.01'),
         figures={**_RUNS, 'oracle_gain': 'truth at t = 0.5 less noise alone'},
-        shown=_SCALES),
+        shown=_SCALES, repeats=1),
     Row('schedule', 'The cosine schedule is better than the linear one', [
         better('published', 'published', 'linear'),
         better('unrolled', 'unrolled', 'unrolled_linear')],
-        paper=_SETTINGS_PAPER.format('cosine'), figures=_RUNS),
+        paper=_SETTINGS_PAPER.format('cosine'), figures=_RUNS, repeats=1),
     Row('layers', 'A deeper decoder is better', [
         better('2 layers over 1', 'unrolled', 'layers_1'),
         better('4 over 2', 'layers_4', 'unrolled'),
         better('8 over 4', 'layers_8', 'layers_4')],
         paper=_SETTINGS_PAPER.format('6 layers, 5 of maps'), figures=_RUNS,
-        shown=_LAYERS),
+        shown=_LAYERS, repeats=1),
     Row('sampler', 'DDIM is better than DDPM', [
         Comparison(f'{text}, {steps} steps', Measure(name, f'steps_{steps}/iou'),
                    Measure(name, f'ddpm_{steps}/iou'))

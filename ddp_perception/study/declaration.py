@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ddp_perception.study.verdict import LEAST_REPEATS
+
 BASES = ('diffusion', 'plain')
 SINGLE = 'steps_1'
 """The evaluation that every head has: one pass."""
@@ -89,6 +91,11 @@ class Row:
             known.
         figures: shown of each of the row's variants: name and heading.
         shown: variants of the row's table; those that are compared by default.
+        repeats: seeds of each variant, where no other row asks for more. One says
+            where to look, and shows no claim.
+
+    Raises:
+        ValueError: there is no seed.
     """
 
     name: str
@@ -97,6 +104,12 @@ class Row:
     paper: str = ''
     figures: Mapping[str, str] = field(default_factory=dict)
     shown: Sequence[str] = ()
+    repeats: int = LEAST_REPEATS
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise ValueError(f'repeats of the row {self.name} must be at least 1, got '
+                             f'{self.repeats}')
 
     @property
     def compared(self) -> list[str]:
@@ -173,6 +186,22 @@ class Study:
     def variant(self, name: str) -> Variant:
         """Return the variant of a name."""
         return next(item for item in self.variants if item.name == name)
+
+    def repeats_of(self, name: str) -> int:
+        """Return how many seeds of a variant the rows ask for."""
+        return max((row.repeats for row in self.rows if name in row.variants),
+                   default=LEAST_REPEATS)
+
+    def trainings(self, repeats: int | None = None) -> list[tuple[int, Variant]]:
+        """Return the number of the seed, from 0, and the variant of each training.
+
+        Args:
+            repeats: of each variant; None is as many as its rows ask for.
+        """
+        counts = {item.name: repeats or self.repeats_of(item.name)
+                  for item in self.variants}
+        return [(number, item) for number in range(max(counts.values(), default=0))
+                for item in self.variants if number < counts[item.name]]
 
     def of_rows(self, names: Collection[str] | None) -> Study:
         """Return the part of the study that some rows need.

@@ -10,7 +10,8 @@ from ddp_perception.study.verdict import LEAST_REPEATS, SPREADS, Spread, paired,
 
 EMPTY = '–'
 COSTS = {'parameters': 'parameters', 'gflops': '10^9 FLOPs per image',
-         'seconds_per_iteration': 's per iteration'}
+         'seconds_per_iteration': 's per iteration',
+         'seconds': 's, training and evaluations'}
 PREDICTION = {'steps_1/seconds': 's per image, 1 step',
               'steps_3/seconds': 's per image, 3 steps'}
 

@@ -89,6 +89,7 @@ class Job:
         """
         if self.threads is not None:
             torch.set_num_threads(self.threads)
+        began = time.perf_counter()
         keep_freed_memory()
         store = self.features
         trained, evaluated = store.split('train'), store.split('evaluation')
@@ -101,6 +102,7 @@ class Job:
         seed_generators(self.seed, _EVALUATION)
         figures |= cost_of(head, self.task, evaluated.batch([0], self.device)[0])
         figures |= evaluate(head, self.task, self.evaluations, evaluated, trained)
+        figures['seconds'] = time.perf_counter() - began
         return {name: float(value) if math.isfinite(value) else None
                 for name, value in figures.items()}
 

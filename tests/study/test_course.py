@@ -32,6 +32,7 @@ def test_what_is_there_is_not_trained_again(folder):
     assert (folder / 'results.jsonl').read_bytes().startswith(first)
     assert run_jobs(jobs, Results(folder / 'results.jsonl')) == 0
     plain, wide = again.lines
+    assert wide['metrics']['seconds'] > 2 * wide['metrics']['seconds_per_iteration']
     assert wide['metrics']['steps_3/iou'] > 0 and 'steps_3/iou' not in plain['metrics']
 
 

@@ -47,6 +47,6 @@ def test_what_was_not_measured_is_left_empty():
     page = study_page(STUDY, trainings()[:3])
     assert cells(page, '| Diffusion is better')[-2:] == ['– against –: –', 'not shown']
     costs = page[page.index('## What each head costs'):]
-    assert cells(costs, '| wide scale')[1:] == ['123,456', '–', '–', '0.25', '–']
+    assert cells(costs, '| wide scale')[1:] == ['123,456', '–', '–', '–', '0.25', '–']
     assert 'plain head' not in costs  # it has not been trained
     assert re.search(r'^3 trainings on', page, re.M)

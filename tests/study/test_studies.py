@@ -95,3 +95,26 @@ def test_a_row_of_what_is_not_measured_is_refused(measure, named):
         Study('odd', 'Odd', '', '', 1, 1, STUDY.variants, [row], ('wide', 'plain'))
     with pytest.raises(ValueError, match="got 'other'"):
         Variant('odd', 'Odd', base='other')
+
+
+def test_seeds_are_as_many_as_the_most_demanding_row_asks_for():
+    camvid = STUDIES['camvid']
+    trained = [(number, item.name) for number, item in camvid.trainings()]
+    assert len(set(trained)) == len(trained)
+    assert [number for number, _ in trained] == sorted(number for number, _ in trained)
+    assert sum(name == 'layers_8' for _, name in trained) == 1
+    assert sum(name == 'unrolled' for _, name in trained) == 3  # of `diffusion` too
+    alone = camvid.of_rows(['layers'])
+    assert {item.name: alone.repeats_of(item.name) for item in alone.variants} == {
+        'layers_1': 1, 'unrolled': 1, 'layers_4': 1, 'layers_8': 1}
+    assert len(alone.trainings(2)) == 8
+    with pytest.raises(ValueError, match='repeats of the row odd .* got 0'):
+        Row('odd', 'Odd', [], repeats=0)
+
+
+@pytest.mark.parametrize('name', STUDIES)
+def test_claims_on_real_figures_have_enough_seeds(name):
+    study = STUDIES[name]
+    for row in ('diffusion', 'map', 'steps', 'drift', 'sampler', 'seeds',
+                'uncertainty'):
+        assert next(item for item in study.rows if item.name == row).repeats == 3
