@@ -107,7 +107,9 @@ class Job:
                 for name, value in figures.items()}
 
     def _train(self, head: nn.Module, trained: Split) -> dict[str, float]:
-        optimiser = build_optim_wrapper(head, copy.deepcopy(dict(self.optim_wrapper)))
+        with quiet(MMLogger.get_current_instance()):  # it tells of every parameter
+            optimiser = build_optim_wrapper(
+                head, copy.deepcopy(dict(self.optim_wrapper)))
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser.optimizer, lambda step: rate(step, self.iterations))
         order = Order(trained.places(held_out=False), self.seed)
@@ -158,7 +160,7 @@ def build_head(settings: Mapping[str, Any], scope: str, seed: int) -> Any:
     init_default_scope(scope)
     seed_generators(seed, _HEAD)
     head = MODELS.build(copy.deepcopy(dict(settings)))
-    with quiet(MMLogger.get_current_instance()):  # it tells of every parameter
+    with quiet(MMLogger.get_current_instance()):
         head.init_weights()
     return head
 
