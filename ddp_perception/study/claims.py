@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ddp_perception.study.declaration import Comparison, Measure, Row, Variant
-from ddp_perception.study.evaluations import BRIEF, FULL
+from ddp_perception.study.evaluations import BRIEF, FULL, SAMPLES
 
 _STEPS_PAPER = ('82.3, 82.6, 82.6 mIoU after 1, 3, 10 steps (Cityscapes, ConvNeXt-T, '
                 "after self-aligned training; table of the authors' repository, "
@@ -42,7 +42,7 @@ def samples(**losses: Any) -> Variant:
     """
     return Variant('samples', 'samples, scale 1', dict(
         published(scale=1., recipe='samples', noise='pink'), **losses),
-        evaluations=FULL)
+        evaluations=SAMPLES)
 
 
 def _with_layers(settings: Mapping[str, Any], count: int) -> dict[str, Any]:
@@ -103,6 +103,17 @@ def _over_single(text: str, one: str, other: str, least: float = 0.) -> Comparis
 def _auroc(text: str, variant: str) -> Comparison:
     return Comparison(text, Measure(variant, 'seeds/auroc'),
                       Measure('plain', 'steps_1/auroc'), 0.02)
+
+
+def _mean_seed(variant: str) -> Comparison:
+    return Comparison(f'{variant}, mean of 4 over 1', Measure(variant, 'seeds/iou'),
+                      Measure(variant, 'steps_3/iou'))
+
+
+def _best_seed(variant: str, run: str = 'seeds', text: str = '') -> Comparison:
+    return Comparison(f'{variant}{text}, best of 4 in an image over their mean',
+                      Measure(variant, f'{run}/best_iou'),
+                      Measure(variant, f'{run}/mean_iou'), 3.)
 
 
 def _ece(text: str, variant: str, figure: str) -> Comparison:
@@ -200,25 +211,28 @@ ROWS = (
         figures={'steps_3/iou': 'DDIM, 3', 'ddpm_3/iou': 'DDPM, 3',
                  'steps_10/iou': 'DDIM, 10', 'ddpm_10/iou': 'DDPM, 10'}),
     Row('seeds', 'Several seeds say more than one', [
-        Comparison('rollout, mean of 4 over 1', Measure('rollout', 'seeds/iou'),
-                   Measure('rollout', 'steps_3/iou')),
-        Comparison('unrolled, mean of 4 over 1', Measure('unrolled', 'seeds/iou'),
-                   Measure('unrolled', 'steps_3/iou')),
-        Comparison('unrolled, best of 4 in an image over their mean',
-                   Measure('unrolled', 'seeds/best_iou'),
-                   Measure('unrolled', 'seeds/mean_iou'), 3.),
-        Comparison('samples, best of 4 in an image over their mean',
-                   Measure('samples', 'seeds/best_iou'),
-                   Measure('samples', 'seeds/mean_iou'), 3.),
-        Comparison('samples, mean of 4 over 1', Measure('samples', 'seeds/iou'),
-                   Measure('samples', 'steps_3/iou')),
-        Comparison('published, mean of 4 over 1', Measure('published', 'seeds/iou'),
-                   Measure('published', 'steps_3/iou'))],
+        _mean_seed('rollout'), _mean_seed('unrolled'), _best_seed('unrolled'),
+        _best_seed('samples'), _mean_seed('samples'), _mean_seed('published')],
         figures={'steps_3/iou': '1 seed', 'seeds/iou': 'mean of 4',
                  'seeds/mean_iou': 'an image, mean seed',
                  'seeds/best_iou': 'an image, best seed',
                  'seeds/apart': 'cells apart, %'},
         shown=('published', 'scale_1', 'aligned', 'unrolled', 'rollout', 'samples')),
+    Row('samples', 'Noise at every step makes better samples', [
+        Comparison('a sample of an image, DDPM of 10 steps over DDIM of 3',
+                   Measure('samples', 'seeds_ddpm/mean_iou'),
+                   Measure('samples', 'seeds/mean_iou')),
+        Comparison('mean of 4, the same', Measure('samples', 'seeds_ddpm/iou'),
+                   Measure('samples', 'seeds/iou')),
+        _best_seed('samples', 'seeds_ddpm', ' by DDPM'),
+        Comparison('areas of a sample, DDIM over DDPM',
+                   Measure('samples', 'seeds/areas'),
+                   Measure('samples', 'seeds_ddpm/areas'))],
+        figures={f'{run}/{figure}': f'{text}, {name}' for run, name in (
+            ('seeds', 'DDIM 3'), ('seeds_ddpm', 'DDPM 10')) for figure, text in (
+                ('iou', 'mean of 4'), ('mean_iou', 'an image, mean seed'),
+                ('best_iou', 'an image, best seed'), ('apart', 'cells apart, %'),
+                ('areas', 'connected areas'), ('truth_areas', 'in truth'))}),
     Row('uncertainty', 'The passes tell where the prediction is wrong', [
         _auroc('AUROC, best of 4 seeds over entropy of the plain head', 'unrolled'),
         _auroc('the same, rollout', 'rollout'),

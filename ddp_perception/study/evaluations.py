@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ddp_perception.diffusion import Sampler
 from ddp_perception.probing import ProbeOptions, Variation, variations
-from ddp_perception.probing.variations import Steps, Zeros
+from ddp_perception.probing.variations import Seeds, Steps, Zeros
 
 STEPS = (1, 2, 3, 5, 10)
 NUM_SEEDS = 4
@@ -18,19 +18,23 @@ SEEDS, FEEDBACK = 'seeds', 'feedback'
 TRUTH, NO_TRUTH = f'truth_{TIME:g}', f'no_truth_{TIME:g}'
 ZEROS, ZEROS_ONCE = 'zeros', 'zeros_1'
 DDPM, DDPM_LONG = f'ddpm_{USUAL}', 'ddpm_10'
+SEEDS_DDPM = 'seeds_ddpm'
+OF_SEVERAL_SEEDS = (SEEDS, SEEDS_DDPM)
 
 BRIEF = ('steps_1', SEVERAL_STEPS, 'steps_10', TRUTH)
 """What most variants are evaluated by."""
 FULL = (*(f'steps_{count}' for count in STEPS), ZEROS_ONCE, ZEROS, FEEDBACK, SEEDS,
         TRUTH, NO_TRUTH, DDPM, DDPM_LONG)
-"""Everything."""
+"""What heads of the main claims are evaluated by."""
+SAMPLES = (*FULL, SEEDS_DDPM)
+"""Everything: with several seeds of the ancestral sampler's ten steps."""
 
 
 def evaluations_of(names: Sequence[str], own: Sampler) -> list[Variation]:
     """Return what is run, each after its reference.
 
     Args:
-        names: of `FULL`. What one is compared with is run too.
+        names: of `SAMPLES`. What one is compared with is run too.
         own: the head's sampler; what is not varied stays.
 
     Raises:
@@ -46,9 +50,12 @@ def evaluations_of(names: Sequence[str], own: Sampler) -> list[Variation]:
     once = by_key['steps_1']
     found.append(Zeros(ZEROS_ONCE, '1 step, zeros for noise', 'zeros', 1, once.sampler,
                        once))
-    unknown = [name for name in names if name not in FULL]
+    found.append(Seeds(
+        SEEDS_DDPM, f'10 steps, DDPM, {NUM_SEEDS} seeds', 'seeds', NUM_SEEDS,
+        replace(by_key['seeds'].sampler, method='ddpm', num_steps=10)))
+    unknown = [name for name in names if name not in SAMPLES]
     if unknown:
-        raise ValueError(f'an evaluation must be one of {FULL}, got {unknown[0]!r}')
+        raise ValueError(f'an evaluation must be one of {SAMPLES}, got {unknown[0]!r}')
     needed: set[str] = set()
     for item in found:
         if item.key in names:

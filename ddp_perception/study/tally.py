@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from math import nan
 from statistics import fmean
 
+import cv2
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
@@ -34,7 +35,9 @@ class Tally:
 
     Figures, by name: ``iou``, percent, pooled over the images. With several
     seeds ``best_iou`` and ``mean_iou``, percent: the best and the mean seed of an
-    image, averaged over the images. With ``calibration`` also ``ece``,
+    image, averaged over the images, and ``areas``, the number of connected areas
+    of a seed's classes in an image, with ``truth_areas``, that of the truth: a
+    ragged map has more. With ``calibration`` also ``ece``,
     ``ece_scaled`` where there is a temperature, ``ece_halves`` and ``ece_offsets``
     of two images and more (`CrossCalibration`), and ``auroc_<kind>`` of each
     uncertainty for wrong cells, ``auroc`` being the greatest.
@@ -46,6 +49,8 @@ class Tally:
         self._areas: list[np.ndarray] = []
         self._best: list[float] = []
         self._mean: list[float] = []
+        self._connected: list[float] = []
+        self._truly: list[float] = []
         self._counts: list[CalibrationCounts] = []
         self._scaled: list[CalibrationCounts] = []
         self._halves = CrossCalibration(task)
@@ -65,6 +70,9 @@ class Tally:
         for index, labels in enumerate(truth):
             self._areas.append(task.areas(scores[index], labels))
             if seeds:
+                self._connected.append(fmean(
+                    connected_areas(task.masks(one[index])) for one in seeds))
+                self._truly.append(connected_areas(task.truth_masks(labels)))
                 ious = [task.image_iou(task.areas(one[index], labels)) for one in seeds]
                 if not np.isnan(ious).any():
                     self._best.append(max(ious))
@@ -92,6 +100,9 @@ class Tally:
         found = {'iou': self.task.iou(np.sum(self._areas, 0))}
         if self._best:
             found |= {'best_iou': fmean(self._best), 'mean_iou': fmean(self._mean)}
+        if self._connected:
+            found |= {'areas': fmean(self._connected),
+                      'truth_areas': fmean(self._truly)}
         if self._counts:
             counts = pool_counts(self._counts)
             found['ece'] = mean_ece(counts)
@@ -106,3 +117,13 @@ class Tally:
         if self._scaled:
             found['ece_scaled'] = mean_ece(pool_counts(self._scaled))
         return found
+
+
+def connected_areas(masks: Tensor) -> int:
+    """Count the areas of masks whose cells touch, by sides or corners.
+
+    Args:
+        masks: (K, Y, X) bool.
+    """
+    return sum(cv2.connectedComponents(mask, connectivity=8)[0] - 1  # the rest is one
+               for mask in masks.cpu().numpy().astype(np.uint8))

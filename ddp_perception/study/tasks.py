@@ -76,6 +76,14 @@ class Task(ABC):
         """Return the mean IoU over the classes of one image; NaN without any."""
 
     @abstractmethod
+    def masks(self, scores: Tensor) -> Tensor:
+        """Return where one image's scores (K, Y, X) decide for each class, bool."""
+
+    @abstractmethod
+    def truth_masks(self, truth: Tensor) -> Tensor:
+        """Return where each class is in one image's truth (k, Y, X), bool."""
+
+    @abstractmethod
     def cells(self, scores: Tensor, truth: Tensor) -> tuple[Cells, Tensor]:
         """Return the cells of one image, and which of (groups, Y, X) they are."""
 
@@ -161,6 +169,15 @@ class SegmentationTask(Task):
         return 100 * float((areas[0][there] / areas[1][there]).mean()) \
             if there.any() else float('nan')
 
+    def masks(self, scores: Tensor) -> Tensor:
+        """Return the greatest class of each pixel as masks."""
+        return self.truth_masks(scores.argmax(0)[None])
+
+    def truth_masks(self, truth: Tensor) -> Tensor:
+        """Return the labels as masks; ignored pixels are in none."""
+        return truth == torch.arange(len(self.classes), device=truth.device
+                                     )[:, None, None]
+
     def cells(self, scores: Tensor, truth: Tensor) -> tuple[Cells, Tensor]:
         """Return the pixels that are not ignored."""
         counted = truth[0] != self.ignore_index
@@ -222,6 +239,14 @@ class MapTask(Task):
         return 100 * float((counts[there, 0] / counts[there].sum(-1)).mean()) \
             if there.any() else float('nan')
 
+    def masks(self, scores: Tensor) -> Tensor:
+        """Return the classes from probability 0.5 on."""
+        return scores >= 0.5
+
+    def truth_masks(self, truth: Tensor) -> Tensor:
+        """Return the truth."""
+        return truth.bool()
+
     def cells(self, scores: Tensor, truth: Tensor) -> tuple[Cells, Tensor]:
         """Return every cell of every class."""
         return (multi_label_cells(scores.flatten(1), truth.flatten(1)),
@@ -233,7 +258,7 @@ class MapTask(Task):
 
     def paint(self, scores: Tensor) -> np.ndarray:
         """Paint the classes from probability 0.5 on, forward up."""
-        return self._painted((scores >= 0.5).numpy())
+        return self._painted(self.masks(scores).numpy())
 
     def paint_truth(self, truth: Tensor) -> np.ndarray:
         """Paint the classes, forward up."""

@@ -1,7 +1,9 @@
 """Figures of a study against the metrics of the package, on small heads."""
+import numpy as np
 import pytest
 import torch
 from mmseg.evaluation import IoUMetric
+from scipy import ndimage
 
 from ddp_perception.diffusion import Sampler
 from ddp_perception.evaluation import CalibrationMetric, MapIoUMetric
@@ -9,7 +11,8 @@ from ddp_perception.heads import calibrated
 from ddp_perception.study.cost import cost_of
 from ddp_perception.study.cross_calibration import CrossCalibration, temperature_of
 from ddp_perception.study.evaluation import evaluate
-from ddp_perception.study.evaluations import BRIEF, FULL, evaluations_of
+from ddp_perception.study.evaluations import BRIEF, FULL, SAMPLES, evaluations_of
+from ddp_perception.study.tally import Tally
 from ddp_perception.study.training import build_head
 from tests.study.tiny import (
     CLASSES,
@@ -33,6 +36,13 @@ def case(request, tmp_path):
     store = write_features(tmp_path, maps=request.param == 'maps')
     return task, [build_head(head, 'mmseg', 0).eval() for head in heads], [
         store.split(name) for name in ('evaluation', 'train')]
+
+
+def areas_of(task, scores):
+    """Connected areas as scipy labels them, over the classes."""
+    decided = scores >= 0.5 if task is MAPS else \
+        scores.argmax(0) == torch.arange(len(scores))[:, None, None]
+    return sum(ndimage.label(mask, np.ones((3, 3)))[1] for mask in decided.numpy())
 
 
 def metric_figures(task, predicted, truth):
@@ -74,7 +84,7 @@ def test_figures_are_those_of_the_metrics(case):
 @torch.no_grad()
 def test_every_way_of_sampling_is_what_the_head_does_itself(case):
     task, (head, _), (evaluated, trained) = case
-    figures = evaluate(head, task, FULL, evaluated, trained)
+    figures = evaluate(head, task, SAMPLES, evaluated, trained)
     feats, truth = evaluated.batch(range(len(evaluated)))
     size = truth.shape[-2:]
 
@@ -82,17 +92,23 @@ def test_every_way_of_sampling_is_what_the_head_does_itself(case):
         return task.iou(sum(task.areas(one, labels)
                             for one, labels in zip(scores, truth)))
     for name, sampler in (('steps_5', Sampler(5)), ('seeds', Sampler(3, 4)),
-                          ('ddpm_10', Sampler(10, method='ddpm'))):
+                          ('ddpm_10', Sampler(10, method='ddpm')),
+                          ('seeds_ddpm', Sampler(10, 4, method='ddpm'))):
         head.sampler = sampler
         steps = head.prediction_steps(feats)
         assert figures[f'{name}/iou'] == pytest.approx(
             iou(task.scores(steps[-1], size))), name
-        if name == 'seeds':
+        if name.startswith('seeds'):
             images = torch.tensor([[task.image_iou(task.areas(
                 task.scores(steps[-1][:, [seed]], size)[index], labels))
                 for seed in range(4)] for index, labels in enumerate(truth)])
-    assert figures['seeds/best_iou'] == pytest.approx(images.amax(1).mean().item())
-    assert figures['seeds/mean_iou'] == pytest.approx(images.mean().item())
+            assert figures[f'{name}/best_iou'] == pytest.approx(
+                images.amax(1).mean().item())
+            assert figures[f'{name}/mean_iou'] == pytest.approx(images.mean().item())
+            assert figures[f'{name}/areas'] == pytest.approx(np.mean([
+                areas_of(task, task.scores(steps[-1][:, [seed]], size)[index])
+                for seed in range(4) for index in range(len(truth))]))
+            assert 0 < figures[f'{name}/apart'] < 100
     assert figures['drift'] == pytest.approx(
         figures['steps_10/iou'] - figures['steps_3/iou'])
     assert figures['oracle_gain'] == pytest.approx(
@@ -101,6 +117,17 @@ def test_every_way_of_sampling_is_what_the_head_does_itself(case):
     assert figures['seeds/auroc'] == max(figures[f'seeds/auroc_{kind}']
                                          for kind in kinds)
     assert 0 <= figures['feedback/apart'] <= 100 and 'steps_3/ece_scaled' in figures
+
+
+@pytest.mark.parametrize('task, truth, areas', [
+    # Areas that touch at a corner are one; ignored pixels are of no class.
+    (MAPS, [[[1, 0, 0], [0, 1, 0], [0, 0, 0]], [[1, 0, 1]] * 3, [[0] * 3] * 3], 3),
+    (SEGMENTATION, [[[1, 1, 0], [255, 255, 255], [1, 2, 0]]], 5)])
+def test_areas_of_the_truth_are_counted(task, truth, areas):
+    truth = torch.tensor([truth], dtype=torch.uint8)
+    tally = Tally(task)
+    tally.add([torch.zeros(1, 2, 3, 3, 3)], truth)
+    assert tally.figures()['truth_areas'] == areas
 
 
 def test_the_temperature_mends_a_head_that_is_too_sure(case):
@@ -152,8 +179,8 @@ def test_one_image_has_no_other_half(case):
 def test_an_evaluation_brings_what_it_is_compared_with():
     found = [item.key for item in evaluations_of(('ddpm_10', 'truth_0.5'), Sampler())]
     assert found == ['steps_1', 'steps_10', 'no_truth_0.5', 'truth_0.5', 'ddpm_10']
-    assert {item.key for item in evaluations_of(FULL, Sampler())} == set(FULL)
-    assert set(BRIEF) < set(FULL)
+    assert {item.key for item in evaluations_of(SAMPLES, Sampler())} == set(SAMPLES)
+    assert set(BRIEF) < set(FULL) < set(SAMPLES)
     with pytest.raises(ValueError, match="got 'steps_4'"):
         evaluations_of(('steps_4', ), Sampler())
 
