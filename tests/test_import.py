@@ -72,12 +72,12 @@ TOP = {'demos': {'data_tools', 'ddp_perception'},
        'ddp_perception': set()}
 """Folders of code, and the others that each may import."""
 FOUNDATION = {'registry', 'files', 'file_names', 'wording', 'pixels', 'compat',
-              'prediction_heads', 'checkpoints', 'freed_memory'}
+              'prediction_heads', 'checkpoints', 'freed_memory', 'workers'}
 ROOMS = {
     **{room: {*others} - {room} for room, others in CORE.items()},
     '_register': {'registry'}, 'registry': set(), 'files': set(), 'file_names': set(),
     'wording': set(), 'pixels': set(), 'prediction_heads': set(),
-    'freed_memory': set(),
+    'freed_memory': set(), 'workers': set(),
     'cost': {'diffusion', 'ops'}, 'progress': set(), 'shipped_configs': set(),
     'checkpoints': {'files', 'wording', 'prediction_heads'}, 'compat': {'checkpoints'},
     'losses': {'registry'}, 'necks': {'registry'},

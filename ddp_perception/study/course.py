@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from ddp_perception.study.results import Results
 from ddp_perception.study.settings import fingerprint
 from ddp_perception.study.training import Job
+from ddp_perception.workers import end_with_parent
 
 Figures = dict[str, float | None]
 
@@ -56,7 +57,8 @@ def _figures(jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, Figures
         return
     # A fork would inherit the threads' locks of torch.
     with ProcessPoolExecutor(
-            processes, multiprocessing.get_context('spawn')) as pool:
+            processes, multiprocessing.get_context('spawn'),
+            initializer=end_with_parent) as pool:
         running = {pool.submit(job.run): job for job in jobs}
         try:
             for done in as_completed(running):
