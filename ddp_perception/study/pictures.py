@@ -32,7 +32,7 @@ def save_samples(path: str | Path, task: Task, diffusion: tuple[Any, str],
     Returns:
         The picture's file.
     """
-    from ddp_perception.visualization.panels import Panels, Swatch
+    from ddp_perception.visualization.panels import Panels
     count = min(ROWS, len(evaluated))
     places = [index * len(evaluated) // count for index in range(count)]
     feats, truth = evaluated.batch(places)
@@ -50,8 +50,7 @@ def save_samples(path: str | Path, task: Task, diffusion: tuple[Any, str],
         prediction, size)]) for title, prediction in shown]
     height, width = columns[0][1][0].shape[:2]
     panels = Panels(count * len(columns), (height + 2, width + 2), len(columns),
-                    labels=[Swatch(name, colour) for name, colour in zip(
-                        task.classes, task.palette, strict=True)])
+                    labels=task.legend(truth))
     for row in range(count):
         for column, (title, pictures) in enumerate(columns):
             # A frame, for pictures may be white at their edges.

@@ -21,6 +21,7 @@ from ddp_perception.evaluation.calibration_cells import (
 )
 from ddp_perception.evaluation.calibration_counts import CalibrationCounts, count_cells
 from ddp_perception.evaluation.map_iou import THRESHOLDS, count_map, map_iou
+from ddp_perception.visualization.panels import Swatch
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,11 @@ class Task(ABC):
     @abstractmethod
     def paint_truth(self, truth: Tensor) -> np.ndarray:
         """Return a picture of one image's truth (k, Y, X)."""
+
+    def legend(self, truth: Tensor) -> list[Swatch]:
+        """Return what the colours of pictures mean, of truth (B, k, Y, X)."""
+        return [Swatch(name, colour) for name, colour in zip(
+            self.classes, self.palette, strict=True)]
 
     def counts(self, scores: Tensor, truth: Tensor, uncertainties: Sequence[Tensor] = ()
                ) -> CalibrationCounts:
@@ -193,8 +199,14 @@ class SegmentationTask(Task):
         return self._painted(scores.argmax(0))
 
     def paint_truth(self, truth: Tensor) -> np.ndarray:
-        """Paint the classes, ignored pixels grey."""
+        """Paint the classes; ignored pixels are hatched."""
         return self._painted(truth[0])
+
+    def legend(self, truth: Tensor) -> list[Swatch]:
+        """Return the classes, and what is ignored where there is any."""
+        ignored = [Swatch('ignored', (255, 255, 255), '////')] \
+            if (truth == self.ignore_index).any() else []
+        return super().legend(truth) + ignored
 
     def _painted(self, labels: Tensor) -> np.ndarray:
         from ddp_perception.visualization import overlay_labels
