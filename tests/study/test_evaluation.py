@@ -14,19 +14,7 @@ from ddp_perception.study.evaluation import evaluate
 from ddp_perception.study.evaluations import BRIEF, FULL, SAMPLES, evaluations_of
 from ddp_perception.study.tally import Tally
 from ddp_perception.study.training import build_head
-from tests.study.tiny import (
-    CLASSES,
-    DIFFUSION,
-    MAP_DIFFUSION,
-    MAP_PLAIN,
-    MAPS,
-    PLAIN,
-    SEGMENTATION,
-    write_features,
-)
-
-SETS = {'classes': (SEGMENTATION, DIFFUSION, PLAIN),
-        'maps': (MAPS, MAP_DIFFUSION, MAP_PLAIN)}
+from tests.study.tiny import CLASSES, MAPS, PLAIN, SEGMENTATION, SETS, write_features
 
 
 @pytest.fixture(params=SETS)

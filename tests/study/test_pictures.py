@@ -6,25 +6,14 @@ import torch
 
 from ddp_perception.study.pictures import save_samples
 from ddp_perception.study.training import build_head
-from tests.study.tiny import (
-    CLASSES,
-    DIFFUSION,
-    MAP_DIFFUSION,
-    MAP_PLAIN,
-    MAPS,
-    PLAIN,
-    SEGMENTATION,
-    write_features,
-)
+from tests.study.tiny import CLASSES, SETS, write_features
 
 
-@pytest.mark.parametrize('task, diffusion, plain, ignored', [
-    (SEGMENTATION, DIFFUSION, PLAIN, ['ignored']),
-    (MAPS, MAP_DIFFUSION, MAP_PLAIN, [])], ids=['classes', 'maps'])
-def test_every_colour_of_a_picture_is_in_its_legend(tmp_path, task, diffusion, plain,
-                                                    ignored):
-    evaluated = write_features(tmp_path, maps=task is MAPS).split('evaluation')
-    heads = [(build_head(settings, 'mmseg', 0).eval(), name) for settings, name
+@pytest.mark.parametrize('name, ignored', [('classes', ['ignored']), ('maps', [])])
+def test_every_colour_of_a_picture_is_in_its_legend(tmp_path, name, ignored):
+    task, diffusion, plain = SETS[name]
+    evaluated = write_features(tmp_path, maps=name == 'maps').split('evaluation')
+    heads = [(build_head(settings, 'mmseg', 0).eval(), label) for settings, label
              in ((diffusion, 'diffusion'), (plain, 'plain'))]
     picture = cv2.imread(str(save_samples(tmp_path / 'samples.png', task, *heads,
                                           evaluated)))

@@ -28,6 +28,9 @@ MAP_GRIDS = dict(classes=list(CLASSES), input_grid=[[-6., 6., 2.], [-8., 8., 2.]
 MAP_DIFFUSION = dict(type='ddp.MapSegHead', **MAP_GRIDS, decoder=DIFFUSION['decoder'],
                      diffusion=dict(scale=1.))
 MAP_PLAIN = dict(type='ddp.ConvMapHead', hidden_channels=8, **MAP_GRIDS)
+SETS = {'classes': (SEGMENTATION, DIFFUSION, PLAIN),
+        'maps': (MAPS, MAP_DIFFUSION, MAP_PLAIN)}
+"""A task, its diffusion head and its plain one."""
 
 STUDY = Study(
     'tiny', 'two heads', 'plain.py', 'diffusion.py', iterations=3, batch_size=2,
