@@ -1,7 +1,6 @@
 """Samples of a trained diffusion head beside the truth and the plain head."""
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 
 from ddp_perception.decoder.probing import replaced
-from ddp_perception.study.evaluations import NUM_SEEDS, USUAL
+from ddp_perception.study.evaluations import NUM_SEEDS, SEEDS_DDPM, evaluations_of
 from ddp_perception.study.features import Split
 from ddp_perception.study.tasks import Task
 
@@ -25,7 +24,7 @@ def save_samples(path: str | Path, task: Task, diffusion: tuple[Any, str],
         path: of the picture.
         task: what is predicted.
         diffusion: head and label; sampled from several noise maps by the
-            usual steps.
+            ancestral sampler.
         plain: head and label.
         evaluated: features and truth.
 
@@ -38,8 +37,8 @@ def save_samples(path: str | Path, task: Task, diffusion: tuple[Any, str],
     feats, truth = evaluated.batch(places)
     size = (truth.shape[-2], truth.shape[-1])
     (sampled, label), (single, plain_label) = diffusion, plain
-    with replaced(sampled, 'sampler', replace(
-            sampled.sampler, num_steps=USUAL, num_seeds=NUM_SEEDS)):
+    ancestral, = evaluations_of([SEEDS_DDPM], sampled.sampler)
+    with replaced(sampled, 'sampler', ancestral.sampler):
         last = task.steps(sampled, feats)[-1]
     columns = [('truth', [task.paint_truth(one) for one in truth])]
     shown = [(f'{label}, seed {seed}', last[:, [seed]])

@@ -4,4 +4,4 @@ _base_ = './ddp_3step_osm-drivable_cpu.py'
 model = dict(seg_head=dict(
     loss=dict(type='ddp.EnergyScore'), keep_seeds=True,
     diffusion=dict(scale=1., noise='pink', recipe='samples'),
-    sampler=dict(num_seeds=4)))
+    sampler=dict(num_seeds=4, num_steps=10, method='ddpm')))
