@@ -123,11 +123,9 @@ def _study(args: argparse.Namespace) -> Study:
     if args.name not in STUDIES:
         raise UserError(f'there is no study {args.name!r}; there are '
                         f'{", ".join(STUDIES)}')
-    if args.smoke and args.repeats is None:
-        args.repeats = 1
-    for name in ('repeats', 'jobs'):
-        if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise UserError(f'--{name} must be at least 1, got {getattr(args, name)}')
+    for name, value in (('repeats', args.repeats), ('jobs', args.jobs)):
+        if value is not None and value < 1:
+            raise UserError(f'--{name} must be at least 1, got {value}')
     if args.seed < 0:
         raise UserError(f'--seed must be at least 0, got {args.seed}')
     study = STUDIES[args.name]

@@ -234,7 +234,8 @@ class Study:
             rows=[row for row in (replace(row, shown=[
                 name for name in row.shown if name in names], comparisons=[
                     item for item in row.comparisons
-                    if {measure.variant for measure in item.measures} <= names])
+                    if {measure.variant for measure in item.measures} <= names],
+                repeats=1)
                 for row in self.rows) if row.comparisons])
 
 

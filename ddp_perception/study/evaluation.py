@@ -14,7 +14,6 @@ from ddp_perception.probing.variations import Call
 from ddp_perception.study.cross_calibration import temperature_of
 from ddp_perception.study.declaration import SINGLE
 from ddp_perception.study.evaluations import (
-    OF_SEVERAL_SEEDS,
     SEEDS,
     SEVERAL_STEPS,
     TRUTH,
@@ -88,7 +87,7 @@ def _of_diffusion(head: Any, task: Task, names: Sequence[str], evaluated: Split,
     figures: dict[str, float] = {}
     for item in runs:
         found = {**tallies[item.key].figures(), 'seconds': item.seconds / item.images}
-        if item.reference is not None or item.key in OF_SEVERAL_SEEDS:
+        if item.reference is not None:
             found['apart'] = 100 * item.apart.mean
         figures |= {f'{item.key}/{name}': value for name, value in found.items()}
     return figures | {

@@ -19,7 +19,6 @@ TRUTH, NO_TRUTH = f'truth_{TIME:g}', f'no_truth_{TIME:g}'
 ZEROS, ZEROS_ONCE = 'zeros', 'zeros_1'
 DDPM, DDPM_LONG = f'ddpm_{USUAL}', 'ddpm_10'
 SEEDS_DDPM = 'seeds_ddpm'
-OF_SEVERAL_SEEDS = (SEEDS, SEEDS_DDPM)
 
 BRIEF = ('steps_1', SEVERAL_STEPS, 'steps_10', TRUTH)
 """What most variants are evaluated by."""
@@ -45,14 +44,15 @@ def evaluations_of(names: Sequence[str], own: Sampler) -> list[Variation]:
     by_key = {item.key: item for item in found}
     for name, steps in ((DDPM, USUAL), (DDPM_LONG, 10)):
         reference = by_key[f'steps_{steps}']
-        found.append(Steps(name, f'{steps} steps, DDPM', 'ddpm', steps, replace(
-            reference.sampler, method='ddpm'), reference))
+        by_key[name] = Steps(name, f'{steps} steps, DDPM', 'ddpm', steps, replace(
+            reference.sampler, method='ddpm'), reference)
+        found.append(by_key[name])
+    found.append(Seeds(
+        SEEDS_DDPM, f'10 steps, DDPM, {NUM_SEEDS} seeds', 'seeds', NUM_SEEDS, replace(
+            by_key[DDPM_LONG].sampler, num_seeds=NUM_SEEDS), by_key[DDPM_LONG]))
     once = by_key['steps_1']
     found.append(Zeros(ZEROS_ONCE, '1 step, zeros for noise', 'zeros', 1, once.sampler,
                        once))
-    found.append(Seeds(
-        SEEDS_DDPM, f'10 steps, DDPM, {NUM_SEEDS} seeds', 'seeds', NUM_SEEDS,
-        replace(by_key['seeds'].sampler, method='ddpm', num_steps=10)))
     unknown = [name for name in names if name not in SAMPLES]
     if unknown:
         raise ValueError(f'an evaluation must be one of {SAMPLES}, got {unknown[0]!r}')

@@ -37,7 +37,7 @@ def save_samples(path: str | Path, task: Task, diffusion: tuple[Any, str],
     feats, truth = evaluated.batch(places)
     size = (truth.shape[-2], truth.shape[-1])
     (sampled, label), (single, plain_label) = diffusion, plain
-    ancestral, = evaluations_of([SEEDS_DDPM], sampled.sampler)
+    *_, ancestral = evaluations_of([SEEDS_DDPM], sampled.sampler)
     with replaced(sampled, 'sampler', ancestral.sampler):
         last = task.steps(sampled, feats)[-1]
     columns = [('truth', [task.paint_truth(one) for one in truth])]
