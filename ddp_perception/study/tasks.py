@@ -21,7 +21,7 @@ from ddp_perception.evaluation.calibration_cells import (
 )
 from ddp_perception.evaluation.calibration_counts import CalibrationCounts, count_cells
 from ddp_perception.evaluation.map_iou import THRESHOLDS, count_map, map_iou
-from ddp_perception.visualization.panels import Swatch
+from ddp_perception.visualization.panels import IGNORED, Swatch
 
 
 @dataclass(frozen=True)
@@ -204,9 +204,8 @@ class SegmentationTask(Task):
 
     def legend(self, truth: Tensor) -> list[Swatch]:
         """Return the classes, and what is ignored where there is any."""
-        ignored = [Swatch('ignored', (255, 255, 255), '////')] \
-            if (truth == self.ignore_index).any() else []
-        return super().legend(truth) + ignored
+        ignored = (truth == self.ignore_index).any()
+        return super().legend(truth) + [IGNORED] * bool(ignored)
 
     def _painted(self, labels: Tensor) -> np.ndarray:
         from ddp_perception.visualization import overlay_labels

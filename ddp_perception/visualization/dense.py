@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from ddp_perception.visualization.panels import Panels, Swatch
+from ddp_perception.visualization.panels import IGNORED, Panels, Swatch
 from ddp_perception.visualization.uncertain import (
     UNKNOWN,
     Uncertainty,
@@ -76,7 +76,7 @@ def save_segmentation(path: str | Path, image: np.ndarray,
         [np.unique(labels) for _, labels in maps]))
     legend = [Swatch(classes[i], palette[i]) for i in present if i != ignore_index]
     if ignore_index in present:
-        legend.append(Swatch('ignored', (255, 255, 255), '////'))
+        legend.append(IGNORED)
     first = 'image', image
     if truth is not None and prediction is not None:
         wrong = (np.asarray(prediction) != truth) & (np.asarray(truth) != ignore_index)

@@ -42,6 +42,10 @@ class Swatch(NamedTuple):
     hatch: str = ''
 
 
+IGNORED = Swatch('ignored', (255, 255, 255), '////')
+"""Of pixels that do not count."""
+
+
 def save_figure(figure: Figure, path: str | Path, dpi: int = 100) -> Path:
     """Write a figure; see `Panels.save`."""
     path = Path(path)
