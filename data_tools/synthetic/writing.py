@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from data_tools.synthetic.folder import claim, complete, part_path, write_json
 from ddp_perception.progress import hides_bar
+from ddp_perception.workers import end_with_parent
 
 Progress = Callable[[], None]
 Job = Callable[[Progress], object]
@@ -22,9 +23,10 @@ Job = Callable[[Progress], object]
 _COUNTER: Any = None
 
 
-def _share_counter(counter: Any) -> None:
+def _begin_worker(counter: Any) -> None:
     global _COUNTER
     _COUNTER = counter
+    end_with_parent()  # it would write on beside the run that continues
 
 
 def _count() -> None:
@@ -49,7 +51,7 @@ def _run(jobs: Sequence[Job], workers: int, bar: tqdm) -> None:
     # Spawned, not forked: the caller may hold threads.
     context = multiprocessing.get_context('spawn')
     counter = context.Value('q', 0)
-    with ProcessPoolExecutor(workers, context, _share_counter,
+    with ProcessPoolExecutor(workers, context, _begin_worker,
                              (counter,)) as pool:
         futures = [pool.submit(_in_worker, job) for job in jobs]
         shown = 0
